@@ -1,0 +1,9 @@
+//! transak-relay hears every Transak order event, keeps it in Postgres, and tells everyone who registered.
+//!
+//! ARCHITECTURE.md is the map; this list is its first line.
+
+pub mod delivery;
+pub mod model;
+pub mod pusher;
+pub mod sandbox;
+pub mod shutdown;

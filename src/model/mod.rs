@@ -1,0 +1,5 @@
+//! What the relay talks about: ids, orders and their statuses, events, endpoints, deliveries, secrets.
+//!
+//! Pure: no I/O, no async, no clock of its own. Every decision that matters for a promise is a function in here.
+
+pub mod id;
