@@ -7,3 +7,5 @@ pub mod model;
 pub mod pusher;
 pub mod sandbox;
 pub mod shutdown;
+pub mod store;
+pub mod transak;

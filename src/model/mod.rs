@@ -2,4 +2,11 @@
 //!
 //! Pure: no I/O, no async, no clock of its own. Every decision that matters for a promise is a function in here.
 
+pub mod amount;
+pub mod canonical;
+pub mod event;
 pub mod id;
+pub mod order;
+pub mod seal;
+pub mod status;
+pub mod token;

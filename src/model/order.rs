@@ -1,0 +1,85 @@
+//! An order as one message shows it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::amount::Amount;
+use super::status::Status;
+
+/// Transak's own id of an order: 1 to 200 bytes, no NUL.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OrderId(Arc<str>);
+
+impl OrderId {
+    /// `None` for what a table cannot key by.
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = !text.is_empty() && text.len() <= 200 && !text.contains('\0');
+        fits.then(|| Self(Arc::from(text)))
+    }
+
+    /// The id as it came.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What is bought or sold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[serde(rename_all = "UPPERCASE")]
+#[sqlx(type_name = "product", rename_all = "UPPERCASE")]
+pub enum Product {
+    /// On-ramp: fiat to crypto.
+    Buy,
+    /// Off-ramp: crypto to fiat.
+    Sell,
+    /// NFT checkout.
+    Nft,
+}
+
+/// The fields of an order that lists and filters need. The whole order is `raw`.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Transak's id.
+    pub order_id: OrderId,
+    /// Where the order stands.
+    pub status: Status,
+    /// The partner's own reference.
+    pub partner_order_id: Option<String>,
+    /// Buy, sell or NFT, where it is said.
+    pub product: Option<Product>,
+    /// The user's wallet.
+    pub wallet_address: Option<String>,
+    /// ISO 4217 code.
+    pub fiat_currency: Option<String>,
+    /// In `fiat_currency`.
+    pub fiat_amount: Option<Amount>,
+    /// Ticker.
+    pub crypto_currency: Option<String>,
+    /// In `crypto_currency`.
+    pub crypto_amount: Option<Amount>,
+    /// Blockchain.
+    pub network: Option<String>,
+    /// When the order was made.
+    pub created_at: Option<DateTime<Utc>>,
+    /// `updatedAt` as it came: part of the event's identity.
+    pub updated_at_text: Option<String>,
+    /// When the order last changed.
+    pub updated_at: Option<DateTime<Utc>>,
+    /// When the order was completed; may be later than `updated_at`.
+    pub completed_at: Option<DateTime<Utc>>,
+    /// The order object as it came, byte for byte.
+    pub raw: Bytes,
+}
+
+impl Snapshot {
+    /// When the order reached this status, by Transak's clock; `None` if it does not say.
+    ///
+    /// Transak's own samples show `updatedAt` older than `completedAt` in a completed order, so the later one counts.
+    pub fn reached_at(&self) -> Option<DateTime<Utc>> {
+        let completed = self.completed_at.filter(|_| self.status.as_str() == "COMPLETED");
+        self.updated_at.max(completed)
+    }
+}

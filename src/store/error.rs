@@ -1,0 +1,62 @@
+//! What can go wrong between here and Postgres, told apart by what the caller can do about it.
+
+/// The result of a query.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A query failed. `Display` says what to do; the database's own words are the source, for the log only: they may
+/// quote values.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Postgres cannot be reached, is shutting down, or is too busy: the same call may succeed later.
+    #[error("the database is not available right now; try again later")]
+    Unavailable(#[source] sqlx::Error),
+    /// Another transaction was in the way: the same call may succeed at once.
+    #[error("another change came first; try again")]
+    Contended(#[source] sqlx::Error),
+    /// The statement itself was refused: the same call will fail again.
+    #[error("the database refused the statement")]
+    Refused(#[source] sqlx::Error),
+    /// A sealed value did not open.
+    #[error(transparent)]
+    Seal(#[from] crate::model::seal::SealError),
+}
+
+impl Error {
+    /// Waiting may help.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+
+    /// The name of the constraint that was violated, if one was.
+    pub fn constraint(&self) -> Option<&str> {
+        match self {
+            Self::Refused(sqlx::Error::Database(error)) => error.constraint(),
+            _ => None,
+        }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(refusal) => {
+                let code = refusal.code().unwrap_or_default().into_owned();
+                match code.get(..2) {
+                    // Connection exceptions, insufficient resources, operator intervention, system errors.
+                    Some("08" | "53" | "57" | "58") => Self::Unavailable(error),
+                    // Serialization failures and deadlocks; lock not available.
+                    Some("40") => Self::Contended(error),
+                    _ if code == "55P03" || code == "25006" => Self::Unavailable(error),
+                    _ => Self::Refused(error),
+                }
+            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
+            _ => Self::Refused(error),
+        }
+    }
+}

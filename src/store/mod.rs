@@ -1,0 +1,9 @@
+//! All SQL. One folder or file per table, one function per query, checked against the migrations at compile time.
+//!
+//! Functions that belong into a larger transaction take `&mut PgConnection`; the caller owns the transaction. A row
+//! that is not there is `Ok(None)` or `false`, never an error. Nothing in here decides: decisions are in `model`.
+
+mod error;
+pub mod pool;
+
+pub use error::{Error, Result};

@@ -1,0 +1,57 @@
+//! Connecting, and the conditions under which this program agrees to work with a database.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use sqlx::PgPool;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+/// The schema, embedded in the binary.
+pub static MIGRATOR: Migrator = sqlx::migrate!();
+
+/// The oldest release whose SQL is used here (`unique nulls not distinct`).
+const OLDEST_SERVER: i32 = 150_000;
+
+/// How long a caller waits for a free connection before it is told that the database is not available.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Opens a pool and checks the server's version.
+///
+/// # Errors
+/// One line that says what to do: the URL does not parse, nobody answers, the password is wrong, or the server is
+/// older than PostgreSQL 15.
+pub async fn connect(url: &str, max_connections: u32) -> anyhow::Result<PgPool> {
+    let options: PgConnectOptions =
+        url.parse().ok().context("DATABASE_URL is not a Postgres URL (postgres://user:password@host:port/database)")?;
+    let place = format!("{}:{}", options.get_host(), options.get_port());
+    let pool = PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .connect_with(options.application_name("transak-relay"))
+        .await
+        .with_context(|| format!("cannot connect to Postgres at {place}: check DATABASE_URL and that it runs"))?;
+    let version = server_version(&pool).await?;
+    if version < OLDEST_SERVER {
+        bail!("Postgres at {place} is version {}, but 15 or newer is needed", version / 10_000);
+    }
+    Ok(pool)
+}
+
+async fn server_version(pool: &PgPool) -> anyhow::Result<i32> {
+    let version = sqlx::query_scalar!(r#"select current_setting('server_version_num')::int as "version!""#);
+    version.fetch_one(pool).await.context("cannot read the version of Postgres")
+}
+
+/// Brings the schema up to date. Several processes may call it at once: they take turns.
+pub async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
+    MIGRATOR.run(pool).await.context("cannot migrate the database")
+}
+
+/// Whether the database has every migration this program knows; `false` also when it was never migrated.
+pub async fn is_migrated(pool: &PgPool) -> bool {
+    let applied: Result<Vec<i64>, _> =
+        sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(pool).await;
+    applied.is_ok_and(|applied| MIGRATOR.iter().all(|known| applied.contains(&known.version)))
+}
