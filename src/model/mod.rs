@@ -4,6 +4,7 @@
 
 pub mod amount;
 pub mod canonical;
+pub mod delivery;
 pub mod event;
 pub mod id;
 pub mod order;

@@ -1,0 +1,248 @@
+//! The transaction: events, sightings, orders and deliveries of one batch, together or not at all.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use sqlx::{PgConnection, PgPool};
+
+use super::Fate;
+use crate::model::delivery::{DeliveryState, Job, NewDelivery, Subscription, Told};
+use crate::model::event::{Identity, NewEvent};
+use crate::model::id::{DeliveryId, EventId, PartnerId};
+use crate::model::order::Snapshot;
+use crate::model::status::{self, Standing};
+use crate::store::{self, delivery, endpoint, event, order, sighting};
+
+/// Another transaction wrote an order between our reading and our writing: start the batch again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CommitError {
+    #[error("another transaction moved the same order first")]
+    Raced,
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl From<sqlx::Error> for CommitError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// What a committed batch left to do.
+#[derive(Debug, Default)]
+pub(super) struct Committed {
+    /// What became of each event, in the order given.
+    pub(super) fates: Vec<Fate>,
+    /// Deliveries born leased to this process.
+    pub(super) jobs: Vec<Job>,
+    /// Deliveries that are due and leased to nobody.
+    pub(super) due: usize,
+}
+
+/// Commits a batch of events. At most `slots` deliveries are born leased to this process.
+pub(super) async fn commit(
+    pool: &PgPool,
+    events: &[NewEvent],
+    slots: usize,
+) -> Result<Committed, CommitError> {
+    let mut tx = pool.begin().await?;
+    let distinct = distinct(events);
+    let inserted: HashSet<EventId> =
+        event::write::insert_new(&mut tx, &distinct).await?.into_iter().collect();
+    let (new, known): (Vec<&NewEvent>, Vec<&NewEvent>) =
+        distinct.into_iter().partition(|event| inserted.contains(&event.event_id));
+    let kept_as = kept_ids(&mut tx, &new, &known).await?;
+    let heard: Vec<_> = events.iter().map(|one| (kept_as[&(one.partner_id, one.identity)], one)).collect();
+    sighting::write::insert(&mut tx, &heard).await?;
+    let mut committed = Committed::default();
+    if !new.is_empty() {
+        event::write::insert_payloads(&mut tx, &new).await?;
+        move_orders(&mut tx, &new).await?;
+        owe(&mut tx, &new, slots, &mut committed).await?;
+    }
+    if committed.due > 0 {
+        store::wake::deliveries(&mut tx).await?;
+    }
+    tx.commit().await?;
+    committed.fates = events
+        .iter()
+        .map(|one| if inserted.contains(&one.event_id) { Fate::New } else { Fate::Sighted })
+        .collect();
+    Ok(committed)
+}
+
+/// Each identity once, the first arrival of it, in the order in which every process inserts.
+fn distinct(events: &[NewEvent]) -> Vec<&NewEvent> {
+    let mut first: BTreeMap<(PartnerId, Identity), &NewEvent> = BTreeMap::new();
+    for event in events {
+        first.entry((event.partner_id, event.identity)).or_insert(event);
+    }
+    first.into_values().collect()
+}
+
+async fn kept_ids(
+    tx: &mut PgConnection,
+    new: &[&NewEvent],
+    known: &[&NewEvent],
+) -> store::Result<HashMap<(PartnerId, Identity), EventId>> {
+    let mut ids =
+        if known.is_empty() { HashMap::new() } else { event::write::ids_by_identity(tx, known).await? };
+    ids.extend(new.iter().map(|event| ((event.partner_id, event.identity), event.event_id)));
+    // An event that retention dropped between the two statements: its new sighting stands under the id it would get.
+    for event in known {
+        ids.entry((event.partner_id, event.identity)).or_insert(event.event_id);
+    }
+    Ok(ids)
+}
+
+/// An order on its way through the events of a batch.
+struct Moving<'a> {
+    revision: i32,
+    standing: Option<Standing>,
+    snapshot: Option<(&'a Snapshot, &'a NewEvent)>,
+    snapshot_at: Option<chrono::DateTime<chrono::Utc>>,
+}
+
+async fn move_orders(tx: &mut PgConnection, new: &[&NewEvent]) -> Result<(), CommitError> {
+    let mut by_order: BTreeMap<(PartnerId, &str), Vec<(&NewEvent, &Snapshot)>> = BTreeMap::new();
+    for event in new {
+        if let Some(order) = &event.order {
+            by_order.entry((event.partner_id, order.order_id.as_str())).or_default().push((event, order));
+        }
+    }
+    if by_order.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<_> = by_order.keys().copied().collect();
+    let current = order::write::lock(tx, &keys).await?;
+    let mut anomalies = Vec::new();
+    let mut writes = Vec::with_capacity(by_order.len());
+    for ((partner_id, order_id), mut events) in by_order {
+        events.sort_by_key(|(event, order)| (event.occurred_at, order.status.rank()));
+        let current = current.get(&(partner_id, order_id.to_owned()));
+        let moving = follow(current, &events, &mut anomalies);
+        writes.extend(write_of(partner_id, moving));
+    }
+    if !anomalies.is_empty() {
+        let flagged: Vec<_> =
+            anomalies.iter().map(|(event, why)| (event.partner_id, event.event_id, why.as_str())).collect();
+        event::write::flag(tx, &flagged).await?;
+    }
+    if order::write::upsert(tx, &writes).await? != writes.len() as u64 {
+        return Err(CommitError::Raced);
+    }
+    Ok(())
+}
+
+fn follow<'a>(
+    current: Option<&order::write::Current>,
+    events: &[(&'a NewEvent, &'a Snapshot)],
+    anomalies: &mut Vec<(&'a NewEvent, String)>,
+) -> Moving<'a> {
+    let mut moving = Moving {
+        revision: current.map_or(0, |order| order.revision),
+        standing: current.map(|order| order.standing.clone()),
+        snapshot: None,
+        snapshot_at: current.map(|order| order.snapshot_at),
+    };
+    for (event, order) in events {
+        let incoming =
+            Standing { status: order.status.clone(), at: event.occurred_at, verified: event.verified };
+        let advance = status::advance(moving.standing.as_ref(), &incoming);
+        let overrides = event.verified || moving.standing.as_ref().is_none_or(|standing| !standing.verified);
+        let newer = moving.snapshot_at.is_none_or(|at| event.occurred_at >= at);
+        if advance.moves {
+            moving.standing = Some(incoming);
+        }
+        if advance.moves || (newer && overrides) {
+            moving.snapshot = Some((order, event));
+            moving.snapshot_at = Some(event.occurred_at);
+        }
+        anomalies.extend(advance.anomaly.map(|why| (*event, why)));
+    }
+    moving
+}
+
+fn write_of(partner_id: PartnerId, moving: Moving<'_>) -> Option<order::write::Write<'_>> {
+    let (snapshot, event) = moving.snapshot?;
+    Some(order::write::Write {
+        partner_id,
+        read_revision: moving.revision,
+        standing: moving.standing?,
+        snapshot: (snapshot, event.event_id),
+        snapshot_times: (event.received_at, event.occurred_at),
+    })
+}
+
+async fn owe(
+    tx: &mut PgConnection,
+    new: &[&NewEvent],
+    slots: usize,
+    committed: &mut Committed,
+) -> store::Result<()> {
+    let partners: HashSet<PartnerId> = new.iter().map(|event| event.partner_id).collect();
+    let partners: Vec<PartnerId> = partners.into_iter().collect();
+    let subscriptions = endpoint::subscription::of_partners(tx, &partners).await?;
+    if subscriptions.is_empty() {
+        return Ok(());
+    }
+    let mut oldest_first = new.to_vec();
+    oldest_first.sort_by_key(|event| event.event_id);
+    let mut owed = Vec::new();
+    for event in oldest_first {
+        let mut told = None;
+        let status = event.order.as_ref().map(|order| order.status.as_str());
+        let wanting = subscriptions.iter().filter(|endpoint| {
+            endpoint.partner_id == event.partner_id && endpoint.wants(&event.event, status)
+        });
+        for endpoint in wanting {
+            let leased = endpoint.enabled && committed.jobs.len() < slots;
+            let delivery = new_delivery(event, endpoint, leased);
+            if leased {
+                let told = told.get_or_insert_with(|| Arc::new(told_of(event)));
+                committed.jobs.push(job(&delivery, endpoint, told));
+            } else if endpoint.enabled {
+                committed.due += 1;
+            }
+            owed.push(delivery);
+        }
+    }
+    if owed.is_empty() { Ok(()) } else { delivery::write::insert(tx, &owed).await }
+}
+
+fn new_delivery(event: &NewEvent, endpoint: &Subscription, leased: bool) -> NewDelivery {
+    NewDelivery {
+        partner_id: event.partner_id,
+        delivery_id: DeliveryId::new(),
+        event_id: event.event_id,
+        endpoint_id: endpoint.endpoint_id,
+        order_id: event.order.as_ref().map(|order| order.order_id.as_str().to_owned()),
+        state: if endpoint.enabled { DeliveryState::Pending } else { DeliveryState::Held },
+        leased,
+    }
+}
+
+fn told_of(event: &NewEvent) -> Told {
+    Told {
+        event_id: event.event_id,
+        order_id: event.order.as_ref().map(|order| order.order_id.as_str().to_owned()),
+        event: event.event.clone(),
+        occurred_at: event.occurred_at,
+        received_at: event.received_at,
+        payload: event.payload.clone(),
+    }
+}
+
+fn job(delivery: &NewDelivery, endpoint: &Subscription, told: &Arc<Told>) -> Job {
+    Job {
+        partner_id: delivery.partner_id,
+        delivery_id: delivery.delivery_id,
+        endpoint_id: delivery.endpoint_id,
+        endpoint_revision: endpoint.revision,
+        attempts: 1,
+        schedule_start: 0,
+        leased_at: Instant::now(),
+        told: Arc::clone(told),
+    }
+}

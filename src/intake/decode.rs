@@ -1,0 +1,220 @@
+//! From a message as it was heard to an event, or to the reason why it is none. Pure.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Form, Heard};
+use crate::model::event::{Identity, NewEvent};
+use crate::model::id::{EventId, PartnerId};
+use crate::model::order::Snapshot;
+use crate::store::quarantine::write::Quarantined;
+use crate::transak::jws::{self, Unverified, VerifyingKey};
+use crate::transak::{claims, order};
+
+/// What a message turned out to be.
+#[derive(Debug)]
+pub(super) enum Decoded {
+    /// An event.
+    Event(Box<NewEvent>),
+    /// Something that could not be verified or read.
+    Quarantine(Box<Quarantined>),
+}
+
+/// Verifies and reads one message with the partner's keys.
+pub(super) fn decode(heard: &Heard, keys: &[VerifyingKey]) -> Decoded {
+    match event(heard, keys) {
+        Ok(event) => Decoded::Event(Box::new(event)),
+        Err(reason) => Decoded::Quarantine(Box::new(Quarantined {
+            partner_id: heard.partner_id,
+            source: heard.source,
+            channel: heard.channel.as_deref().map(str::to_owned),
+            event: heard.event.clone(),
+            reason,
+            raw: heard.data.to_vec(),
+            received_at: heard.at,
+        })),
+    }
+}
+
+fn event(heard: &Heard, keys: &[VerifyingKey]) -> Result<NewEvent, String> {
+    let partner_id = heard.partner_id.ok_or("it belongs to no known partner")?;
+    let (claims, verified) = match heard.form {
+        Form::Unreadable(reason) => return Err(reason.to_owned()),
+        Form::Signed => (verified_claims(heard, keys)?, true),
+        Form::Open => (open_claims(heard)?, false),
+    };
+    let message = claims::read(&claims).map_err(|error| error.to_string())?;
+    if claims::is_kyc(message.event.as_deref()) {
+        return Ok(without_order(heard, partner_id, (&message, verified)));
+    }
+    let snapshot = order::read(message.body).map_err(|error| error.to_string())?;
+    Ok(with_order(heard, (partner_id, verified), &message, snapshot))
+}
+
+fn with_order(
+    heard: &Heard,
+    (partner_id, verified): (PartnerId, bool),
+    message: &claims::Message<'_>,
+    snapshot: Snapshot,
+) -> NewEvent {
+    let outside = heard.event.as_deref().filter(|name| claims::is_event_name(name));
+    let name = message.event.as_deref().or(outside).unwrap_or_else(|| snapshot.status.event_name());
+    NewEvent {
+        partner_id,
+        event_id: EventId::new(),
+        event: name.to_owned(),
+        payload: snapshot.raw.clone(),
+        identity: Identity::of_order(&snapshot),
+        source: heard.source,
+        verified,
+        occurred_at: snapshot.reached_at().or(message.triggered_at).unwrap_or(heard.at),
+        received_at: heard.at,
+        order: Some(snapshot),
+    }
+}
+
+fn without_order(
+    heard: &Heard,
+    partner_id: PartnerId,
+    (message, verified): (&claims::Message<'_>, bool),
+) -> NewEvent {
+    let name = message.event.clone().unwrap_or_default();
+    let payload = bytes::Bytes::copy_from_slice(message.body.get().as_bytes());
+    NewEvent {
+        partner_id,
+        event_id: EventId::new(),
+        identity: Identity::of_other(&name, &payload),
+        event: name,
+        order: None,
+        payload,
+        source: heard.source,
+        verified,
+        occurred_at: message.triggered_at.unwrap_or(heard.at),
+        received_at: heard.at,
+    }
+}
+
+fn verified_claims(heard: &Heard, keys: &[VerifyingKey]) -> Result<Box<RawValue>, String> {
+    let text = std::str::from_utf8(&heard.data).map_err(|_| "it is not UTF-8".to_owned())?;
+    let message = signed_message(text).ok_or_else(|| Unverified::NotSigned.to_string())?;
+    jws::verify(&message, keys).map_err(|error| error.to_string())
+}
+
+fn open_claims(heard: &Heard) -> Result<Box<RawValue>, String> {
+    serde_json::from_slice(&heard.data).map_err(|_| "it is not JSON".to_owned())
+}
+
+/// The signed text, whichever way it was packed: bare, as a JSON string, or under `data` of an object.
+fn signed_message(text: &str) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Wrapped<'a> {
+        #[serde(borrow)]
+        data: Cow<'a, str>,
+    }
+    match text.trim_start().as_bytes().first()? {
+        b'"' => serde_json::from_str(text).ok().map(Cow::Owned),
+        b'{' => serde_json::from_str::<Wrapped<'_>>(text).ok().map(|wrapped| wrapped.data),
+        _ => Some(Cow::Borrowed(text.trim())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::hmac;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
+    use bytes::Bytes;
+    use chrono::Utc;
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::model::event::Source;
+
+    const ORDER: &str =
+        r#"{"id":"o1","status":"PROCESSING","updatedAt":"2025-04-04T13:11:48.374Z","n":0.10}"#;
+
+    fn sign(claims: &str) -> String {
+        let head = format!("{}.{}", B64.encode(r#"{"alg":"HS256"}"#), B64.encode(claims));
+        let key = hmac::Key::new(hmac::HMAC_SHA256, b"token");
+        format!("{head}.{}", B64.encode(hmac::sign(&key, head.as_bytes())))
+    }
+
+    fn heard(event: &str, data: &str, form: Form) -> Heard {
+        Heard {
+            partner_id: Some(PartnerId::new()),
+            source: Source::Stream,
+            form,
+            channel: None,
+            event: Some(event.to_owned()),
+            data: Bytes::copy_from_slice(data.as_bytes()),
+            at: Utc::now(),
+        }
+    }
+
+    fn decoded(event: &str, data: &str, form: Form) -> Result<NewEvent, String> {
+        let keys = [VerifyingKey::new(&SecretString::from("token"))];
+        match decode(&heard(event, data, form), &keys) {
+            Decoded::Event(event) => Ok(*event),
+            Decoded::Quarantine(message) => Err(message.reason),
+        }
+    }
+
+    #[test]
+    fn the_same_order_in_every_packing_is_the_same_event() {
+        let jwt = sign(ORDER);
+        let wrapped = sign(&format!(r#"{{"webhookData":{ORDER},"eventID":"ORDER_PROCESSING"}}"#));
+        let identity = decoded("ORDER_PROCESSING", &jwt, Form::Signed).unwrap().identity;
+        for data in [
+            format!("\"{jwt}\""),
+            format!(r#"{{"data":"{jwt}"}}"#),
+            wrapped,
+            sign(&format!(r#"{{"data":{ORDER}}}"#)),
+        ] {
+            let event = decoded("an order id instead of a name", &data, Form::Signed).unwrap();
+            assert_eq!(event.identity, identity);
+            assert_eq!(event.event, "ORDER_PROCESSING");
+            assert_eq!(event.payload, ORDER.as_bytes());
+        }
+    }
+
+    #[test]
+    fn the_name_that_came_is_kept() {
+        let cancelled = sign(r#"{"id":"o1","status":"CANCELLED"}"#);
+        assert_eq!(decoded("ORDER_CANCELLED", &cancelled, Form::Signed).unwrap().event, "ORDER_CANCELLED");
+        assert_eq!(decoded("o1", &cancelled, Form::Signed).unwrap().event, "ORDER_FAILED");
+    }
+
+    #[test]
+    fn without_updated_at_the_payload_tells_events_apart() {
+        let one = decoded("x", &sign(r#"{"id":"o","status":"S","a":1}"#), Form::Signed).unwrap();
+        let same = decoded("x", &sign(r#"{"a":1, "status":"S","id":"o"}"#), Form::Signed).unwrap();
+        let other = decoded("x", &sign(r#"{"id":"o","status":"S","a":2}"#), Form::Signed).unwrap();
+        assert_eq!(one.identity, same.identity);
+        assert_ne!(one.identity, other.identity);
+    }
+
+    #[test]
+    fn an_unsigned_order_is_believed_only_where_orders_are_unsigned() {
+        assert!(decoded("ORDER_PROCESSING", ORDER, Form::Signed).is_err());
+        let open = decoded("ORDER_PROCESSING", ORDER, Form::Open).unwrap();
+        assert!(!open.verified);
+    }
+
+    #[test]
+    fn what_cannot_be_verified_or_read_says_why() {
+        for (data, reason) in [
+            ("", "signed message"),
+            ("not json", "signed message"),
+            ("\u{0}", "signed message"),
+            (r#"{"id":1}"#, "signed message"),
+            (&sign("{}"), "no order"),
+            (&sign(r#"{"id":"x"}"#), "no status"),
+            (&sign(&format!(r#"{{"id":"{}","status":"S"}}"#, "x".repeat(10_000))), "no id"),
+        ] {
+            let said = decoded("ORDER_CREATED", data, Form::Signed).unwrap_err();
+            assert!(said.contains(reason), "{data:.20}: {said}");
+        }
+    }
+}

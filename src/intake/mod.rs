@@ -1,0 +1,103 @@
+//! The one way in: whatever is heard, from whichever source, becomes events, sightings, orders and owed deliveries in
+//! one transaction, or a quarantined message.
+//!
+//! Guarantees: what [`Intake::keep`] has answered is committed. A message that the database refuses does not take its
+//! neighbours with it: it is quarantined alone.
+//! Does not guarantee: any order between messages of different sources; identity and the status rules make it
+//! unnecessary.
+
+mod commit;
+mod decode;
+pub mod directory;
+mod writer;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::model::event::Source;
+use crate::model::id::PartnerId;
+
+pub use writer::Writer;
+
+/// How a message can be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Signed with the partner's access token: the stream of an API key, the webhook.
+    Signed,
+    /// Plain JSON on a channel that anybody could know: kept, but marked as unverified.
+    Open,
+    /// Nothing that could be read at all.
+    Unreadable(&'static str),
+}
+
+/// One message as it was heard.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// Whose it is, where that is known.
+    pub partner_id: Option<PartnerId>,
+    /// Where it was heard.
+    pub source: Source,
+    /// How it can be believed.
+    pub form: Form,
+    /// The channel it came on.
+    pub channel: Option<Arc<str>>,
+    /// The event name it came under, outside of the signature.
+    pub event: Option<String>,
+    /// As it came.
+    pub data: Bytes,
+    /// When it came.
+    pub at: DateTime<Utc>,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// An event nobody had told before.
+    New,
+    /// An event that was kept already: one more sighting.
+    Sighted,
+    /// Put aside: not verified or not readable.
+    Quarantined,
+}
+
+/// The intake cannot take more right now, or is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the intake is full")]
+pub struct Full;
+
+struct Waiting {
+    heard: Heard,
+    reply: Option<oneshot::Sender<Fate>>,
+}
+
+/// How many messages may wait for the database. At 10 kB a message, the most Pusher carries, this is 40 MB.
+const QUEUE: usize = 4096;
+
+/// A handle of the intake. Cheap to clone.
+#[derive(Clone)]
+pub struct Intake {
+    queue: mpsc::Sender<Waiting>,
+}
+
+impl Intake {
+    /// A handle, and the queue its [`Writer`] reads.
+    fn channel() -> (Self, mpsc::Receiver<Waiting>) {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        (Self { queue }, waiting)
+    }
+
+    /// Takes a message without ever waiting. For sources that must not stall.
+    pub fn offer(&self, heard: Heard) -> Result<(), Full> {
+        self.queue.try_send(Waiting { heard, reply: None }).map_err(|_| Full)
+    }
+
+    /// Takes a message and answers when it is committed.
+    pub async fn keep(&self, heard: Heard) -> Result<Fate, Full> {
+        let (reply, fate) = oneshot::channel();
+        self.queue.try_send(Waiting { heard, reply: Some(reply) }).map_err(|_| Full)?;
+        fate.await.map_err(|_| Full)
+    }
+}

@@ -1,0 +1,3 @@
+//! Table `attempt`: one row per HTTP request of a delivery.
+
+pub mod write;

@@ -1,0 +1,2 @@
+//! Table `endpoint`: callback URLs partners registered.
+pub mod subscription;

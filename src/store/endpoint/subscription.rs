@@ -1,0 +1,28 @@
+//! Who asked for what: read by the intake to know to whom an event is owed.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::model::delivery::Subscription;
+use crate::model::id::{EndpointId, PartnerId};
+use crate::store::Result;
+
+/// The endpoints of these partners, disabled ones included.
+pub async fn of_partners(conn: &mut PgConnection, partners: &[PartnerId]) -> Result<Vec<Subscription>> {
+    let rows = sqlx::query!(
+        r#"select partner_id as "partner_id: PartnerId", endpoint_id as "endpoint_id: EndpointId", revision, events,
+                  statuses, state = 'enabled' as "enabled!"
+           from endpoint where partner_id = any($1) and deleted_at is null"#,
+        &partners.iter().map(|partner| partner.uuid()).collect::<Vec<Uuid>>(),
+    );
+    let rows = rows.fetch_all(conn).await?;
+    let subscriptions = rows.into_iter().map(|row| Subscription {
+        partner_id: row.partner_id,
+        endpoint_id: row.endpoint_id,
+        revision: row.revision,
+        enabled: row.enabled,
+        events: row.events,
+        statuses: row.statuses,
+    });
+    Ok(subscriptions.collect())
+}

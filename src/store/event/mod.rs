@@ -1,0 +1,3 @@
+//! Table `event`: one row per observed change of an order.
+
+pub mod write;

@@ -1,0 +1,3 @@
+//! Table `order`: where each order stands.
+
+pub mod write;

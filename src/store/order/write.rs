@@ -1,0 +1,102 @@
+//! Moving orders on. What they move to is decided in `model::status`.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::model::id::{EventId, PartnerId};
+use crate::model::order::{Product, Snapshot};
+use crate::model::status::{Standing, Status};
+use crate::store::Result;
+
+/// An order as it stands in the table.
+#[derive(Debug, Clone)]
+pub struct Current {
+    /// Counts the writes.
+    pub revision: i32,
+    /// Its status, since when, and whether that was verified.
+    pub standing: Standing,
+    /// How new its snapshot is.
+    pub snapshot_at: DateTime<Utc>,
+}
+
+/// An order as it is to be written.
+#[derive(Debug)]
+pub struct Write<'a> {
+    /// Whose order.
+    pub partner_id: PartnerId,
+    /// The revision that was read; 0 if there was no row.
+    pub read_revision: i32,
+    /// Its status from now on.
+    pub standing: Standing,
+    /// The newest snapshot and the event it came with.
+    pub snapshot: (&'a Snapshot, EventId),
+    /// When the snapshot's event was received and when it happened.
+    pub snapshot_times: (DateTime<Utc>, DateTime<Utc>),
+}
+
+/// Reads and locks the rows of these orders, in one order of locking for all processes.
+pub async fn lock(
+    conn: &mut PgConnection,
+    orders: &[(PartnerId, &str)],
+) -> Result<HashMap<(PartnerId, String), Current>> {
+    let rows = sqlx::query!(
+        r#"select partner_id as "partner_id: PartnerId", order_id, status, status_at, verified, revision, snapshot_at
+           from "order" join unnest($1::uuid[], $2::text[]) as wanted (partner_id, order_id) using (partner_id, order_id)
+           order by partner_id, order_id for update of "order""#,
+        &orders.iter().map(|(partner, _)| partner.uuid()).collect::<Vec<Uuid>>(),
+        &orders.iter().map(|(_, order)| *order).collect::<Vec<_>>() as &[&str],
+    );
+    let rows = rows.fetch_all(conn).await?;
+    let current = rows.into_iter().filter_map(|row| {
+        let standing =
+            Standing { status: Status::parse(&row.status)?, at: row.status_at, verified: row.verified };
+        let current = Current { revision: row.revision, standing, snapshot_at: row.snapshot_at };
+        Some(((row.partner_id, row.order_id), current))
+    });
+    Ok(current.collect())
+}
+
+/// Writes orders, sorted by (partner, order) and each once. Answers how many were written: fewer than given means that
+/// another transaction made a row first, and the caller must start again.
+pub async fn upsert(conn: &mut PgConnection, writes: &[Write<'_>]) -> Result<u64> {
+    let done = sqlx::query_file!(
+        "src/store/order/upsert.sql",
+        &column(writes, |write| write.partner_id.uuid()),
+        &column(writes, |write| write.snapshot.0.order_id.as_str()) as &[&str],
+        &column(writes, |write| write.snapshot.0.partner_order_id.as_deref()) as &[Option<&str>],
+        &column(writes, |write| write.standing.status.as_str()) as &[&str],
+        &column(writes, |write| write.standing.at),
+        &column(writes, |write| write.standing.verified),
+        &column(writes, |write| write.snapshot.0.product) as &[Option<Product>],
+        &column(writes, |write| write.snapshot.0.wallet_address.as_deref()) as &[Option<&str>],
+        &column(writes, |write| write.snapshot.0.fiat_currency.as_deref()) as &[Option<&str>],
+        &column(writes, |write| write
+            .snapshot
+            .0
+            .fiat_amount
+            .as_ref()
+            .map(crate::model::amount::Amount::as_json)) as &[Option<&str>],
+        &column(writes, |write| write.snapshot.0.crypto_currency.as_deref()) as &[Option<&str>],
+        &column(writes, |write| write
+            .snapshot
+            .0
+            .crypto_amount
+            .as_ref()
+            .map(crate::model::amount::Amount::as_json)) as &[Option<&str>],
+        &column(writes, |write| write.snapshot.0.network.as_deref()) as &[Option<&str>],
+        &column(writes, |write| write.snapshot.0.created_at.unwrap_or(write.snapshot_times.0)),
+        &column(writes, |write| write.snapshot.0.updated_at.unwrap_or(write.snapshot_times.1)),
+        &column(writes, |write| write.snapshot.1.uuid()),
+        &column(writes, |write| write.snapshot_times.0),
+        &column(writes, |write| write.snapshot_times.1),
+        &column(writes, |write| write.read_revision),
+    );
+    Ok(done.execute(conn).await?.rows_affected())
+}
+
+fn column<'a, T>(writes: &'a [Write<'_>], of: impl Fn(&'a Write<'_>) -> T) -> Vec<T> {
+    writes.iter().map(of).collect()
+}

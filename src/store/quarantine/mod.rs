@@ -1,0 +1,3 @@
+//! Table `quarantine`: messages that could not be verified or read, as they came.
+
+pub mod write;

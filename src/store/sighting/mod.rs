@@ -1,0 +1,3 @@
+//! Table `sighting`: one row per arrival of an event, from whichever source.
+
+pub mod write;
