@@ -2,4 +2,8 @@
 //!
 //! Pure: no I/O, no async, no clock of its own. Every decision that matters for a promise is a function in here.
 
+pub mod address;
+pub mod callback_url;
+pub mod header;
 pub mod id;
+pub mod retry;
