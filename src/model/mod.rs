@@ -7,3 +7,4 @@ pub mod callback_url;
 pub mod header;
 pub mod id;
 pub mod retry;
+pub mod signing;
