@@ -2,12 +2,17 @@
 //!
 //! Pure: no I/O, no async, no clock of its own. Every decision that matters for a promise is a function in here.
 
+pub mod address;
 pub mod amount;
+pub mod callback_url;
 pub mod canonical;
 pub mod delivery;
 pub mod event;
+pub mod header;
 pub mod id;
 pub mod order;
+pub mod retry;
 pub mod seal;
+pub mod signing;
 pub mod status;
 pub mod token;
