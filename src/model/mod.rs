@@ -4,15 +4,20 @@
 
 pub mod address;
 pub mod amount;
+pub mod attempt;
 pub mod callback_url;
 pub mod canonical;
 pub mod delivery;
+pub mod endpoint;
 pub mod event;
 pub mod header;
 pub mod id;
 pub mod order;
+pub mod partner;
+pub mod redact;
 pub mod retry;
 pub mod seal;
 pub mod signing;
 pub mod status;
+pub mod target;
 pub mod token;

@@ -1,0 +1,48 @@
+//! An attempt: one HTTP request of a delivery, and everything that can be shown of it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+use super::id::AttemptId;
+
+/// How long the parts of an attempt took. A part that did not happen, or happened on an earlier attempt over the same
+/// connection, is absent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Durations {
+    /// Looking up the name.
+    pub dns: Option<Duration>,
+    /// Connecting, without TLS.
+    pub connect: Option<Duration>,
+    /// The TLS handshake.
+    pub tls: Option<Duration>,
+    /// From the request's first byte to the answer's.
+    pub first_byte: Option<Duration>,
+    /// From beginning to end.
+    pub total: Duration,
+}
+
+/// What is kept of an attempt.
+#[derive(Debug, Clone)]
+pub struct AttemptRecord {
+    /// Its id.
+    pub attempt_id: AttemptId,
+    /// When it began.
+    pub at: DateTime<Utc>,
+    /// The HTTP status, if there was an answer.
+    pub status_code: Option<u16>,
+    /// Why there was no answer, or why it was cut short.
+    pub error: Option<String>,
+    /// Whom the request went to.
+    pub remote_ip: Option<IpAddr>,
+    /// How long it took.
+    pub durations: Durations,
+    /// A JSON object of names and values, as sent.
+    pub request_headers: String,
+    /// The same of the answer, cut to a bound.
+    pub response_headers: Option<String>,
+    /// The beginning of the answer's body.
+    pub response_body: Option<Bytes>,
+}
