@@ -2,6 +2,7 @@
 //!
 //! ARCHITECTURE.md is the map; this list is its first line.
 
+pub mod config;
 pub mod delivery;
 pub mod intake;
 pub mod model;
@@ -9,4 +10,5 @@ pub mod pusher;
 pub mod sandbox;
 pub mod shutdown;
 pub mod store;
+pub mod telemetry;
 pub mod transak;

@@ -1,7 +1,7 @@
 //! The transaction: events, sightings, orders and deliveries of one batch, together or not at all.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use sqlx::{PgConnection, PgPool};
@@ -231,6 +231,7 @@ fn told_of(event: &NewEvent) -> Told {
         occurred_at: event.occurred_at,
         received_at: event.received_at,
         payload: event.payload.clone(),
+        standard: OnceLock::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Deliveries: one event owed to one endpoint, and the lease under which somebody sends it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -53,6 +53,8 @@ pub struct Told {
     pub received_at: DateTime<Utc>,
     /// The order as it came.
     pub payload: Bytes,
+    /// The body of format `standard`, made when it is first needed and shared by all endpoints.
+    pub standard: OnceLock<Bytes>,
 }
 
 /// A delivery that this process has leased.

@@ -1,6 +1,6 @@
 //! Taking deliveries to send, and giving them back unsent.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -35,6 +35,7 @@ pub async fn claim(pool: &PgPool, limit: i64, per_endpoint: i64) -> Result<Vec<J
             occurred_at: row.occurred_at,
             received_at: row.received_at,
             payload: Bytes::from(row.body),
+            standard: OnceLock::new(),
         }),
     });
     Ok(jobs.collect())
