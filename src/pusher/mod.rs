@@ -13,15 +13,15 @@
 //! Source: Pusher's "Pusher Channels Protocol" and "Channels" documentation (`pusher.com/docs/channels`).
 
 mod channel;
-// pub mod client;
+pub mod client;
 pub mod frame;
 mod notice;
 mod reason;
 pub mod session;
-mod timing;
+pub mod timing;
 
 pub use channel::{Channel, InvalidChannel};
-// pub use client::{Settings, run};
+pub use client::{Settings, run};
 pub use frame::Data;
 pub use notice::{Notice, State};
 pub use reason::Reason;

@@ -110,9 +110,12 @@ impl fmt::Display for State {
 impl fmt::Debug for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Event { channel, event, data, .. } => {
-                f.debug_struct("Event").field("channel", channel).field("event", event).field("data", data).finish()
-            }
+            Self::Event { channel, event, data, .. } => f
+                .debug_struct("Event")
+                .field("channel", channel)
+                .field("event", event)
+                .field("data", data)
+                .finish(),
             Self::Unreadable { raw, reason, .. } => {
                 f.debug_struct("Unreadable").field("raw_bytes", &raw.len()).field("reason", reason).finish()
             }

@@ -116,12 +116,16 @@ impl<'a> Frame<'a> {
     /// What is wrong with it, as a phrase that repeats nothing of the message.
     pub fn parse(text: &'a str) -> Result<Self, &'static str> {
         let envelope: Envelope<'a> = serde_json::from_str(text).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => "not a frame: `event` is missing or a field has the wrong type",
+            serde_json::error::Category::Data => {
+                "not a frame: `event` is missing or a field has the wrong type"
+            }
             _ => "not JSON",
         })?;
         let Envelope { event, channel, data } = envelope;
         let frame = match (&*event, channel) {
-            ("pusher:connection_established", _) => Self::Established { activity_timeout: activity_timeout(data) },
+            ("pusher:connection_established", _) => {
+                Self::Established { activity_timeout: activity_timeout(data) }
+            }
             ("pusher_internal:subscription_succeeded", Some(channel)) => Self::Subscribed { channel },
             ("pusher:subscription_error" | "pusher_internal:subscription_error", Some(channel)) => {
                 Self::SubscriptionError { channel }
@@ -129,7 +133,9 @@ impl<'a> Frame<'a> {
             ("pusher:ping", _) => Self::Ping,
             ("pusher:pong", _) => Self::Pong,
             ("pusher:error", _) => error(data),
-            (name, _) if name.starts_with("pusher:") || name.starts_with("pusher_internal:") => Self::Protocol,
+            (name, _) if name.starts_with("pusher:") || name.starts_with("pusher_internal:") => {
+                Self::Protocol
+            }
             (_, Some(channel)) => Self::Event { channel, data: payload(data)?, event },
             (_, None) => return Err("an event without a channel"),
         };

@@ -21,7 +21,8 @@ fn data_of(frame: Frame<'_>) -> Data {
 fn the_greeting_is_read_from_a_string_in_any_key_order_and_from_an_object() {
     let string = r#"{"event":"pusher:connection_established","data":"{\"socket_id\":\"1.2\",\"activity_timeout\":120}"}"#;
     let turned = r#"{"data":"{\"activity_timeout\":30,\"socket_id\":\"1.2\"}","event":"pusher:connection_established"}"#;
-    let object = r#"{"event":"pusher:connection_established","data":{"socket_id":"1.2","activity_timeout":30.0}}"#;
+    let object =
+        r#"{"event":"pusher:connection_established","data":{"socket_id":"1.2","activity_timeout":30.0}}"#;
     assert_eq!(parsed(string), established(120));
     assert_eq!(parsed(turned), established(30));
     assert_eq!(parsed(object), established(30));
@@ -29,7 +30,9 @@ fn the_greeting_is_read_from_a_string_in_any_key_order_and_from_an_object() {
 
 #[test]
 fn a_greeting_with_unreadable_details_is_still_a_greeting() {
-    for data in ["", r#","data":"""#, r#","data":null"#, r#","data":"{\"activity_timeout\":-1}""#, r#","data":[]"#] {
+    for data in
+        ["", r#","data":"""#, r#","data":null"#, r#","data":"{\"activity_timeout\":-1}""#, r#","data":[]"#]
+    {
         let text = format!(r#"{{"event":"pusher:connection_established"{data}}}"#);
         assert_eq!(parsed(&text), Frame::Established { activity_timeout: None }, "{text}");
     }
@@ -65,7 +68,11 @@ fn an_error_is_read_from_an_object_and_from_a_string_with_or_without_a_code() {
     let cases = [
         (r#"{"code":4001,"message":"m"}"#, Some(4001), "m"),
         (r#""{\"code\":4001,\"message\":\"m\"}""#, Some(4001), "m"),
-        (r#"{"code":null,"message":"Existing subscription to channel X"}"#, None, "Existing subscription to channel X"),
+        (
+            r#"{"code":null,"message":"Existing subscription to channel X"}"#,
+            None,
+            "Existing subscription to channel X",
+        ),
         (r#"{"message":"m"}"#, None, "m"),
         (r#"{"code":70000}"#, None, ""),
         (r#""words""#, None, ""),
@@ -80,7 +87,9 @@ fn an_error_is_read_from_an_object_and_from_a_string_with_or_without_a_code() {
 
 #[test]
 fn other_protocol_events_are_never_messages() {
-    for name in ["pusher:cache_miss", "pusher:signin_success", "pusher_internal:subscription_count", "pusher:new"] {
+    for name in
+        ["pusher:cache_miss", "pusher:signin_success", "pusher_internal:subscription_count", "pusher:new"]
+    {
         let text = format!(r#"{{"event":"{name}","channel":"KEY","data":"null"}}"#);
         assert_eq!(parsed(&text), Frame::Protocol);
     }
@@ -90,7 +99,10 @@ fn other_protocol_events_are_never_messages() {
 #[test]
 fn a_string_is_decoded_once_and_kept_byte_for_byte() {
     let json = r#"{"event":"ORDER_COMPLETED","channel":"KEY_1","data":"{\"id\": \"o1\",\n \"n\":2, \"é\":\"\\u00e9\\/\"}"}"#;
-    assert_eq!(data_of(parsed(json)), Data::Text("{\"id\": \"o1\",\n \"n\":2, \"é\":\"\\u00e9\\/\"}".to_owned()));
+    assert_eq!(
+        data_of(parsed(json)),
+        Data::Text("{\"id\": \"o1\",\n \"n\":2, \"é\":\"\\u00e9\\/\"}".to_owned())
+    );
     let jwt = r#"{"event":"ORDER_COMPLETED","channel":"KEY","data":"eyJhbGciOi.e30.x-_"}"#;
     assert_eq!(data_of(parsed(jwt)), Data::Text("eyJhbGciOi.e30.x-_".to_owned()));
 }
@@ -107,7 +119,8 @@ fn what_is_not_a_string_keeps_its_own_text() {
 #[test]
 fn unknown_fields_and_a_trailing_newline_do_not_matter() {
     let text = "{\"event\":\"E\",\"user_id\":\"u\",\"x\":{\"y\":[1]},\"channel\":\"KEY\",\"data\":\"d\"}\n";
-    let expected = Frame::Event { channel: "KEY".into(), event: "E".into(), data: Data::Text("d".to_owned()) };
+    let expected =
+        Frame::Event { channel: "KEY".into(), event: "E".into(), data: Data::Text("d".to_owned()) };
     assert_eq!(parsed(text), expected);
 }
 

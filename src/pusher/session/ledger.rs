@@ -82,7 +82,8 @@ impl Ledger {
         for channel in added {
             self.enqueue(channel);
         }
-        leaving.retain(|channel| matches!(self.forget(channel), Some(Step::Awaiting { .. } | Step::Confirmed)));
+        leaving
+            .retain(|channel| matches!(self.forget(channel), Some(Step::Awaiting { .. } | Step::Confirmed)));
         leaving
     }
 
@@ -90,7 +91,8 @@ impl Ledger {
     pub(super) fn begin(&mut self) {
         self.live = true;
         let wanted = Arc::clone(&self.wanted);
-        let (doubtful, trusted): (Vec<_>, Vec<_>) = wanted.iter().cloned().partition(|c| self.doubtful.contains(c));
+        let (doubtful, trusted): (Vec<_>, Vec<_>) =
+            wanted.iter().cloned().partition(|c| self.doubtful.contains(c));
         for channel in trusted.into_iter().chain(doubtful) {
             self.enqueue(channel);
         }
@@ -185,9 +187,7 @@ impl Ledger {
     /// When [`overdue`](Self::overdue) is to be called next.
     pub(super) fn deadline(&mut self) -> Option<Instant> {
         let steps = &self.steps;
-        let answered = |(due, channel): &(Instant, Channel)| {
-            !matches!(steps.get(channel), Some(Step::Awaiting { due: current, .. }) if current == due)
-        };
+        let answered = |(due, channel): &(Instant, Channel)| !matches!(steps.get(channel), Some(Step::Awaiting { due: current, .. }) if current == due);
         while self.answers.pop_front_if(|entry| answered(entry)).is_some() {}
         let answer = self.answers.front().map(|(due, _)| *due);
         answer.into_iter().chain(self.retries.front().map(|(due, _)| *due)).min()
@@ -225,7 +225,8 @@ impl Ledger {
     }
 
     fn doubt_all_resent(&mut self) {
-        let resent = self.steps.iter().filter(|(_, step)| matches!(step, Step::Awaiting { sent, .. } if *sent > 1));
+        let resent =
+            self.steps.iter().filter(|(_, step)| matches!(step, Step::Awaiting { sent, .. } if *sent > 1));
         self.doubtful.extend(resent.map(|(channel, _)| channel.clone()));
     }
 }

@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-pub use self::backoff::Jitter;
 use self::backoff::Backoff;
+pub use self::backoff::Jitter;
 use self::ledger::Ledger;
 use super::reason::Verdict;
 use super::{Channel, Notice, Reason, State, Timing};
@@ -189,7 +189,9 @@ impl Session {
         match &self.phase {
             Phase::Waiting { until } if *until <= now.mono => self.connect(now),
             Phase::Opening { deadline } if *deadline <= now.mono => self.give_up(Reason::ConnectTimeout, now),
-            Phase::Greeting { deadline } if *deadline <= now.mono => self.give_up(Reason::NotEstablished, now),
+            Phase::Greeting { deadline } if *deadline <= now.mono => {
+                self.give_up(Reason::NotEstablished, now)
+            }
             Phase::Live(_) => self.expire_live(now),
             _ => {}
         }

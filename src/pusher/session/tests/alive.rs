@@ -91,7 +91,9 @@ fn what_cannot_be_read_is_handed_over_whole_and_costs_nothing_else() {
     for raw in ["", "hello", "[]", "{}", r#"{"event":1}"#, r#"{"event":"E","data":"x"}"#] {
         let mut rig = greeted(&greeting(120));
         let outputs = rig.text(raw);
-        let [Output::Counted("unreadable"), Output::Notice(Notice::Unreadable { raw: kept, .. })] = &outputs[..] else {
+        let [Output::Counted("unreadable"), Output::Notice(Notice::Unreadable { raw: kept, .. })] =
+            &outputs[..]
+        else {
             panic!("{outputs:?}");
         };
         assert_eq!(kept, raw.as_bytes());

@@ -155,7 +155,8 @@ fn ten_thousand_channels_are_sent_in_bursts_as_the_answers_come() {
     let names: Vec<_> = (0..10_000).map(|n| format!("channel-{n:05}")).collect();
     let mut rig = Rig::new(true, 50);
     rig.tell(Input::Wanted(set(&names)));
-    let mut in_flight: std::collections::VecDeque<_> = sent(&rig.establish()).into_iter().map(str::to_owned).collect();
+    let mut in_flight: std::collections::VecDeque<_> =
+        sent(&rig.establish()).into_iter().map(str::to_owned).collect();
     assert_eq!(in_flight.len(), 500);
     for answered in 0..10_000 {
         let asked = in_flight.pop_front().expect("a subscription in flight");

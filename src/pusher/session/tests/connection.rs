@@ -143,9 +143,10 @@ fn only_thirty_stable_seconds_make_the_failures_forgotten() {
 
 #[test]
 fn the_back_off_is_spread_between_a_second_and_its_ceiling() {
-    for (percent, expected) in
-        [(0, [1000, 1000, 1000, 1000, 1000, 1000, 1000]), (50, [1000, 1500, 2500, 4500, 8500, 15_500, 15_500])]
-    {
+    for (percent, expected) in [
+        (0, [1000, 1000, 1000, 1000, 1000, 1000, 1000]),
+        (50, [1000, 1500, 2500, 4500, 8500, 15_500, 15_500]),
+    ] {
         let mut rig = Rig::new(true, percent);
         rig.tell(Input::Tick);
         let pauses = expected.map(|_| {

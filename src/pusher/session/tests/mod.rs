@@ -35,7 +35,9 @@ fn set<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> Arc<BTreeSet<Channe
 }
 
 fn greeting(seconds: u64) -> String {
-    format!(r#"{{"event":"pusher:connection_established","data":"{{\"socket_id\":\"1.2\",\"activity_timeout\":{seconds}}}"}}"#)
+    format!(
+        r#"{{"event":"pusher:connection_established","data":"{{\"socket_id\":\"1.2\",\"activity_timeout\":{seconds}}}"}}"#
+    )
 }
 
 fn confirmation(name: &str) -> String {
@@ -43,7 +45,9 @@ fn confirmation(name: &str) -> String {
 }
 
 fn error(code: &str) -> String {
-    format!(r#"{{"event":"pusher:error","data":{{"code":{code},"message":"Existing subscription to channel A"}}}}"#)
+    format!(
+        r#"{{"event":"pusher:error","data":{{"code":{code},"message":"Existing subscription to channel A"}}}}"#
+    )
 }
 
 fn message(name: &str) -> String {
@@ -109,11 +113,17 @@ impl Rig {
 }
 
 fn sent(outputs: &[Output]) -> Vec<&str> {
-    outputs.iter().filter_map(|output| if let Output::Send(text) = output { Some(text.as_str()) } else { None }).collect()
+    outputs
+        .iter()
+        .filter_map(|output| if let Output::Send(text) = output { Some(text.as_str()) } else { None })
+        .collect()
 }
 
 fn notices(outputs: &[Output]) -> Vec<&Notice> {
-    outputs.iter().filter_map(|output| if let Output::Notice(notice) = output { Some(notice) } else { None }).collect()
+    outputs
+        .iter()
+        .filter_map(|output| if let Output::Notice(notice) = output { Some(notice) } else { None })
+        .collect()
 }
 
 fn closes(outputs: &[Output]) -> bool {

@@ -30,7 +30,9 @@ fn text() -> impl Strategy<Value = String> {
         (0_u8..8).prop_map(|n| message(&name(n))),
         (0_u8..8).prop_map(|n| format!(r#"{{"event":"pusher:subscription_error","channel":"c{n}"}}"#)),
         (3990_u16..4400).prop_map(|code| error(&code.to_string())),
-        Just(r#"{"event":"pusher:error","data":{"message":"Existing subscription to channel c1"}}"#.to_owned()),
+        Just(
+            r#"{"event":"pusher:error","data":{"message":"Existing subscription to channel c1"}}"#.to_owned()
+        ),
         Just(r#"{"event":"pusher:ping"}"#.to_owned()),
     ]
 }
