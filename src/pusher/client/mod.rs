@@ -1,0 +1,202 @@
+//! Carries out what the [`Session`] decides: one task, one connection, one sink.
+//!
+//! Guarantees: the socket is read whatever else happens, so WebSocket pings are answered and nothing waits for the
+//! consumer; whatever arrives is either handed to the sink or counted.
+//! Does not guarantee: backpressure. The sink is called on the reading task and must not block; what it cannot take
+//! at once it has to keep itself.
+
+mod connect;
+mod lenient;
+mod link;
+mod scanner;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chrono::Utc;
+use metrics::counter;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use self::connect::Target;
+use self::link::{Incoming, Link};
+use super::session::{Input, Now, Output, Session};
+use super::{Channel, Notice, State, Timing};
+
+/// The channels to be subscribed to, all of them. An empty set still keeps a connection.
+pub type Wanted = watch::Receiver<Arc<BTreeSet<Channel>>>;
+
+/// The default of [`Settings::max_message_bytes`]. Pusher publishes at most 10 kB, about twice that once escaped;
+/// dedicated clusters may allow more.
+pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
+
+/// Where to connect and how.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `ws://` or `wss://`, a host, perhaps a port, such as `wss://ws-ap2.pusher.com`.
+    pub base: Url,
+    /// The key of the Pusher app. It is public.
+    pub app_key: String,
+    /// Every deadline and pause.
+    pub timing: Timing,
+    /// The longest message that is read, in bytes; a longer one is handed over cut, as unreadable.
+    pub max_message_bytes: usize,
+}
+
+impl Settings {
+    /// Settings for production.
+    pub fn new(base: Url, app_key: impl Into<String>) -> Self {
+        Self {
+            base,
+            app_key: app_key.into(),
+            timing: Timing::default(),
+            max_message_bytes: MAX_MESSAGE_BYTES,
+        }
+    }
+}
+
+/// Listens until the stop token fires, reconnecting for ever. `sink` is told everything and must not block.
+///
+/// Frames that arrive while the connection is being closed are still handed over.
+///
+/// # Errors
+/// Only at the start, if the base URL cannot be used.
+pub async fn run<S>(
+    settings: Settings,
+    wanted: Wanted,
+    sink: S,
+    stop: CancellationToken,
+) -> anyhow::Result<()>
+where
+    S: FnMut(Notice) + Send,
+{
+    let target = Target::new(&settings)?;
+    let jitter = Box::new(|span: std::time::Duration| span.mul_f64(fastrand::f64()));
+    let session = Session::new(settings.timing, target.is_secure(), jitter, now());
+    let mut driver = Driver { session, link: Link::None, target, sink };
+    driver.listen(wanted, &stop).await;
+    driver.say_goodbye(settings.timing).await;
+    Ok(())
+}
+
+struct Driver<S> {
+    session: Session,
+    link: Link,
+    target: Target,
+    sink: S,
+}
+
+impl<S: FnMut(Notice)> Driver<S> {
+    async fn listen(&mut self, mut wanted: Wanted, stop: &CancellationToken) {
+        let first = Arc::clone(&wanted.borrow_and_update());
+        self.tell(Input::Wanted(first));
+        loop {
+            let due = self.session.deadline();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                set = changed(&mut wanted) => self.tell(Input::Wanted(set)),
+                // Before the deadline: what has arrived in time counts, even if this task was late.
+                incoming = self.link.next() => self.take(incoming),
+                () = until(due) => self.tell(Input::Tick),
+            }
+        }
+    }
+
+    /// Closes the connection and hears the server out, for a while.
+    async fn say_goodbye(&mut self, timing: Timing) {
+        if self.link.begin_close() {
+            let heard_out = async {
+                loop {
+                    match self.link.next().await {
+                        Incoming::Closed(_) | Incoming::Dropped => break,
+                        incoming => self.take(incoming),
+                    }
+                }
+            };
+            if timeout(timing.close, heard_out).await.is_err() {
+                tracing::debug!("the stream's server did not answer the close in time");
+            }
+        }
+        self.tell(Input::Stop);
+    }
+
+    fn take(&mut self, incoming: Incoming) {
+        match incoming {
+            Incoming::Opened => self.tell(Input::Opened),
+            Incoming::NotConnected => self.tell(Input::NotConnected),
+            Incoming::Text(text) => self.tell(Input::Text(&text)),
+            Incoming::Control => self.tell(Input::Traffic),
+            Incoming::Closed(code) => self.tell(Input::Closed(code)),
+            Incoming::Dropped => self.tell(Input::Dropped),
+            Incoming::Unreadable(bytes, reason) => {
+                counter!("relay_stream_frames_total", "kind" => "unreadable").increment(1);
+                self.notify(Notice::Unreadable { raw: bytes.to_vec(), reason, at: Utc::now() });
+                self.tell(Input::Traffic);
+            }
+        }
+    }
+
+    fn tell(&mut self, input: Input<'_>) {
+        for output in self.session.handle(input, now()) {
+            match output {
+                Output::Connect { secure, after } => {
+                    if let Some(reason) = after {
+                        counter!("relay_stream_reconnects_total", "reason" => reason.label()).increment(1);
+                    }
+                    self.link.open(self.target.clone(), secure);
+                }
+                Output::Send(text) => self.link.send(text),
+                Output::Close => self.link.close(),
+                Output::Counted(kind) => counter!("relay_stream_frames_total", "kind" => kind).increment(1),
+                Output::Notice(notice) => self.notify(notice),
+            }
+        }
+    }
+
+    fn notify(&mut self, notice: Notice) {
+        match &notice {
+            Notice::State(state) => log(state),
+            Notice::Unreadable { raw, reason, .. } => {
+                counter!("relay_stream_unreadable_frames_total").increment(1);
+                tracing::warn!(raw_bytes = raw.len(), reason, "the stream brought something unreadable");
+            }
+            Notice::Refused { channel, .. } => {
+                tracing::warn!(%channel, "the stream's server does not confirm a channel")
+            }
+            Notice::Event { .. } | Notice::Confirmed { .. } | Notice::Lost { .. } => {}
+        }
+        (self.sink)(notice);
+    }
+}
+
+fn log(state: &State) {
+    match state {
+        State::Fatal { code, .. } => tracing::error!(code, "{state}"),
+        State::BackingOff { .. } => tracing::warn!("{state}"),
+        State::Connecting | State::Connected { .. } | State::Stopped => tracing::info!("{state}"),
+    }
+}
+
+fn now() -> Now {
+    Now { mono: Instant::now().into_std(), wall: Utc::now() }
+}
+
+async fn until(due: Option<std::time::Instant>) {
+    match due {
+        Some(due) => sleep_until(Instant::from_std(due)).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The next wanted set; never, once there is nobody left to change it.
+async fn changed(wanted: &mut Wanted) -> Arc<BTreeSet<Channel>> {
+    if wanted.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    Arc::clone(&wanted.borrow_and_update())
+}

@@ -1,0 +1,153 @@
+//! What to do while a connection is open: frames, signs of life, subscriptions.
+
+use std::time::Instant;
+
+use super::ledger::Overdue;
+use super::{Live, Now, Output, Phase, Session};
+use crate::pusher::frame::{self, Frame};
+use crate::pusher::{Data, Notice, Reason, State, Timing};
+
+/// How the real service words a subscription that is already there; it comes without a code and without a channel.
+const EXISTING: &str = "Existing subscription to channel ";
+
+impl Live {
+    /// When the silence asks for a ping, or the missing answer for a new connection.
+    pub(super) fn alive_until(&self, timing: &Timing) -> Instant {
+        match self.pinged {
+            Some(at) => at + timing.pong,
+            None => self.heard.mono + self.activity,
+        }
+    }
+
+    /// A close code of the protocol speaks for itself; anything less gives way to an error that came just before.
+    pub(super) fn explain(&self, reason: Reason, timing: &Timing, now: Now) -> Reason {
+        match (reason, self.error) {
+            (Reason::Code(4000..), _) => reason,
+            (_, Some((code, at))) if now.mono.saturating_duration_since(at) <= timing.error_memory => {
+                Reason::Code(code)
+            }
+            _ => reason,
+        }
+    }
+}
+
+impl Session {
+    /// Anything received proves that the peer is alive.
+    pub(super) fn heard(&mut self, now: Now) {
+        if let Phase::Live(live) = &mut self.phase {
+            live.heard = now;
+            live.pinged = None;
+        }
+    }
+
+    pub(super) fn text(&mut self, text: &str, now: Now) {
+        if !matches!(self.phase, Phase::Greeting { .. } | Phase::Live(_)) {
+            return;
+        }
+        self.heard(now);
+        if let Phase::Live(live) = &mut self.phase {
+            live.error = None;
+        }
+        match Frame::parse(text) {
+            Ok(frame) => self.frame(frame, now),
+            Err(reason) => {
+                let raw = text.as_bytes().to_vec();
+                self.out.push(Output::Counted("unreadable"));
+                self.out.push(Output::Notice(Notice::Unreadable { raw, reason, at: now.wall }));
+            }
+        }
+    }
+
+    fn frame(&mut self, frame: Frame<'_>, now: Now) {
+        let label = frame.label();
+        if let Frame::Event { channel, event, data } = frame {
+            return self.event(label, &channel, (event.into_owned(), data), now);
+        }
+        self.out.push(Output::Counted(label));
+        match frame {
+            Frame::Established { activity_timeout } => self.established(activity_timeout, now),
+            Frame::Ping => self.out.push(Output::Send(frame::PONG.to_owned())),
+            Frame::Subscribed { channel } => self.confirmed(&channel, now),
+            Frame::SubscriptionError { channel } => self.refused(&channel, now),
+            Frame::Error { code, message } => self.error(code, &message, now),
+            Frame::Pong | Frame::Protocol | Frame::Event { .. } => {}
+        }
+    }
+
+    /// Delivers a message, unless it came late on a channel that is not wanted any more.
+    fn event(&mut self, label: &'static str, name: &str, (event, data): (String, Data), now: Now) {
+        let Some(channel) = self.ledger.channel(name) else {
+            self.out.push(Output::Counted("not_subscribed"));
+            return;
+        };
+        self.out.push(Output::Counted(label));
+        self.out.push(Output::Notice(Notice::Event { channel, event, data, at: now.wall }));
+    }
+
+    fn established(&mut self, server: Option<std::time::Duration>, now: Now) {
+        let Phase::Greeting { .. } = self.phase else { return };
+        let server = server.map_or(self.timing.activity, |wish| wish.max(self.timing.activity_floor));
+        let activity = self.timing.activity.min(server);
+        self.phase = Phase::Live(Live { since: now.mono, activity, heard: now, pinged: None, error: None });
+        self.set_state(State::Connected { since: now.wall });
+        self.ledger.begin();
+    }
+
+    fn confirmed(&mut self, name: &str, now: Now) {
+        if let Some(channel) = self.ledger.confirm(name) {
+            self.out.push(Output::Notice(Notice::Confirmed { channel, at: now.wall }));
+        }
+    }
+
+    fn refused(&mut self, name: &str, now: Now) {
+        let Some((channel, heard)) = self.ledger.refuse(name, now.mono) else { return };
+        let (since, at, reason) = (now.wall, now.wall, Reason::Refused);
+        if heard {
+            self.out.push(Output::Notice(Notice::Lost { channel: channel.clone(), since, at, reason }));
+        }
+        self.out.push(Output::Notice(Notice::Refused { channel, at }));
+    }
+
+    /// Before the greeting an error is the answer to our connection. After it the socket's end decides: some servers
+    /// answer a bad subscription with a fatal code and carry on.
+    fn error(&mut self, code: Option<u16>, message: &str, now: Now) {
+        match (&mut self.phase, code) {
+            (Phase::Greeting { .. }, Some(code)) => self.give_up(Reason::Code(code), now),
+            (Phase::Live(live), Some(code)) => live.error = (code >= 4000).then_some((code, now.mono)),
+            (_, None) => {
+                if let Some(name) = message.strip_prefix(EXISTING) {
+                    self.confirmed(name.trim(), now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The deadlines of an established connection.
+    pub(super) fn expire_live(&mut self, now: Now) {
+        while let Some(overdue) = self.ledger.overdue(now.mono) {
+            match overdue {
+                Overdue::Resend(channel) => self.out.push(Output::Send(frame::subscribe(&channel))),
+                Overdue::Refused(channel) => {
+                    self.out.push(Output::Notice(Notice::Refused { channel, at: now.wall }));
+                }
+                Overdue::Recycle => return self.give_up(Reason::Unconfirmed, now),
+            }
+        }
+        let Phase::Live(live) = &mut self.phase else { return };
+        if live.alive_until(&self.timing) > now.mono {
+            return;
+        }
+        if live.pinged.is_some() {
+            return self.give_up(Reason::PongTimeout, now);
+        }
+        live.pinged = Some(now.mono);
+        self.out.push(Output::Send(frame::PING.to_owned()));
+    }
+
+    pub(super) fn subscribe_next(&mut self, now: Now) {
+        while let Some(channel) = self.ledger.next_to_send(now.mono) {
+            self.out.push(Output::Send(frame::subscribe(&channel)));
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Subscriptions: who is sent, confirmed, sent again, given up, and heard.
+
+use super::*;
+use crate::pusher::frame::{subscribe, unsubscribe};
+
+fn subscribes(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| subscribe(&channel(name))).collect()
+}
+
+fn confirmed_notice(name: &str, at: DateTime<Utc>) -> Output {
+    Output::Notice(Notice::Confirmed { channel: channel(name), at })
+}
+
+#[test]
+fn everything_wanted_is_subscribed_after_each_greeting_and_not_before() {
+    let mut rig = Rig::new(true, 50);
+    assert_eq!(sent(&rig.tell(Input::Wanted(set(["A", "B"])))), [""; 0]);
+    rig.tell(Input::Tick);
+    assert_eq!(sent(&rig.tell(Input::Opened)), [""; 0]);
+    for _ in 0..3 {
+        assert_eq!(sent(&rig.text(&greeting(120))), subscribes(&["A", "B"]));
+        rig.text(&confirmation("A"));
+        rig.tell(Input::Dropped);
+        rig.pause();
+        rig.tell(Input::Opened);
+    }
+}
+
+#[test]
+fn a_channel_is_confirmed_once_by_any_of_the_known_answers() {
+    for answer in [confirmation("A"), error("null")] {
+        let mut rig = Rig::live(&["A"]);
+        let at = rig.now.wall;
+        assert!(rig.text(&answer).contains(&confirmed_notice("A", at)));
+        for again in [confirmation("A"), error("null"), confirmation("unknown")] {
+            assert_eq!(notices(&rig.text(&again)), [&Notice::State(State::Stopped); 0]);
+        }
+        assert_eq!(rig.until_due().0, secs(120), "no confirmation is waited for any more");
+    }
+}
+
+#[test]
+fn a_changed_set_sends_only_the_difference() {
+    let mut rig = Rig::confirmed(&["A", "B"]);
+    let outputs = rig.tell(Input::Wanted(set(["B", "C"])));
+    assert_eq!(sent(&outputs), [unsubscribe(&channel("A")), subscribe(&channel("C"))]);
+    assert!(notices(&outputs).is_empty(), "a channel that is not wanted is not lost");
+    assert_eq!(rig.tell(Input::Wanted(set(["B", "C"]))), []);
+    let at = rig.now.wall;
+    assert!(rig.text(&confirmation("C")).contains(&confirmed_notice("C", at)));
+    assert_eq!(rig.text(&confirmation("A")), [Output::Counted("subscription_succeeded")]);
+}
+
+#[test]
+fn messages_are_handed_over_as_they_came_and_only_for_wanted_channels() {
+    let mut rig = Rig::confirmed(&["A"]);
+    let event = Notice::Event {
+        channel: channel("A"),
+        event: "ORDER_CREATED".to_owned(),
+        data: crate::pusher::Data::Text("d".to_owned()),
+        at: rig.now.wall,
+    };
+    assert_eq!(rig.text(&message("A")), [Output::Counted("ORDER_CREATED"), Output::Notice(event)]);
+    assert_eq!(rig.text(&message("B")), [Output::Counted("not_subscribed")]);
+    rig.tell(Input::Wanted(set([""; 0])));
+    assert_eq!(rig.text(&message("A")), [Output::Counted("not_subscribed")]);
+}
+
+#[test]
+fn protocol_events_on_a_wanted_channel_are_no_messages() {
+    let mut rig = Rig::confirmed(&["A"]);
+    for name in ["pusher_internal:subscription_count", "pusher:cache_miss"] {
+        let text = format!(r#"{{"event":"{name}","channel":"A","data":"{{}}"}}"#);
+        assert_eq!(rig.text(&text), [Output::Counted("protocol")]);
+    }
+}
+
+#[test]
+fn an_unconfirmed_channel_is_sent_three_more_times_and_then_costs_the_connection() {
+    let mut rig = Rig::live(&["A", "B"]);
+    rig.text(&confirmation("B"));
+    for _ in 0..3 {
+        let (time, outputs) = rig.until_due();
+        assert_eq!((time, sent(&outputs)), (secs(10), vec![subscribe(&channel("A")).as_str()]));
+    }
+    let (time, outputs) = rig.until_due();
+    assert_eq!((time, closes(&outputs)), (secs(10), true));
+    let (at, reason) = (rig.now.wall, Reason::Unconfirmed);
+    let lost = Notice::Lost { channel: channel("B"), since: at - secs(40), at, reason };
+    assert!(notices(&outputs).contains(&&lost), "{outputs:?}");
+}
+
+#[test]
+fn a_channel_that_is_never_confirmed_costs_a_serving_connection_only_once() {
+    let mut rig = Rig::live(&["A", "B"]);
+    rig.text(&confirmation("B"));
+    for _ in 0..4 {
+        rig.until_due();
+    }
+    rig.pause();
+    rig.tell(Input::Opened);
+    assert_eq!(sent(&rig.text(&greeting(120))), subscribes(&["B", "A"]), "the doubtful one last");
+    rig.text(&confirmation("B"));
+    for _ in 0..3 {
+        rig.until_due();
+        rig.tell(Input::Traffic);
+    }
+    let (_, outputs) = rig.until_due();
+    let refused = Notice::Refused { channel: channel("A"), at: rig.now.wall };
+    assert_eq!(outputs, [Output::Notice(refused)]);
+    let mut waited = Duration::ZERO;
+    let outputs = loop {
+        rig.tell(Input::Traffic);
+        let (time, outputs) = rig.until_due();
+        waited += time;
+        if sent(&outputs) == subscribes(&["A"]) {
+            break outputs;
+        }
+    };
+    assert_eq!((waited, outputs.len()), (secs(300), 1), "tried again after five minutes");
+    assert!(rig.text(&confirmation("A")).contains(&confirmed_notice("A", rig.now.wall)));
+}
+
+#[test]
+fn a_connection_that_confirms_nothing_is_always_replaced() {
+    let mut rig = Rig::live(&["A"]);
+    for _ in 0..3 {
+        for _ in 0..3 {
+            assert!(!closes(&rig.until_due().1));
+        }
+        assert!(closes(&rig.until_due().1));
+        rig.pause();
+        rig.establish();
+    }
+}
+
+#[test]
+fn a_spoken_refusal_is_shown_at_once_and_costs_no_connection() {
+    for name in ["pusher:subscription_error", "pusher_internal:subscription_error"] {
+        let refusal = format!(r#"{{"event":"{name}","channel":"A","data":{{"status":401}}}}"#);
+        let mut rig = Rig::live(&["A", "B"]);
+        let at = rig.now.wall;
+        let refused = Output::Notice(Notice::Refused { channel: channel("A"), at });
+        assert_eq!(rig.text(&refusal), [Output::Counted("subscription_error"), refused.clone()]);
+        assert_eq!(rig.text(&refusal), [Output::Counted("subscription_error")]);
+
+        let mut rig = Rig::confirmed(&["A"]);
+        let lost = Notice::Lost { channel: channel("A"), since: at, at, reason: Reason::Refused };
+        assert_eq!(rig.text(&refusal)[1..], [Output::Notice(lost), refused]);
+    }
+}
+
+#[test]
+fn ten_thousand_channels_are_sent_in_bursts_as_the_answers_come() {
+    let names: Vec<_> = (0..10_000).map(|n| format!("channel-{n:05}")).collect();
+    let mut rig = Rig::new(true, 50);
+    rig.tell(Input::Wanted(set(&names)));
+    let mut in_flight: std::collections::VecDeque<_> =
+        sent(&rig.establish()).into_iter().map(str::to_owned).collect();
+    assert_eq!(in_flight.len(), 500);
+    for answered in 0..10_000 {
+        let asked = in_flight.pop_front().expect("a subscription in flight");
+        assert_eq!(asked, subscribe(&channel(&names[answered])));
+        let outputs = rig.text(&confirmation(&names[answered]));
+        in_flight.extend(sent(&outputs).into_iter().map(str::to_owned));
+        assert!(in_flight.len() <= 500);
+        rig.now.mono += millis(5);
+    }
+    assert_eq!(in_flight.len(), 0);
+    assert_eq!(rig.until_due().0, secs(120) - millis(5), "nothing was sent twice although it took 50 s");
+    let lost = notices(&rig.tell(Input::Dropped)).iter().filter(|n| matches!(n, Notice::Lost { .. })).count();
+    assert_eq!(lost, 10_000);
+}
+
+#[test]
+fn a_channel_taken_off_while_waiting_frees_its_place() {
+    let names: Vec<_> = (0..501).map(|n| format!("c{n:03}")).collect();
+    let mut rig = Rig::new(true, 50);
+    rig.tell(Input::Wanted(set(&names)));
+    assert_eq!(sent(&rig.establish()).len(), 500);
+    let outputs = rig.tell(Input::Wanted(set(&names[1..])));
+    assert_eq!(sent(&outputs), [unsubscribe(&channel("c000")), subscribe(&channel("c500"))]);
+}
