@@ -2,11 +2,15 @@
 //!
 //! Pure: no I/O, no async, no clock of its own. Every decision that matters for a promise is a function in here.
 
+pub mod address;
 pub mod amount;
+pub mod callback_url;
 pub mod canonical;
 pub mod event;
+pub mod header;
 pub mod id;
 pub mod order;
+pub mod retry;
 pub mod seal;
 pub mod status;
 pub mod token;
