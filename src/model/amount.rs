@@ -37,7 +37,9 @@ mod tests {
 
     #[test]
     fn an_amount_comes_out_as_it_went_in() {
-        for literal in ["30", "0.0006130127560164107", "1.10", "1e-7", "\"1.03\"", "123456789012345678901234567890.5"] {
+        for literal in
+            ["30", "0.0006130127560164107", "1.10", "1e-7", "\"1.03\"", "123456789012345678901234567890.5"]
+        {
             let amount = Amount::from_json(literal).unwrap();
             assert_eq!(serde_json::to_string(&amount).unwrap(), literal);
         }

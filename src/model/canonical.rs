@@ -67,8 +67,14 @@ mod tests {
 
     #[test]
     fn order_and_spacing_do_not_matter() {
-        assert_eq!(canonical(r#"{ "b": [1, {"z":1,"y":"\u0061"}], "a": null }"#), r#"{"a":null,"b":[1,{"y":"a","z":1}]}"#);
-        assert_eq!(canonical(r#"{"a":null,"b":[1,{"y":"a","z":1}]}"#), r#"{"a":null,"b":[1,{"y":"a","z":1}]}"#);
+        assert_eq!(
+            canonical(r#"{ "b": [1, {"z":1,"y":"\u0061"}], "a": null }"#),
+            r#"{"a":null,"b":[1,{"y":"a","z":1}]}"#
+        );
+        assert_eq!(
+            canonical(r#"{"a":null,"b":[1,{"y":"a","z":1}]}"#),
+            r#"{"a":null,"b":[1,{"y":"a","z":1}]}"#
+        );
     }
 
     #[test]

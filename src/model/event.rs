@@ -48,9 +48,13 @@ impl Identity {
         let head = [snapshot.order_id.as_str(), snapshot.status.as_str()];
         match when.as_ref().or(snapshot.updated_at_text.as_ref()) {
             Some(when) => hash(&[b"order", head[0].as_bytes(), head[1].as_bytes(), b"at", when.as_bytes()]),
-            None => {
-                hash(&[b"order", head[0].as_bytes(), head[1].as_bytes(), b"payload", &canonical_bytes(&snapshot.raw)])
-            }
+            None => hash(&[
+                b"order",
+                head[0].as_bytes(),
+                head[1].as_bytes(),
+                b"payload",
+                &canonical_bytes(&snapshot.raw),
+            ]),
         }
     }
 

@@ -81,7 +81,8 @@ impl MasterKey {
         if head[1..=KEY_ID_LEN] != self.id {
             return Err(SealError::OtherKey);
         }
-        let nonce = Nonce::try_assume_unique_for_key(&head[1 + KEY_ID_LEN..]).map_err(|_| SealError::Damaged)?;
+        let nonce =
+            Nonce::try_assume_unique_for_key(&head[1 + KEY_ID_LEN..]).map_err(|_| SealError::Damaged)?;
         let mut body = body.to_vec();
         let plain = self
             .key

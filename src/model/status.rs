@@ -219,7 +219,13 @@ mod tests {
 
     #[test]
     fn every_order_of_arrival_ends_in_the_same_status() {
-        let life = ["AWAITING_PAYMENT_FROM_USER", "PROCESSING", "PENDING_DELIVERY_FROM_TRANSAK", "FAILED", "REFUNDED"];
+        let life = [
+            "AWAITING_PAYMENT_FROM_USER",
+            "PROCESSING",
+            "PENDING_DELIVERY_FROM_TRANSAK",
+            "FAILED",
+            "REFUNDED",
+        ];
         for seed in 0..200 {
             let mut events: Vec<_> = life.iter().zip(0..).map(|(s, minute)| standing(s, minute)).collect();
             fastrand::Rng::with_seed(seed).shuffle(&mut events);

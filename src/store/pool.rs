@@ -22,8 +22,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// One line that says what to do: the URL does not parse, nobody answers, the password is wrong, or the server is
 /// older than PostgreSQL 15.
 pub async fn connect(url: &str, max_connections: u32) -> anyhow::Result<PgPool> {
-    let options: PgConnectOptions =
-        url.parse().ok().context("DATABASE_URL is not a Postgres URL (postgres://user:password@host:port/database)")?;
+    let options: PgConnectOptions = url
+        .parse()
+        .ok()
+        .context("DATABASE_URL is not a Postgres URL (postgres://user:password@host:port/database)")?;
     let place = format!("{}:{}", options.get_host(), options.get_port());
     let pool = PgPoolOptions::new()
         .max_connections(max_connections)
@@ -31,7 +33,9 @@ pub async fn connect(url: &str, max_connections: u32) -> anyhow::Result<PgPool> 
         .test_before_acquire(false)
         .connect_with(options.application_name("transak-relay"))
         .await
-        .with_context(|| format!("cannot connect to Postgres at {place}: check DATABASE_URL and that it runs"))?;
+        .with_context(|| {
+            format!("cannot connect to Postgres at {place}: check DATABASE_URL and that it runs")
+        })?;
     let version = server_version(&pool).await?;
     if version < OLDEST_SERVER {
         bail!("Postgres at {place} is version {}, but 15 or newer is needed", version / 10_000);

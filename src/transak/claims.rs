@@ -108,7 +108,12 @@ mod tests {
         let order = r#"{"id":"o","status":"COMPLETED", "x":[1]}"#;
         for (claims, event) in [
             (order.to_owned(), None),
-            (format!(r#"{{"webhookData":{order},"eventID":"ORDER_CREATED","createdAt":"2023-08-02T07:02:53.249Z"}}"#), Some("ORDER_CREATED")),
+            (
+                format!(
+                    r#"{{"webhookData":{order},"eventID":"ORDER_CREATED","createdAt":"2023-08-02T07:02:53.249Z"}}"#
+                ),
+                Some("ORDER_CREATED"),
+            ),
             (format!(r#"{{"data":{order}}}"#), None),
             (format!(r#"{{"event":"ORDER_COMPLETED","data":{order}}}"#), Some("ORDER_COMPLETED")),
         ] {

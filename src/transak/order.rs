@@ -131,7 +131,13 @@ mod tests {
     #[test]
     fn an_order_that_cannot_be_keyed_is_refused() {
         let long = format!(r#"{{"id":"{}","status":"X"}}"#, "x".repeat(10_000));
-        for text in [r#"{"status":"X"}"#, r#"{"id":7,"status":"X"}"#, r#"{"id":"","status":"X"}"#, r#"{"id":"a\u0000","status":"X"}"#, &long] {
+        for text in [
+            r#"{"status":"X"}"#,
+            r#"{"id":7,"status":"X"}"#,
+            r#"{"id":"","status":"X"}"#,
+            r#"{"id":"a\u0000","status":"X"}"#,
+            &long,
+        ] {
             assert_eq!(order(text).err(), Some(Unreadable::NoOrderId), "{text:.40}");
         }
         assert_eq!(order(r#"{"id":"o"}"#).err(), Some(Unreadable::NoStatus));

@@ -1,0 +1,3 @@
+//! Attempts: the HTTP requests of deliveries, kept as evidence.
+
+pub mod read;

@@ -1,0 +1,3 @@
+//! Events: the observed changes of orders.
+
+pub mod read;

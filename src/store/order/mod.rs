@@ -1,0 +1,3 @@
+//! Orders: where each stands, and its newest snapshot.
+
+pub mod read;

@@ -1,0 +1,3 @@
+//! Quarantine: messages that could not be verified or read, as they came.
+
+pub mod read;
