@@ -29,7 +29,8 @@ pub fn access_token_expiry(token: &str) -> Option<DateTime<Utc>> {
     let json = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
     let claims: Claims = serde_json::from_slice(&json).ok()?;
     // Further away than a table can hold is as good as not said.
-    DateTime::from_timestamp(claims.exp, 0).filter(|at| at.timestamp() < 253_402_300_800 && at.timestamp() > 0)
+    DateTime::from_timestamp(claims.exp, 0)
+        .filter(|at| at.timestamp() < 253_402_300_800 && at.timestamp() > 0)
 }
 
 #[cfg(test)]
@@ -48,7 +49,14 @@ mod tests {
 
     #[test]
     fn what_does_not_say_has_no_expiry() {
-        for text in ["", "opaque", "a.b.c", &token("{}"), &token(r#"{"exp":"soon"}"#), &token(r#"{"exp":99999999999999}"#)] {
+        for text in [
+            "",
+            "opaque",
+            "a.b.c",
+            &token("{}"),
+            &token(r#"{"exp":"soon"}"#),
+            &token(r#"{"exp":99999999999999}"#),
+        ] {
             assert_eq!(access_token_expiry(text), None, "{text}");
         }
     }

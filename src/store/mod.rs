@@ -3,12 +3,18 @@
 //! Functions that belong into a larger transaction take `&mut PgConnection`; the caller owns the transaction. A row
 //! that is not there is `Ok(None)` or `false`, never an error. Nothing in here decides: decisions are in `model`.
 
+pub mod access_token;
+pub mod api_token;
 pub mod attempt;
 pub mod delivery;
 pub mod endpoint;
 mod error;
 pub mod event;
+pub mod gap;
+pub mod list;
 pub mod order;
+pub mod partner;
+pub mod payload;
 pub mod pool;
 pub mod quarantine;
 pub mod sighting;

@@ -1,5 +1,7 @@
 //! Table `delivery`: what is owed, to whom, and how it went.
 
+pub mod by_hand;
 pub mod claim;
 pub mod finish;
+pub mod read;
 pub mod write;

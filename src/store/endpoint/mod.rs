@@ -1,5 +1,64 @@
-//! Table `endpoint`: callback URLs partners registered.
+//! Endpoints: the callback URLs partners registered.
+//!
+//! Every write adds one to `revision` and, like a change of a partner, tells the other processes at its commit, so that
+//! whatever they remember of endpoints is read again.
 
 pub mod health;
+pub mod read;
+pub mod secret;
 pub mod sending;
 pub mod subscription;
+pub mod switch;
+pub mod write;
+
+use chrono::{DateTime, Utc};
+
+use crate::model::endpoint::{EndpointState, PayloadFormat};
+use crate::model::id::{EndpointId, PartnerId};
+
+/// An endpoint without its secrets. Its `Debug` would show the URL: do not log it.
+#[derive(Clone)]
+pub struct Endpoint {
+    pub partner_id: PartnerId,
+    pub endpoint_id: EndpointId,
+    pub url: String,
+    pub description: Option<String>,
+    /// `None`: all.
+    pub events: Option<Vec<String>>,
+    /// `None`: all.
+    pub statuses: Option<Vec<String>>,
+    pub format: PayloadFormat,
+    /// Sealed JSON object of names and values; opens with [`headers_context`].
+    pub headers: Option<Vec<u8>>,
+    pub timeout_ms: i32,
+    /// Seconds after each failure.
+    pub retry_schedule: Vec<i32>,
+    /// JSON pointers into the order.
+    pub redact: Vec<String>,
+    pub state: EndpointState,
+    pub disabled_reason: Option<String>,
+    pub failing_since: Option<DateTime<Utc>>,
+    pub revision: i32,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// What a partner decides about an endpoint.
+#[derive(Clone)]
+pub struct EndpointSettings {
+    pub url: String,
+    pub description: Option<String>,
+    pub events: Option<Vec<String>>,
+    pub statuses: Option<Vec<String>>,
+    pub format: PayloadFormat,
+    /// Sealed for the endpoint.
+    pub headers: Option<Vec<u8>>,
+    pub timeout_ms: i32,
+    pub retry_schedule: Vec<i32>,
+    pub redact: Vec<String>,
+}
+
+/// The context of an endpoint's sealed callback headers.
+pub fn headers_context(endpoint_id: EndpointId) -> String {
+    format!("headers/{}", endpoint_id.uuid())
+}

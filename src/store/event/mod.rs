@@ -1,3 +1,4 @@
 //! Table `event`: one row per observed change of an order.
 
+pub mod read;
 pub mod write;

@@ -1,3 +1,4 @@
 //! Table `order`: where each order stands.
 
+pub mod read;
 pub mod write;

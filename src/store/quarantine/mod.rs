@@ -1,3 +1,4 @@
 //! Table `quarantine`: messages that could not be verified or read, as they came.
 
+pub mod read;
 pub mod write;

@@ -1,3 +1,4 @@
 //! Table `sighting`: one row per arrival of an event, from whichever source.
 
+pub mod read;
 pub mod write;

@@ -1,0 +1,96 @@
+//! Transak's access tokens: the newest of a partner signs and calls, the older ones still verify.
+//!
+//! They are sealed at rest. The fingerprint (SHA-256 of the token) keeps each once and finds the partner of one that a
+//! caller presents.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::Result;
+use crate::model::id::PartnerId;
+use crate::model::partner::access_token_expiry;
+use crate::model::seal::MasterKey;
+
+/// An access token as it is stored.
+#[derive(Debug, Clone)]
+pub struct SealedToken {
+    pub partner_id: PartnerId,
+    /// Opens with the context [`context`] of its partner.
+    pub token: Vec<u8>,
+    pub fingerprint: Vec<u8>,
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// The context of a partner's sealed access tokens.
+pub fn context(partner_id: PartnerId) -> String {
+    format!("access_token/{}", partner_id.uuid())
+}
+
+/// Adds a token and makes it the partner's newest, also if it was known before. Other processes are told when the
+/// transaction commits.
+pub async fn add(
+    conn: &mut PgConnection,
+    key: &MasterKey,
+    id: PartnerId,
+    token: &SecretString,
+) -> Result<()> {
+    let added = sqlx::query!(
+        "insert into access_token (partner_id, access_token_id, token, fingerprint, expires_at)
+         values ($1, $2, $3, $4, $5)
+         on conflict on constraint access_token_is_kept_once
+         do update set access_token_id = excluded.access_token_id, created_at = now()",
+        id as _,
+        Uuid::now_v7(),
+        key.seal_text(&context(id), token),
+        fingerprint(token.expose_secret()),
+        access_token_expiry(token.expose_secret()),
+    );
+    added.execute(&mut *conn).await?;
+    super::partner::tell_others(conn).await
+}
+
+/// Every partner's newest five tokens, newest first.
+pub async fn recent_of_all(conn: &mut PgConnection) -> Result<Vec<SealedToken>> {
+    let rows = sqlx::query_as!(
+        SealedToken,
+        r#"select p.partner_id as "partner_id: _", t.token, t.fingerprint, t.expires_at
+           from partner p
+           cross join lateral (
+               select * from access_token t
+               where t.partner_id = p.partner_id
+               order by t.access_token_id desc
+               limit 5
+           ) as t
+           where p.deleted_at is null
+           order by p.partner_id, t.access_token_id desc"#,
+    );
+    Ok(rows.fetch_all(conn).await?)
+}
+
+/// The partner whose newest token this is; `None` also if it has expired by its own claim.
+pub async fn partner_of_current(conn: &mut PgConnection, token: &str) -> Result<Option<PartnerId>> {
+    let id = sqlx::query_scalar!(
+        r#"select p.partner_id as "partner_id: PartnerId"
+           from access_token t
+           join partner p on p.partner_id = t.partner_id and p.deleted_at is null
+           where t.fingerprint = $1 and (t.expires_at is null or t.expires_at > now())
+             and not exists (select from access_token newer
+                             where newer.partner_id = t.partner_id and newer.access_token_id > t.access_token_id)
+           limit 1"#,
+        fingerprint(token),
+    );
+    Ok(id.fetch_optional(conn).await?)
+}
+
+/// Forgets every token of a partner.
+pub async fn forget(conn: &mut PgConnection, id: PartnerId) -> Result<()> {
+    sqlx::query!("delete from access_token where partner_id = $1", id as _).execute(&mut *conn).await?;
+    super::partner::tell_others(conn).await
+}
+
+fn fingerprint(token: &str) -> Vec<u8> {
+    digest(&SHA256, token.as_bytes()).as_ref().to_vec()
+}

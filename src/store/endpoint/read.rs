@@ -1,0 +1,63 @@
+//! Reading endpoints.
+
+use sqlx::PgConnection;
+
+use super::Endpoint;
+use crate::model::id::{EndpointId, PartnerId};
+use crate::store::Result;
+use crate::store::list::Page;
+
+/// The endpoints of `partners` that are not deleted, newest first.
+pub async fn list(
+    conn: &mut PgConnection,
+    partners: &[PartnerId],
+    page: &Page<EndpointId>,
+) -> Result<Vec<Endpoint>> {
+    let rows = sqlx::query_as!(
+        Endpoint,
+        r#"select e.partner_id as "partner_id: _", e.endpoint_id as "endpoint_id: _", e.url, e.description, e.events,
+                  e.statuses, e.format as "format: _", e.headers, e.timeout_ms, e.retry_schedule, e.redact,
+                  e.state as "state: _", e.disabled_reason, e.failing_since, e.revision, e.created_at, e.updated_at
+           from unnest($1::uuid[]) as p (id)
+           cross join lateral (
+               select * from endpoint e
+               where e.partner_id = p.id and e.deleted_at is null and ($2::uuid is null or e.endpoint_id < $2)
+               order by e.endpoint_id desc
+               limit $3
+           ) as e
+           order by e.endpoint_id desc
+           limit $3"#,
+        partners as _,
+        page.after as _,
+        page.limit,
+    );
+    Ok(rows.fetch_all(conn).await?)
+}
+
+/// One endpoint that is not deleted.
+pub async fn find(
+    conn: &mut PgConnection,
+    partners: &[PartnerId],
+    endpoint_id: EndpointId,
+) -> Result<Option<Endpoint>> {
+    let row = sqlx::query_as!(
+        Endpoint,
+        r#"select partner_id as "partner_id: _", endpoint_id as "endpoint_id: _", url, description, events, statuses,
+                  format as "format: _", headers, timeout_ms, retry_schedule, redact, state as "state: _",
+                  disabled_reason, failing_since, revision, created_at, updated_at
+           from endpoint
+           where partner_id = any($1::uuid[]) and endpoint_id = $2 and deleted_at is null"#,
+        partners as _,
+        endpoint_id as _,
+    );
+    Ok(row.fetch_optional(conn).await?)
+}
+
+/// How many endpoints of a partner are not deleted.
+pub async fn count(conn: &mut PgConnection, partner_id: PartnerId) -> Result<i64> {
+    let count = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from endpoint where partner_id = $1 and deleted_at is null"#,
+        partner_id as _,
+    );
+    Ok(count.fetch_one(conn).await?)
+}

@@ -1,0 +1,98 @@
+//! Enabling, disabling and deleting endpoints, and what becomes of what they are owed.
+//!
+//! Guarantees: the endpoint and its deliveries change together. A delivery whose request is under way (leased, and the
+//! lease not over) keeps its state, so that the answer still counts; it is nobody's to claim while the endpoint is
+//! disabled.
+
+use sqlx::PgConnection;
+
+use super::Endpoint;
+use crate::model::id::PartnerId;
+use crate::store::Result;
+use crate::store::delivery::by_hand::wake_dispatchers;
+use crate::store::partner::tell_others;
+
+/// Enables an endpoint. What was held is owed from now on, each on a schedule that starts anew. Nothing changes if it
+/// is enabled.
+pub async fn enable(conn: &mut PgConnection, endpoint: &Endpoint) -> Result<()> {
+    let enabled = sqlx::query!(
+        "update endpoint
+         set state = 'enabled', disabled_reason = null, failing_since = null, revision = revision + 1,
+             updated_at = now()
+         where partner_id = $1 and endpoint_id = $2 and state = 'disabled' and deleted_at is null",
+        endpoint.partner_id as _,
+        endpoint.endpoint_id as _,
+    );
+    if enabled.execute(&mut *conn).await?.rows_affected() == 0 {
+        return Ok(());
+    }
+    let owed = sqlx::query!(
+        "update delivery set state = 'pending', next_attempt_at = now(), schedule_start = attempts
+         where partner_id = $1 and endpoint_id = $2 and state = 'held'",
+        endpoint.partner_id as _,
+        endpoint.endpoint_id as _,
+    );
+    owed.execute(&mut *conn).await?;
+    wake_dispatchers(conn).await?;
+    tell_others(conn).await
+}
+
+/// Disables an endpoint; what it is owed is held. Nothing changes if it is disabled.
+pub async fn disable(conn: &mut PgConnection, endpoint: &Endpoint, reason: &str) -> Result<()> {
+    let disabled = sqlx::query!(
+        "update endpoint
+         set state = 'disabled', disabled_reason = $3, revision = revision + 1, updated_at = now()
+         where partner_id = $1 and endpoint_id = $2 and state = 'enabled' and deleted_at is null",
+        endpoint.partner_id as _,
+        endpoint.endpoint_id as _,
+        reason,
+    );
+    if disabled.execute(&mut *conn).await?.rows_affected() == 0 {
+        return Ok(());
+    }
+    let held = sqlx::query!(
+        "update delivery set state = 'held', next_attempt_at = null, leased_at = null
+         where partner_id = $1 and endpoint_id = $2 and state = 'pending'
+           and (leased_at is null or next_attempt_at <= now())",
+        endpoint.partner_id as _,
+        endpoint.endpoint_id as _,
+    );
+    held.execute(&mut *conn).await?;
+    tell_others(conn).await
+}
+
+/// Deletes an endpoint: it is owed nothing more, and its secrets and headers are forgotten.
+pub async fn delete(conn: &mut PgConnection, endpoint: &Endpoint) -> Result<()> {
+    let ids = [endpoint.endpoint_id.uuid()];
+    delete_some(conn, endpoint.partner_id, Some(&ids)).await
+}
+
+/// Deletes every endpoint of a partner.
+pub async fn delete_all(conn: &mut PgConnection, partner_id: PartnerId) -> Result<()> {
+    delete_some(conn, partner_id, None).await
+}
+
+async fn delete_some(conn: &mut PgConnection, id: PartnerId, endpoints: Option<&[uuid::Uuid]>) -> Result<()> {
+    let deleted = sqlx::query!(
+        "update endpoint set deleted_at = now(), updated_at = now(), headers = null, revision = revision + 1
+         where partner_id = $1 and deleted_at is null and ($2::uuid[] is null or endpoint_id = any($2))",
+        id as _,
+        endpoints,
+    );
+    deleted.execute(&mut *conn).await?;
+    let forgotten = sqlx::query!(
+        "delete from endpoint_secret
+         where partner_id = $1 and ($2::uuid[] is null or endpoint_id = any($2))",
+        id as _,
+        endpoints,
+    );
+    forgotten.execute(&mut *conn).await?;
+    let cancelled = sqlx::query!(
+        "update delivery set state = 'cancelled', next_attempt_at = null, leased_at = null, finished_at = now()
+         where partner_id = $1 and state in ('pending', 'held') and ($2::uuid[] is null or endpoint_id = any($2))",
+        id as _,
+        endpoints,
+    );
+    cancelled.execute(&mut *conn).await?;
+    tell_others(conn).await
+}

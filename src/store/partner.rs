@@ -1,0 +1,184 @@
+//! Partners: the holders of Transak API keys.
+//!
+//! Every change here tells the other processes, when its transaction commits, to read the partners again.
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use sqlx::PgConnection;
+
+use super::list::Page;
+use super::{Error, Result};
+use crate::model::id::PartnerId;
+use crate::model::partner::Environment;
+use crate::model::seal::MasterKey;
+
+/// A partner without its secrets.
+#[derive(Debug, Clone)]
+pub struct Partner {
+    pub partner_id: PartnerId,
+    pub name: String,
+    pub environment: Environment,
+    pub api_key: String,
+    pub has_api_secret: bool,
+    pub has_access_token: bool,
+    /// When the newest access token ends, where it says so.
+    pub access_token_expires_at: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A partner to be registered.
+#[derive(Debug)]
+pub struct NewPartner {
+    pub name: String,
+    pub environment: Environment,
+    pub api_key: String,
+    pub api_secret: Option<SecretString>,
+}
+
+/// What changes of a partner; what is absent stays.
+#[derive(Debug, Default)]
+pub struct PartnerChange {
+    pub name: Option<String>,
+    pub environment: Option<Environment>,
+    pub api_key: Option<String>,
+    /// `Some(None)` forgets it.
+    pub api_secret: Option<Option<SecretString>>,
+}
+
+/// The context of a partner's sealed API secret.
+pub fn api_secret_context(partner_id: PartnerId) -> String {
+    format!("api_secret/{}", partner_id.uuid())
+}
+
+/// Registers a partner. `None`: its API key is already registered in that environment.
+pub async fn insert(conn: &mut PgConnection, key: &MasterKey, new: &NewPartner) -> Result<Option<PartnerId>> {
+    let id = PartnerId::new();
+    let api_secret = new.api_secret.as_ref().map(|secret| key.seal_text(&api_secret_context(id), secret));
+    let inserted = sqlx::query!(
+        "insert into partner (partner_id, name, environment, api_key, api_secret) values ($1, $2, $3, $4, $5)
+         on conflict (environment, api_key) where deleted_at is null do nothing",
+        id as _,
+        new.name,
+        new.environment as _,
+        new.api_key,
+        api_secret,
+    );
+    let inserted = inserted.execute(&mut *conn).await?.rows_affected() > 0;
+    tell_others(conn).await?;
+    Ok(inserted.then_some(id))
+}
+
+/// One partner that is not deleted.
+pub async fn find(conn: &mut PgConnection, id: PartnerId) -> Result<Option<Partner>> {
+    let page = Page { after: None, limit: 1 };
+    Ok(select(conn, Some(id), &page).await?.pop())
+}
+
+/// The partners that are not deleted, newest first.
+pub async fn list(conn: &mut PgConnection, page: &Page<PartnerId>) -> Result<Vec<Partner>> {
+    select(conn, None, page).await
+}
+
+async fn select(
+    conn: &mut PgConnection,
+    id: Option<PartnerId>,
+    page: &Page<PartnerId>,
+) -> Result<Vec<Partner>> {
+    let rows = sqlx::query_as!(
+        Partner,
+        r#"select p.partner_id as "partner_id: _", p.name, p.environment as "environment: _", p.api_key,
+                  p.api_secret is not null as "has_api_secret!", t.partner_id is not null as "has_access_token!",
+                  t.expires_at as "access_token_expires_at?", p.created_at, p.updated_at
+           from partner p
+           left join lateral (
+               select partner_id, expires_at from access_token t
+               where t.partner_id = p.partner_id
+               order by t.access_token_id desc
+               limit 1
+           ) as t on true
+           where p.deleted_at is null
+             and ($1::uuid is null or p.partner_id = $1)
+             and ($2::uuid is null or p.partner_id < $2)
+           order by p.partner_id desc
+           limit $3"#,
+        id as _,
+        page.after as _,
+        page.limit,
+    );
+    Ok(rows.fetch_all(conn).await?)
+}
+
+/// Every partner that is not deleted.
+pub async fn ids(conn: &mut PgConnection) -> Result<Vec<PartnerId>> {
+    let ids = sqlx::query_scalar!(
+        r#"select partner_id as "partner_id: PartnerId" from partner where deleted_at is null order by partner_id"#
+    );
+    Ok(ids.fetch_all(conn).await?)
+}
+
+/// What came of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    Yes,
+    NoSuchPartner,
+    /// Another partner has that API key in that environment.
+    ApiKeyTaken,
+}
+
+/// Changes a partner.
+pub async fn change(
+    conn: &mut PgConnection,
+    key: &MasterKey,
+    id: PartnerId,
+    change: &PartnerChange,
+) -> Result<Changed> {
+    let new_secret = change.api_secret.as_ref();
+    let sealed = new_secret.and_then(|s| s.as_ref()).map(|s| key.seal_text(&api_secret_context(id), s));
+    let changed = sqlx::query!(
+        "update partner
+         set name = coalesce($2, name), environment = coalesce($3, environment), api_key = coalesce($4, api_key),
+             api_secret = case when $5 then $6 else api_secret end, updated_at = now()
+         where partner_id = $1 and deleted_at is null",
+        id as _,
+        change.name,
+        change.environment as _,
+        change.api_key,
+        new_secret.is_some(),
+        sealed,
+    );
+    let changed = match changed.execute(&mut *conn).await.map_err(Error::from) {
+        Ok(done) if done.rows_affected() > 0 => Changed::Yes,
+        Ok(_) => Changed::NoSuchPartner,
+        Err(error) if error.constraint() == Some("partner_api_key_is_unique") => {
+            return Ok(Changed::ApiKeyTaken);
+        }
+        Err(error) => return Err(error),
+    };
+    tell_others(conn).await?;
+    Ok(changed)
+}
+
+/// Deletes a partner: forgets its secrets and tokens, and owes its endpoints nothing more. What was heard stays until
+/// retention drops it. `false`: there is no such partner.
+pub async fn delete(conn: &mut PgConnection, id: PartnerId) -> Result<bool> {
+    let deleted = sqlx::query!(
+        "update partner set deleted_at = now(), updated_at = now(), api_secret = null
+         where partner_id = $1 and deleted_at is null",
+        id as _,
+    );
+    if deleted.execute(&mut *conn).await?.rows_affected() == 0 {
+        return Ok(false);
+    }
+    super::access_token::forget(conn, id).await?;
+    sqlx::query!("delete from api_token where partner_id = $1", id as _).execute(&mut *conn).await?;
+    super::endpoint::switch::delete_all(conn, id).await?;
+    tell_others(conn).await?;
+    Ok(true)
+}
+
+/// Tells every process, when the transaction commits, that partners or their tokens changed.
+pub async fn tell_others(conn: &mut PgConnection) -> Result<()> {
+    sqlx::query!("select pg_notify('relay_partner', '')").execute(conn).await?;
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! Reading what is in quarantine.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use crate::model::event::Source;
+use crate::model::id::{PartnerId, QuarantineId};
+use crate::store::Result;
+use crate::store::list::Page;
+
+/// A message that could not be verified or read.
+#[derive(Debug, Clone)]
+pub struct Quarantined {
+    pub quarantine_id: QuarantineId,
+    pub partner_id: Option<PartnerId>,
+    pub source: Source,
+    pub channel: Option<String>,
+    pub event: Option<String>,
+    pub reason: String,
+    pub raw: Vec<u8>,
+    pub received_at: DateTime<Utc>,
+    /// How often the same message came.
+    pub times: i32,
+}
+
+/// The quarantined messages of `partners`, newest first, and with `of_nobody` those of no known partner too.
+pub async fn list(
+    conn: &mut PgConnection,
+    partners: &[PartnerId],
+    of_nobody: bool,
+    page: &Page<QuarantineId>,
+) -> Result<Vec<Quarantined>> {
+    let rows = sqlx::query_as!(
+        Quarantined,
+        r#"select q.quarantine_id as "quarantine_id!: _", q.partner_id as "partner_id: _", q.source as "source!: _",
+                  q.channel, q.event, q.reason as "reason!", q.raw as "raw!", q.received_at as "received_at!",
+                  q.times as "times!"
+           from (
+               (select q.* from unnest($1::uuid[]) as p (id)
+                cross join lateral (
+                    select * from quarantine q
+                    where q.partner_id = p.id and ($2::uuid is null or q.quarantine_id < $2)
+                    order by q.quarantine_id desc
+                    limit $3
+                ) as q)
+               union all
+               (select q.* from quarantine q
+                where $4 and q.partner_id is null and ($2::uuid is null or q.quarantine_id < $2)
+                order by q.quarantine_id desc
+                limit $3)
+           ) as q
+           order by q.quarantine_id desc
+           limit $3"#,
+        partners as _,
+        page.after as _,
+        page.limit,
+        of_nobody,
+    );
+    Ok(rows.fetch_all(conn).await?)
+}
