@@ -39,7 +39,7 @@ pub(super) fn compose(job: &Job, target: &Target, now: DateTime<Utc>) -> Result<
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     headers.extend(target.signer.headers(&Message { id: job.told.event_id, at: now, body: &body }));
-    Ok(CallbackRequest { url: target.url.as_url().clone(), headers, body, timeout: target.timeout, identity: None })
+    Ok(CallbackRequest { url: target.url.clone(), headers, body, timeout: target.timeout, identity: None })
 }
 
 fn body(told: &Told, target: &Target) -> Result<Bytes, Uncomposable> {

@@ -14,11 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::compose::compose;
 use super::finisher::{self, Done};
+use super::record::{not_sent, record};
 use super::sender::Sender;
 use super::targets::Targets;
-use crate::model::attempt::{AttemptRecord, Durations};
 use crate::model::delivery::{Job, LONGEST_WAIT};
-use crate::model::id::AttemptId;
 use crate::model::retry::{Jitter, Moment, Outcome};
 use crate::model::seal::MasterKey;
 use crate::model::target::Target;
@@ -185,7 +184,7 @@ async fn attempt(sender: &Sender, job: Job, target: &Target) -> Done {
     let (outcome, record) = match compose(&job, target, at) {
         Ok(request) => {
             let attempt = sender.send(request).await;
-            (attempt.outcome(), attempt.into_record(at))
+            (attempt.outcome(), record(attempt, at))
         }
         Err(error) => (Outcome::Failed { kind: error.kind() }, not_sent(&error, at)),
     };
@@ -193,22 +192,8 @@ async fn attempt(sender: &Sender, job: Job, target: &Target) -> Done {
     let verdict = target.policy.verdict(&outcome, job.tries(), moment);
     tracing::info!(
         delivery.id = %job.delivery_id, endpoint.id = %job.endpoint_id, event.id = %job.told.event_id,
-        attempt = job.attempts, status_code = record.status_code, duration_ms = record.durations.total.as_millis(),
+        attempt = job.attempts, status_code = record.status_code, duration_ms = record.durations.total,
         error = record.error, ?verdict, "attempt"
     );
     Done::Tried { job, verdict, attempt: Box::new(record) }
-}
-
-fn not_sent(error: &dyn std::error::Error, at: chrono::DateTime<Utc>) -> AttemptRecord {
-    AttemptRecord {
-        attempt_id: AttemptId::new(),
-        at,
-        status_code: None,
-        error: Some(error.to_string()),
-        remote_ip: None,
-        durations: Durations::default(),
-        request_headers: "{}".to_owned(),
-        response_headers: None,
-        response_body: None,
-    }
 }

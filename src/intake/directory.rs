@@ -3,10 +3,15 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::watch;
+use sqlx::PgPool;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::model::id::PartnerId;
+use crate::model::seal::MasterKey;
+use crate::store;
 use crate::transak::jws::VerifyingKey;
 
 /// One picture of the partners.
@@ -42,3 +47,48 @@ impl Directory {
 
 /// The newest picture.
 pub type Watch = watch::Receiver<Arc<Directory>>;
+
+/// How often the tables are looked at without being told to.
+const POLL: Duration = Duration::from_secs(15);
+
+/// Reads the partners.
+///
+/// # Errors
+/// The database is not available. A token that does not open is left out and logged, so that one damaged row does not
+/// silence everybody.
+pub async fn load(pool: &PgPool, key: &MasterKey) -> store::Result<Directory> {
+    let mut conn = pool.acquire().await?;
+    let mut tokens: HashMap<PartnerId, Vec<VerifyingKey>> = HashMap::new();
+    for sealed in store::access_token::recent_of_all(&mut conn).await? {
+        match key.open_text(&store::access_token::context(sealed.partner_id), &sealed.token) {
+            Ok(token) => tokens.entry(sealed.partner_id).or_default().push(VerifyingKey::new(&token)),
+            Err(error) => tracing::error!(partner.id = %sealed.partner_id, %error, "an access token cannot be opened"),
+        }
+    }
+    let mut directory = Directory::default();
+    for (partner, api_key) in store::partner::api_keys(&mut conn).await? {
+        directory.add(partner, &api_key, tokens.remove(&partner).unwrap_or_default());
+    }
+    Ok(directory)
+}
+
+/// Keeps a picture up to date until told to stop.
+pub async fn follow(
+    (pool, key): (PgPool, MasterKey),
+    changed: Arc<Notify>,
+    picture: watch::Sender<Arc<Directory>>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            () = changed.notified() => {}
+            () = tokio::time::sleep(POLL) => {}
+        }
+        match load(&pool, &key).await {
+            Ok(directory) => drop(picture.send_replace(Arc::new(directory))),
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the partners cannot be read right now; the last picture stands"),
+        }
+    }
+}

@@ -9,6 +9,7 @@
 mod commit;
 mod decode;
 pub mod directory;
+pub mod stream;
 mod writer;
 
 use std::sync::Arc;

@@ -1,27 +1,26 @@
 //! An attempt: one HTTP request of a delivery, and everything that can be shown of it.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::id::AttemptId;
 
-/// How long the parts of an attempt took. A part that did not happen, or happened on an earlier attempt over the same
-/// connection, is absent.
+/// How long the parts of an attempt took, in whole milliseconds. A part that did not happen, or happened on an earlier
+/// attempt over the same connection, is absent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Durations {
     /// Looking up the name.
-    pub dns: Option<Duration>,
+    pub dns: Option<u32>,
     /// Connecting, without TLS.
-    pub connect: Option<Duration>,
+    pub connect: Option<u32>,
     /// The TLS handshake.
-    pub tls: Option<Duration>,
-    /// From the request's first byte to the answer's.
-    pub first_byte: Option<Duration>,
+    pub tls: Option<u32>,
+    /// From the request's first byte until the head of the answer was whole.
+    pub first_byte: Option<u32>,
     /// From beginning to end.
-    pub total: Duration,
+    pub total: u32,
 }
 
 /// What is kept of an attempt.

@@ -52,6 +52,16 @@ pub async fn add(
     super::partner::tell_others(conn).await
 }
 
+/// Whether a partner has, or had, this token.
+pub async fn is_known(conn: &mut PgConnection, id: PartnerId, token: &SecretString) -> Result<bool> {
+    let known = sqlx::query_scalar!(
+        r#"select exists (select from access_token where partner_id = $1 and fingerprint = $2) as "known!""#,
+        id as _,
+        fingerprint(token.expose_secret()),
+    );
+    Ok(known.fetch_one(conn).await?)
+}
+
 /// Every partner's newest five tokens, newest first.
 pub async fn recent_of_all(conn: &mut PgConnection) -> Result<Vec<SealedToken>> {
     let rows = sqlx::query_as!(

@@ -12,6 +12,7 @@ mod error;
 pub mod event;
 pub mod gap;
 pub mod list;
+pub mod master_key;
 pub mod order;
 pub mod partner;
 pub mod payload;

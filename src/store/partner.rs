@@ -117,6 +117,15 @@ pub async fn ids(conn: &mut PgConnection) -> Result<Vec<PartnerId>> {
     Ok(ids.fetch_all(conn).await?)
 }
 
+/// The API key of every partner that is not deleted.
+pub async fn api_keys(conn: &mut PgConnection) -> Result<Vec<(PartnerId, String)>> {
+    let rows = sqlx::query!(
+        r#"select partner_id as "partner_id: PartnerId", api_key from partner where deleted_at is null
+           order by partner_id"#
+    );
+    Ok(rows.fetch_all(conn).await?.into_iter().map(|row| (row.partner_id, row.api_key)).collect())
+}
+
 /// What came of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Changed {

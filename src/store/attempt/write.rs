@@ -1,7 +1,5 @@
 //! Recording attempts.
 
-use std::time::Duration;
-
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -38,8 +36,8 @@ pub async fn insert(conn: &mut PgConnection, attempts: &[(&Job, &AttemptRecord)]
     Ok(())
 }
 
-fn ms(duration: Duration) -> i32 {
-    i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+fn ms(milliseconds: u32) -> i32 {
+    i32::try_from(milliseconds).unwrap_or(i32::MAX)
 }
 
 fn column<'a, T>(attempts: &'a [(&Job, &AttemptRecord)], of: impl Fn(&'a Job, &'a AttemptRecord) -> T) -> Vec<T> {
