@@ -44,6 +44,7 @@ fn event(heard: &Heard, keys: &[VerifyingKey]) -> Result<NewEvent, String> {
         Form::Unreadable(reason) => return Err(reason.to_owned()),
         Form::Signed => (verified_claims(heard, keys)?, true),
         Form::Open => (open_claims(heard)?, false),
+        Form::Rest | Form::History => (open_claims(heard)?, true),
     };
     let message = claims::read(&claims).map_err(|error| error.to_string())?;
     if claims::is_kyc(message.event.as_deref()) {
@@ -69,6 +70,7 @@ fn with_order(
         identity: Identity::of_order(&snapshot),
         source: heard.source,
         verified,
+        from_history: heard.form == Form::History,
         occurred_at: snapshot.reached_at().or(message.triggered_at).unwrap_or(heard.at),
         received_at: heard.at,
         order: Some(snapshot),
@@ -91,6 +93,7 @@ fn without_order(
         payload,
         source: heard.source,
         verified,
+        from_history: heard.form == Form::History,
         occurred_at: message.triggered_at.unwrap_or(heard.at),
         received_at: heard.at,
     }

@@ -30,6 +30,11 @@ pub enum Form {
     Signed,
     /// Plain JSON on a channel that anybody could know: kept, but marked as unverified.
     Open,
+    /// An order or webhook row that the relay itself read from Transak's REST API over TLS.
+    Rest,
+    /// An order as a row of its REST `statusHistories` tells it, its status and `updatedAt` set to that row's. It is
+    /// kept only if no event of that order and status is.
+    History,
     /// Nothing that could be read at all.
     Unreadable(&'static str),
 }

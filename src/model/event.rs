@@ -109,6 +109,8 @@ pub struct NewEvent {
     pub source: Source,
     /// Its source could be verified.
     pub verified: bool,
+    /// Known only from a row of the order's history, not from a message of its own.
+    pub from_history: bool,
     /// By Transak's clock where that is known, else when it was received.
     pub occurred_at: DateTime<Utc>,
     /// When the relay heard it.

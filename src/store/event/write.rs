@@ -15,9 +15,10 @@ use crate::store::Result;
 /// each other instead of deadlocking. Waits for a concurrent transaction that inserts the same identity.
 pub async fn insert_new(conn: &mut PgConnection, events: &[&NewEvent]) -> Result<Vec<EventId>> {
     let ids = sqlx::query_scalar!(
-        r#"insert into event (partner_id, event_id, order_id, event, status, identity, occurred_at, received_at)
+        r#"insert into event (partner_id, event_id, order_id, event, status, identity, occurred_at, received_at,
+                              from_history)
            select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bytea[],
-                                $7::timestamptz[], $8::timestamptz[])
+                                $7::timestamptz[], $8::timestamptz[], $9::boolean[])
            on conflict on constraint event_identity_is_unique do nothing
            returning event_id as "event_id: EventId""#,
         &column(events, |event| event.partner_id.uuid()),
@@ -29,6 +30,7 @@ pub async fn insert_new(conn: &mut PgConnection, events: &[&NewEvent]) -> Result
         &column(events, |event| event.identity.0.as_slice()) as &[&[u8]],
         &column(events, |event| event.occurred_at),
         &column(events, |event| event.received_at),
+        &column(events, |event| event.from_history),
     );
     Ok(ids.fetch_all(conn).await?)
 }
@@ -50,6 +52,21 @@ pub async fn ids_by_identity(
         .into_iter()
         .filter_map(|row| Some(((row.partner_id, identity(&row.identity)?), row.event_id)))
         .collect())
+}
+
+/// Finds the kept events that these are, although their identities differ: a history row is any event of its order and
+/// status; a message is the event that was so far known only from a history row, and takes its place.
+pub async fn adopt(conn: &mut PgConnection, events: &[&NewEvent]) -> Result<Vec<(EventId, EventId)>> {
+    let rows = sqlx::query_file!(
+        "src/store/event/adopt.sql",
+        &column(events, |event| event.partner_id.uuid()),
+        &column(events, |event| event.event_id.uuid()),
+        &column(events, |event| event.order.as_ref().map(|order| order.order_id.as_str())) as &[Option<&str>],
+        &column(events, |event| event.order.as_ref().map(|order| order.status.as_str())) as &[Option<&str>],
+        &column(events, |event| event.identity.0.as_slice()) as &[&[u8]],
+        &column(events, |event| event.from_history),
+    );
+    Ok(rows.fetch_all(conn).await?.into_iter().map(|row| (row.given_id, row.kept_id)).collect())
 }
 
 /// Writes down why somebody should look at these events.
