@@ -1,0 +1,182 @@
+//! One message on disk: a mark, the length, a checksum, and the message as JSON.
+//!
+//! The mark is what makes a damaged file readable again: after a record that does not check, reading goes on at the
+//! next mark whose record does. A record that was cut off by a crash is simply not there.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::intake::{Form, Heard};
+use crate::model::event::Source;
+use crate::model::id::PartnerId;
+
+const MARK: [u8; 4] = *b"TRs1";
+const HEAD: usize = 12;
+
+/// Longer records are not written by anybody: a length beyond this is damage.
+const LONGEST: usize = 16 << 20;
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    partner_id: Option<PartnerId>,
+    source: Source,
+    form: String,
+    channel: Option<String>,
+    event: Option<String>,
+    data: String,
+    at: DateTime<Utc>,
+}
+
+/// What came of reading one record.
+#[derive(Debug)]
+pub(super) enum Read {
+    /// A message, and where the next record begins.
+    Message(Box<Heard>, usize),
+    /// Bytes that are no record, and where the next one begins.
+    Damaged(usize),
+    /// There is no further record.
+    End,
+}
+
+/// Appends a message to `out`.
+pub(super) fn write(heard: &Heard, out: &mut Vec<u8>) {
+    let stored = Stored {
+        partner_id: heard.partner_id,
+        source: heard.source,
+        form: form_name(heard.form).to_owned(),
+        channel: heard.channel.as_deref().map(str::to_owned),
+        event: heard.event.clone(),
+        data: STANDARD.encode(&heard.data),
+        at: heard.at,
+    };
+    let body = serde_json::to_vec(&stored).expect("texts and times always serialise");
+    let length = u32::try_from(body.len()).expect("messages are bounded far below 4 GiB");
+    out.extend_from_slice(&MARK);
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
+    out.extend_from_slice(&body);
+}
+
+/// Reads the record at `from`.
+pub(super) fn read(file: &[u8], from: usize) -> Read {
+    let Some(rest) = file.get(from..).filter(|rest| !rest.is_empty()) else { return Read::End };
+    if let Some((heard, length)) = intact(rest) {
+        return Read::Message(Box::new(heard), from + length);
+    }
+    let next = (from + 1..file.len()).find(|&at| file[at..].starts_with(&MARK) && intact(&file[at..]).is_some());
+    next.map_or(Read::End, Read::Damaged)
+}
+
+fn intact(bytes: &[u8]) -> Option<(Heard, usize)> {
+    let (head, rest) = bytes.split_at_checked(HEAD)?;
+    let word = |at: usize| head.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
+    let length = usize::try_from(word(4)?).ok().filter(|&length| length <= LONGEST)?;
+    let body = rest.get(..length)?;
+    if head[..4] != MARK || crc32fast::hash(body) != word(8)? {
+        return None;
+    }
+    let stored: Stored = serde_json::from_slice(body).ok()?;
+    Some((heard(stored)?, HEAD + length))
+}
+
+fn heard(stored: Stored) -> Option<Heard> {
+    Some(Heard {
+        partner_id: stored.partner_id,
+        source: stored.source,
+        form: form_named(&stored.form),
+        channel: stored.channel.map(Into::into),
+        event: stored.event,
+        data: Bytes::from(STANDARD.decode(stored.data).ok()?),
+        at: stored.at,
+    })
+}
+
+fn form_name(form: Form) -> &'static str {
+    match form {
+        Form::Signed => "signed",
+        Form::Open => "open",
+        Form::Rest => "rest",
+        Form::History => "history",
+        Form::Unreadable(_) => "unreadable",
+    }
+}
+
+fn form_named(name: &str) -> Form {
+    match name {
+        "signed" => Form::Signed,
+        "open" => Form::Open,
+        "rest" => Form::Rest,
+        "history" => Form::History,
+        _ => Form::Unreadable("it was not readable when it was spooled"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(data: &[u8]) -> Heard {
+        Heard {
+            partner_id: Some(PartnerId::new()),
+            source: Source::Webhook,
+            form: Form::Signed,
+            channel: Some("KEY".into()),
+            event: None,
+            data: Bytes::copy_from_slice(data),
+            at: Utc::now(),
+        }
+    }
+
+    fn file(messages: &[Heard]) -> Vec<u8> {
+        let mut out = Vec::new();
+        messages.iter().for_each(|heard| write(heard, &mut out));
+        out
+    }
+
+    fn read_all(file: &[u8]) -> (Vec<Bytes>, usize) {
+        let (mut read_back, mut damaged, mut at) = (Vec::new(), 0, 0);
+        loop {
+            match read(file, at) {
+                Read::Message(heard, next) => {
+                    read_back.push(heard.data);
+                    at = next;
+                }
+                Read::Damaged(next) => {
+                    damaged += 1;
+                    at = next;
+                }
+                Read::End => return (read_back, damaged),
+            }
+        }
+    }
+
+    #[test]
+    fn messages_come_back_in_order_and_whole() {
+        let (messages, damaged) = read_all(&file(&[message(b"one"), message(&[0, 255, 10]), message(b"")]));
+        assert_eq!(messages, [&b"one"[..], &[0, 255, 10], b""]);
+        assert_eq!(damaged, 0);
+    }
+
+    #[test]
+    fn a_torn_tail_costs_only_the_torn_record() {
+        let whole = file(&[message(b"one"), message(b"two")]);
+        let first = file(&[message(b"one")]).len();
+        for length in first..whole.len() {
+            assert_eq!(read_all(&whole[..length]).0, [&b"one"[..]], "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_costs_at_most_its_own_record() {
+        let whole = file(&[message(b"one"), message(b"two"), message(b"three")]);
+        for at in 0..whole.len() {
+            let mut bent = whole.clone();
+            bent[at] ^= 0x40;
+            let (messages, _) = read_all(&bent);
+            assert!(messages.len() >= 2, "byte {at}: {messages:?}");
+        }
+    }
+}
