@@ -112,6 +112,10 @@ fn data(notice: Notice) -> Data {
     }
 }
 
+fn data_is(notice: &Notice, expected: &str) -> bool {
+    matches!(notice, Notice::Event { data, .. } if data.as_str() == expected)
+}
+
 fn is_event(notice: &Notice) -> bool {
     matches!(notice, Notice::Event { .. })
 }
@@ -275,6 +279,39 @@ async fn stopping_hears_the_server_out_but_does_not_wait_for_it_for_ever() {
         bench.until(|notice| *notice == Notice::State(State::Stopped)).await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_arrives_and_what_is_lost_is_counted_under_a_fixed_set_of_labels() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let _installed = metrics::set_default_local_recorder(&recorder);
+    with_client(quick(), &["A"], async |mut bench| {
+        let mut peer = bench.serving("A").await;
+        for text in
+            ["not JSON", r#"{"event":"no-one-knows-me","channel":"A"}"#, r#"{"event":"E","channel":"B"}"#]
+        {
+            peer.send(Message::text(text)).await.unwrap();
+        }
+        peer.send(event("d")).await.unwrap();
+        bench.until(|notice| data_is(notice, "d")).await;
+        drop(peer);
+        bench.serving("A").await;
+        bench.stop.cancel();
+    })
+    .await;
+    let counted = recorder.handle().render();
+    for line in [
+        r#"relay_stream_frames_total{kind="connection_established"} 2"#,
+        r#"relay_stream_frames_total{kind="unreadable"} 1"#,
+        r#"relay_stream_frames_total{kind="other"} 1"#,
+        r#"relay_stream_frames_total{kind="not_subscribed"} 1"#,
+        r#"relay_stream_frames_total{kind="ORDER_CREATED"} 1"#,
+        r#"relay_stream_reconnects_total{reason="dropped"} 1"#,
+        "relay_stream_unreadable_frames_total 1",
+    ] {
+        assert!(counted.contains(line), "{line} in {counted}");
+    }
+    assert!(!counted.contains("no-one"), "{counted}");
 }
 
 #[tokio::test]

@@ -190,7 +190,7 @@ impl Session {
             Phase::Waiting { until } if *until <= now.mono => self.connect(now),
             Phase::Opening { deadline } if *deadline <= now.mono => self.give_up(Reason::ConnectTimeout, now),
             Phase::Greeting { deadline } if *deadline <= now.mono => {
-                self.give_up(Reason::NotEstablished, now)
+                self.give_up(Reason::NotEstablished, now);
             }
             Phase::Live(_) => self.expire_live(now),
             _ => {}
