@@ -99,12 +99,12 @@ fn explain(code: u16) -> &'static str {
         4007 => "the server does not speak our protocol version",
         4008 => "the server missed a protocol version",
         4009 => "the connection is not authorized",
-        4000..=4099 => "the server does not want this connection",
+        4002 | 4010..=4099 => "the server does not want this connection",
         4100 => "the server is over capacity",
         4101..=4199 => "the server asked to reconnect later",
         4201 => "the server heard no answer to its ping",
         4202 => "the server closed the connection for inactivity",
-        4200..=4299 => "the server asked to reconnect",
+        4200 | 4203..=4299 => "the server asked to reconnect",
         _ => "the server closed the connection",
     }
 }

@@ -44,7 +44,7 @@ pub const CONNECT: Duration = Duration::from_secs(10);
 /// The server sends it unasked as its first frame; later than this it will not come.
 pub const ESTABLISH: Duration = Duration::from_secs(10);
 /// The protocol's default; the server may ask for less.
-pub const ACTIVITY: Duration = Duration::from_secs(120);
+pub const ACTIVITY: Duration = Duration::from_mins(2);
 /// A server that says 0 must not make us ping in a loop.
 pub const ACTIVITY_FLOOR: Duration = Duration::from_secs(10);
 /// The protocol's recommendation.
@@ -57,7 +57,7 @@ pub const RESENDS: u32 = 3;
 /// 20 round trips.
 pub const BURST: usize = 500;
 /// A refusal is healed by a person, not by insisting.
-pub const REFUSED_RETRY: Duration = Duration::from_secs(300);
+pub const REFUSED_RETRY: Duration = Duration::from_mins(5);
 /// Longer than any close-on-connect loop, shorter than a deploy of the server.
 pub const STABLE: Duration = Duration::from_secs(30);
 /// Spreads many clients of one restarting server without costing events.
@@ -67,9 +67,10 @@ pub const BACKOFF_FLOOR: Duration = Duration::from_secs(1);
 /// Nothing published meanwhile can be had back, so the longest pause stays short.
 pub const BACKOFF_CEILING: Duration = Duration::from_secs(30);
 /// "Do not reconnect unchanged", yet a disabled app or an exceeded quota is healed by its owner, unannounced.
-pub const FATAL_PROBE: Duration = Duration::from_secs(300);
-/// The error frame and the drop leave the server together.
-pub const ERROR_MEMORY: Duration = Duration::from_secs(5);
+pub const FATAL_PROBE: Duration = Duration::from_mins(5);
+/// The error frame and the drop leave the server together. Longer, and an error that a server sends while carrying on
+/// would too often be taken for the reason of an accident.
+pub const ERROR_MEMORY: Duration = Duration::from_secs(1);
 /// A server that does not answer a close is not worth a slow shutdown.
 pub const CLOSE: Duration = Duration::from_secs(2);
 

@@ -82,12 +82,11 @@ impl Target {
             Host::Ipv4(ip) => ServerName::IpAddress(ip.into()),
             Host::Ipv6(ip) => ServerName::IpAddress(ip.into()),
         };
-        let connector = match self.tls.get() {
-            Some(connector) => connector.clone(),
-            None => {
-                let connector = connector()?;
-                self.tls.get_or_init(|| connector).clone()
-            }
+        let connector = if let Some(connector) = self.tls.get() {
+            connector.clone()
+        } else {
+            let connector = connector()?;
+            self.tls.get_or_init(|| connector).clone()
         };
         Ok(MaybeTlsStream::Rustls(connector.connect(name, tcp).await.context("no TLS connection")?))
     }

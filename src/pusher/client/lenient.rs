@@ -18,13 +18,15 @@ pub(super) struct Lenient<S> {
     /// Scanned bytes, and how many of them have been read.
     scanned: Vec<u8>,
     read: usize,
+    /// What goes wrong once the scanned bytes are read.
+    failed: Option<io::Error>,
 }
 
 impl<S> Lenient<S> {
     /// `limit`: the longest message in bytes.
     pub(super) fn new(inner: S, limit: usize) -> Self {
         let received = vec![0; READ_BYTES].into_boxed_slice();
-        Self { inner, scanner: Scanner::new(limit), received, scanned: Vec::new(), read: 0 }
+        Self { inner, scanner: Scanner::new(limit), received, scanned: Vec::new(), read: 0, failed: None }
     }
 
     /// See [`Scanner::next_kind`].
@@ -52,12 +54,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Lenient<S> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         while this.scanned.is_empty() {
+            if let Some(error) = this.failed.take() {
+                return Poll::Ready(Err(error));
+            }
             let mut received = ReadBuf::new(&mut this.received);
             ready!(Pin::new(&mut this.inner).poll_read(cx, &mut received))?;
             if received.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            this.scanner.feed(received.filled(), &mut this.scanned)?;
+            this.failed = this.scanner.feed(received.filled(), &mut this.scanned).err();
         }
         this.hand_over(buffer);
         Poll::Ready(Ok(()))

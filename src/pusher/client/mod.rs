@@ -166,7 +166,7 @@ impl<S: FnMut(Notice)> Driver<S> {
                 tracing::warn!(raw_bytes = raw.len(), reason, "the stream brought something unreadable");
             }
             Notice::Refused { channel, .. } => {
-                tracing::warn!(%channel, "the stream's server does not confirm a channel")
+                tracing::warn!(%channel, "the stream's server does not confirm a channel");
             }
             Notice::Event { .. } | Notice::Confirmed { .. } | Notice::Lost { .. } => {}
         }

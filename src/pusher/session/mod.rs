@@ -2,7 +2,7 @@
 //! clock and no dice of its own, so every rule can be tested by a table.
 //!
 //! Guarantees: it never asks for a second connection while it has one; it never waits for ever, each state has a
-//! deadline; a server that hangs up at once is not hammered (see [`backoff`]).
+//! deadline; a server that hangs up at once is not hammered.
 //! Does not guarantee: anything unless [`Session::handle`] is called with [`Input::Tick`] when
 //! [`Session::deadline`] has come.
 //!
@@ -190,7 +190,7 @@ impl Session {
             Phase::Waiting { until } if *until <= now.mono => self.connect(now),
             Phase::Opening { deadline } if *deadline <= now.mono => self.give_up(Reason::ConnectTimeout, now),
             Phase::Greeting { deadline } if *deadline <= now.mono => {
-                self.give_up(Reason::NotEstablished, now)
+                self.give_up(Reason::NotEstablished, now);
             }
             Phase::Live(_) => self.expire_live(now),
             _ => {}

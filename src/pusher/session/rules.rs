@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::ledger::Overdue;
 use super::{Live, Now, Output, Phase, Session};
 use crate::pusher::frame::{self, Frame};
-use crate::pusher::{Data, Notice, Reason, State, Timing};
+use crate::pusher::{Notice, Reason, State, Timing};
 
 /// How the real service words a subscription that is already there; it comes without a code and without a channel.
 const EXISTING: &str = "Existing subscription to channel ";
@@ -61,7 +61,12 @@ impl Session {
     fn frame(&mut self, frame: Frame<'_>, now: Now) {
         let label = frame.label();
         if let Frame::Event { channel, event, data } = frame {
-            return self.event(label, &channel, (event.into_owned(), data), now);
+            // It may come late on a channel that is not wanted any more.
+            let channel = self.ledger.channel(&channel);
+            self.out.push(Output::Counted(channel.as_ref().map_or("not_subscribed", |_| label)));
+            let event = event.into_owned();
+            let notice = channel.map(|channel| Notice::Event { channel, event, data, at: now.wall });
+            return self.out.extend(notice.map(Output::Notice));
         }
         self.out.push(Output::Counted(label));
         match frame {
@@ -72,16 +77,6 @@ impl Session {
             Frame::Error { code, message } => self.error(code, &message, now),
             Frame::Pong | Frame::Protocol | Frame::Event { .. } => {}
         }
-    }
-
-    /// Delivers a message, unless it came late on a channel that is not wanted any more.
-    fn event(&mut self, label: &'static str, name: &str, (event, data): (String, Data), now: Now) {
-        let Some(channel) = self.ledger.channel(name) else {
-            self.out.push(Output::Counted("not_subscribed"));
-            return;
-        };
-        self.out.push(Output::Counted(label));
-        self.out.push(Output::Notice(Notice::Event { channel, event, data, at: now.wall }));
     }
 
     fn established(&mut self, server: Option<std::time::Duration>, now: Now) {

@@ -105,23 +105,22 @@ impl Scanner {
     fn begin(&mut self, header: &[u8], output: &mut Vec<u8>) -> io::Result<Part> {
         let length = payload_len(header);
         let (first, masked) = (header[0], header[1] & 0x80 != 0);
-        let room = self.limit.saturating_sub(self.passed);
         match first & OPCODE {
             // A masked frame is refused by the reader whatever it holds; its mask counts as payload here.
             _ if masked => {
                 output.extend_from_slice(header);
-                return Ok(part(length.saturating_add(4), 0));
+                Ok(part(length.saturating_add(4), 0))
             }
             TEXT | BINARY => {
                 self.kinds.push_back(if first & OPCODE == TEXT { Kind::Text } else { Kind::Binary });
                 (self.passed, self.cut) = (0, false);
-                self.data(header, length, self.limit, output)
+                self.data(header, length, output)
             }
             CONTINUATION if self.cut => {
                 self.cut = first & FIN == 0;
                 skippable(length).map(|length| part(0, length))
             }
-            CONTINUATION => self.data(header, length, room, output),
+            CONTINUATION => self.data(header, length, output),
             _ => {
                 output.extend_from_slice(header);
                 Ok(part(length, 0))
@@ -129,7 +128,8 @@ impl Scanner {
         }
     }
 
-    fn data(&mut self, header: &[u8], length: u64, room: u64, output: &mut Vec<u8>) -> io::Result<Part> {
+    fn data(&mut self, header: &[u8], length: u64, output: &mut Vec<u8>) -> io::Result<Part> {
+        let room = self.limit.saturating_sub(self.passed);
         let first = if header[0] & OPCODE == TEXT { header[0] & !OPCODE | BINARY } else { header[0] };
         if length <= room {
             self.passed += length;
@@ -163,10 +163,8 @@ fn skippable(length: u64) -> io::Result<u64> {
 /// How much of the input belongs to the HTTP answer.
 fn end_of_answer(input: &[u8], seen: &mut usize) -> usize {
     for (position, byte) in input.iter().enumerate() {
-        *seen = match *byte == END_OF_ANSWER[*seen] {
-            true => *seen + 1,
-            false => usize::from(*byte == END_OF_ANSWER[0]),
-        };
+        *seen =
+            if *byte == END_OF_ANSWER[*seen] { *seen + 1 } else { usize::from(*byte == END_OF_ANSWER[0]) };
         if *seen == END_OF_ANSWER.len() {
             return position + 1;
         }
