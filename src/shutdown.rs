@@ -46,7 +46,10 @@ impl Tasks {
         self.stop.cancel();
         let drained = tokio::time::timeout(GRACE, self.drain()).await;
         if drained.is_err() {
-            tracing::warn!(grace_ms = GRACE.as_millis(), "tasks still ran when the grace was over; they are aborted");
+            tracing::warn!(
+                grace_ms = GRACE.as_millis(),
+                "tasks still ran when the grace was over; they are aborted"
+            );
             self.set.abort_all();
         }
         match (early, drained) {
@@ -83,7 +86,10 @@ fn early_end(ended: Result<(&'static str, anyhow::Result<()>), JoinError>) -> an
 pub async fn interrupted() {
     wait_for_signal().await;
     tracing::info!("stopping: a second signal ends the process at once");
-    #[expect(clippy::disallowed_methods, reason = "it lives exactly as long as the process and owns nothing")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it lives exactly as long as the process and owns nothing"
+    )]
     tokio::spawn(async {
         wait_for_signal().await;
         std::process::exit(130);
@@ -92,7 +98,8 @@ pub async fn interrupted() {
 
 async fn wait_for_signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         std::future::pending::<()>().await;
         return;
     };

@@ -113,7 +113,9 @@ ids! {
 fn parse(prefix: &'static str, text: &str) -> Result<Uuid, InvalidId> {
     let digits = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_'));
     digits
-        .filter(|digits| digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)))
+        .filter(|digits| {
+            digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        })
         .and_then(|digits| Uuid::try_parse(digits).ok())
         .ok_or(InvalidId { prefix })
 }
@@ -132,7 +134,9 @@ mod tests {
     #[test]
     fn another_kind_or_form_is_refused() {
         let id = EventId::new();
-        for text in ["", "evt_", "evt_x", &id.to_string().to_uppercase(), &id.uuid().to_string(), &format!("{id}0")] {
+        for text in
+            ["", "evt_", "evt_x", &id.to_string().to_uppercase(), &id.uuid().to_string(), &format!("{id}0")]
+        {
             assert!(text.parse::<EventId>().is_err(), "{text}");
         }
         assert!(id.to_string().parse::<DeliveryId>().is_err());
