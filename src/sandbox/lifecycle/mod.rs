@@ -16,6 +16,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 pub use decimal::Decimal;
+pub(super) use snapshot::iso;
 pub use snapshot::{HistoryRow, Snapshot};
 
 /// What kind of order it is and how it is paid.

@@ -253,7 +253,7 @@ fn text(order: &Snapshot) -> String {
 }
 
 /// ISO 8601 with milliseconds and `Z`, the form of nearly all of Transak's times.
-pub(super) fn iso(at: DateTime<Utc>) -> String {
+pub(in crate::sandbox) fn iso(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
