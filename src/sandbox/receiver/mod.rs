@@ -20,10 +20,9 @@ use bytes::Bytes;
 use chrono::Utc;
 use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
+use super::http_server::HttpServer;
 pub use arrival::Arrival;
 use verify::Trust;
 
@@ -68,14 +67,13 @@ struct Shared {
 
 /// A running receiver. Dropping it ends it.
 pub struct Receiver {
-    addr: SocketAddr,
     shared: Arc<Shared>,
-    tasks: JoinSet<()>,
+    server: HttpServer,
 }
 
 impl std::fmt::Debug for Receiver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Receiver").field("addr", &self.addr).finish_non_exhaustive()
+        f.debug_struct("Receiver").field("server", &self.server).finish_non_exhaustive()
     }
 }
 
@@ -85,8 +83,6 @@ impl Receiver {
     /// # Errors
     /// If the address cannot be listened on.
     pub async fn start(listen: SocketAddr, output: impl Write + Send + 'static) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(listen).await?;
-        let addr = listener.local_addr()?;
         let shared = Arc::new(Shared {
             memory: Mutex::default(),
             count: watch::Sender::default(),
@@ -96,16 +92,13 @@ impl Receiver {
             .fallback(get(async || "transak-relay sandbox receiver\n").post(receive))
             .layer(DefaultBodyLimit::max(LARGEST))
             .with_state(Arc::clone(&shared));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            let _ended = axum::serve(listener, router).await;
-        });
-        Ok(Self { addr, shared, tasks })
+        let server = HttpServer::start(listen, router).await?;
+        Ok(Self { shared, server })
     }
 
     /// The callback URL, for senders on this machine.
     pub fn url(&self) -> String {
-        format!("http://{}/callback", self.addr)
+        format!("http://{}/callback", self.server.addr())
     }
 
     /// Believe what is signed with this secret (`whsec_…`) too.
@@ -133,9 +126,9 @@ impl Receiver {
         self.shared.memory().arrivals.iter().cloned().collect()
     }
 
-    /// Cuts every connection and frees the address.
-    pub async fn stop(mut self) {
-        self.tasks.shutdown().await;
+    /// Ends it: the address is free and no connection is answered any more.
+    pub async fn stop(self) {
+        self.server.stop().await;
     }
 }
 

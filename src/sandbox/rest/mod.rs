@@ -15,14 +15,13 @@ use axum::Router;
 use axum::routing::{get, post};
 use chrono::Utc;
 use http::HeaderMap;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 pub use fault::{Fault, OVERSIZED};
 pub use tokens::{LIFETIME, Tokens};
 
 use super::book::Book;
+use super::http_server::HttpServer;
 
 /// How often each call was made, also those answered with a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,9 +49,8 @@ struct Shared {
 /// The running API. Dropping it ends it.
 #[derive(Debug)]
 pub struct Rest {
-    addr: SocketAddr,
     shared: Arc<Shared>,
-    tasks: JoinSet<()>,
+    server: HttpServer,
 }
 
 impl Rest {
@@ -61,26 +59,20 @@ impl Rest {
     /// # Errors
     /// If the address cannot be listened on.
     pub async fn start(listen: SocketAddr, book: Arc<Book>, tokens: Arc<Tokens>) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(listen).await?;
-        let addr = listener.local_addr()?;
         let shared =
             Arc::new(Shared { book, tokens, fault: Mutex::default(), calls: watch::Sender::default() });
-        let router = router(Arc::clone(&shared));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            let _ended = axum::serve(listener, router).await;
-        });
-        Ok(Self { addr, shared, tasks })
+        let server = HttpServer::start(listen, router(Arc::clone(&shared))).await?;
+        Ok(Self { shared, server })
     }
 
     /// The address it listens on.
     pub const fn addr(&self) -> SocketAddr {
-        self.addr
+        self.server.addr()
     }
 
     /// What stands in for `https://api-stg.transak.com`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.addr)
+        format!("http://{}", self.addr())
     }
 
     /// From the next request on, answer like this.
@@ -98,9 +90,9 @@ impl Rest {
         self.shared.calls.subscribe()
     }
 
-    /// Cuts every connection and frees the address.
-    pub async fn stop(mut self) {
-        self.tasks.shutdown().await;
+    /// Ends it: the address is free and no connection is answered any more.
+    pub async fn stop(self) {
+        self.server.stop().await;
     }
 }
 
