@@ -68,8 +68,6 @@ impl Postgres {
         let binaries = Binaries::find_or_install(major_of(&data), options.install).await?;
         let account = Account::find().await?;
         let password = password(&dir)?;
-        prepare(&account, &data)?;
-        account.check_reach(&data).await?;
         if major_of(&data).is_none() {
             init(&binaries, &account, (&data, &password)).await?;
         }
@@ -153,20 +151,19 @@ fn password(dir: &Path) -> anyhow::Result<SecretString> {
         return Ok(kept.trim().to_owned().into());
     }
     let made = uuid::Uuid::new_v4().simple().to_string();
-    let mut file = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    std::io::Write::write_all(&mut file, made.as_bytes())?;
+    write_secret(&path, &made)?;
     Ok(made.into())
 }
 
-fn prepare(account: &Account, data: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
+/// An empty folder that only the server's user can enter.
+async fn fresh(account: &Account, data: &Path) -> anyhow::Result<()> {
+    if data.exists() {
+        std::fs::remove_dir_all(data).with_context(|| format!("cannot remove {}", data.display()))?;
+    }
+    std::fs::create_dir(data).with_context(|| format!("cannot make {}", data.display()))?;
     std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o700))?;
-    account.own(data)
+    account.own(data)?;
+    account.check_reach(data).await
 }
 
 /// The major version that made the data, if there is any.
@@ -174,22 +171,24 @@ fn major_of(data: &Path) -> Option<u32> {
     std::fs::read_to_string(data.join("PG_VERSION")).ok()?.trim().parse().ok()
 }
 
+/// Makes the data under another name first: an interrupted `initdb` must not pass for a finished one.
 async fn init(
     binaries: &Binaries,
     account: &Account,
     (data, password): (&Path, &SecretString),
 ) -> anyhow::Result<()> {
-    let secret = data.with_file_name("initdb-password");
-    std::fs::write(&secret, password.expose_secret())?;
-    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600))?;
+    let (unfinished, secret) = (data.with_extension("new"), data.with_file_name("initdb-password"));
+    fresh(account, &unfinished).await?;
+    let _leftover = std::fs::remove_file(&secret);
+    write_secret(&secret, password.expose_secret())?;
     account.own(&secret)?;
     let made = account
         .command(&binaries.tool("initdb"))
-        .args(["--auth=password", "--encoding=UTF8", "--no-locale", "--no-instructions"])
+        .args(["--auth=password", "--encoding=UTF8", "--no-locale"])
         .arg(format!("--username={SUPERUSER}"))
         .arg(format!("--pwfile={}", secret.display()))
         .arg("--pgdata")
-        .arg(data)
+        .arg(&unfinished)
         .output()
         .await;
     std::fs::remove_file(&secret)?;
@@ -197,7 +196,14 @@ async fn init(
     if !made.status.success() {
         bail!("initdb failed: {}", last_line(&made.stderr));
     }
-    Ok(())
+    std::fs::rename(&unfinished, data).with_context(|| format!("cannot make {}", data.display()))
+}
+
+fn write_secret(path: &Path, secret: &str) -> anyhow::Result<()> {
+    let mut options = File::options();
+    let opened = options.write(true).create_new(true).mode(0o600).open(path);
+    let mut file = opened.with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(std::io::Write::write_all(&mut file, secret.as_bytes())?)
 }
 
 fn last_line(output: &[u8]) -> String {

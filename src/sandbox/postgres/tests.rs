@@ -88,6 +88,16 @@ async fn a_server_left_running_by_a_killed_run_is_stopped_first() {
 }
 
 #[tokio::test]
+async fn an_interrupted_first_start_does_not_spoil_the_next() {
+    let dir = folder();
+    std::fs::create_dir(dir.path().join("data.new")).unwrap();
+    std::fs::write(dir.path().join("data.new/PG_VERSION"), "15\n").unwrap();
+    std::fs::write(dir.path().join("initdb-password"), "half").unwrap();
+    let postgres = Postgres::start(dir.path(), OPTIONS).await.unwrap();
+    assert_eq!(number(&mut connect(&postgres).await, "select 1::bigint").await, 1);
+}
+
+#[tokio::test]
 async fn a_stale_note_with_a_strangers_process_id_harms_nobody() {
     let dir = folder();
     Postgres::start(dir.path(), OPTIONS).await.unwrap().stop().await.unwrap();
