@@ -6,5 +6,6 @@ pub mod address;
 pub mod callback_url;
 pub mod header;
 pub mod id;
+pub mod redact;
 pub mod retry;
 pub mod signing;
