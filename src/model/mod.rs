@@ -9,3 +9,4 @@ pub mod id;
 pub mod redact;
 pub mod retry;
 pub mod signing;
+pub mod tls_identity;
