@@ -3,7 +3,7 @@
 //! ARCHITECTURE.md is the map; this list is its first line.
 
 pub mod config;
-//pub mod delivery;
+pub mod delivery;
 pub mod intake;
 pub mod model;
 pub mod pusher;

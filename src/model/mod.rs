@@ -20,4 +20,5 @@ pub mod seal;
 pub mod signing;
 pub mod status;
 pub mod target;
+pub mod tls_identity;
 pub mod token;
