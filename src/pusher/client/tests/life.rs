@@ -89,3 +89,18 @@ async fn stopping_hears_the_server_out_but_does_not_wait_for_it_for_ever() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_server_that_does_not_greet_is_left_with_a_close_frame() {
+    let timing = Timing { establish: Duration::from_millis(5), ..quick() };
+    with_client(timing, &[], async |mut bench| {
+        let mut peer = bench.peer().await;
+        assert!(matches!(heard(&mut peer).await, Message::Close(Some(_))));
+        let late = |notice: &Notice| {
+            matches!(notice, Notice::State(State::BackingOff { reason: Reason::NotEstablished, .. }))
+        };
+        bench.until(late).await;
+        bench.stop.cancel();
+    })
+    .await;
+}

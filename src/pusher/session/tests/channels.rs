@@ -118,7 +118,13 @@ fn a_channel_that_is_never_confirmed_costs_a_serving_connection_only_once() {
         }
     };
     assert_eq!((waited, outputs.len()), (secs(300), 1), "tried again after five minutes");
-    assert!(rig.text(&confirmation("A")).contains(&confirmed_notice("A", rig.now.wall)));
+    let (time, outputs) = rig.until_due();
+    let refused = Notice::Refused { channel: channel("A"), at: rig.now.wall };
+    assert_eq!((time, outputs), (secs(10), vec![Output::Notice(refused)]), "and that only once");
+    assert!(
+        rig.text(&confirmation("A")).contains(&confirmed_notice("A", rig.now.wall)),
+        "late is not too late"
+    );
 }
 
 #[test]
