@@ -48,3 +48,57 @@ pub async fn run_receiver(settings: ReceiverSettings, stop: CancellationToken) -
     receiver.stop().await;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use axum::{Json, Router};
+    use serde_json::{Value, json};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::sandbox::http_server::HttpServer;
+
+    fn settings(relay: &HttpServer) -> ReceiverSettings {
+        ReceiverSettings {
+            listen: ([127, 0, 0, 1], 0).into(),
+            public_url: "http://receiver:9000/callback".parse().unwrap(),
+            relay_url: format!("http://{}", relay.addr()).parse().unwrap(),
+            admin_token: "rly_admin".into(),
+            partner_id: Some("ptr_7".to_owned()),
+            access_token: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_receiver_registers_its_public_address_and_ends_when_told() {
+        let (registered, mut bodies) = mpsc::channel(1);
+        let create = async move |Json(body): Json<Value>| {
+            registered.send(body).await.unwrap();
+            Json(json!({ "id": "ep_1", "secret": "whsec_AAAA" }))
+        };
+        let list = async || Json(json!({ "data": [], "nextCursor": null }));
+        let router =
+            Router::new().route("/readyz", get(async || "")).route("/v1/endpoints", get(list).post(create));
+        let relay = HttpServer::start(([127, 0, 0, 1], 0).into(), router).await.unwrap();
+        let stop = CancellationToken::new();
+        let told = async {
+            let body = bodies.recv().await.unwrap();
+            assert_eq!(
+                (&body["partnerId"], &body["url"]),
+                (&json!("ptr_7"), &json!("http://receiver:9000/callback"))
+            );
+            stop.cancel();
+        };
+        let (ended, ()) = tokio::join!(run_receiver(settings(&relay), stop.clone()), told);
+        ended.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_relay_that_refuses_ends_the_receiver_with_the_reason() {
+        let router = Router::new().route("/readyz", get(async || ""));
+        let relay = HttpServer::start(([127, 0, 0, 1], 0).into(), router).await.unwrap();
+        let error = run_receiver(settings(&relay), CancellationToken::new()).await.unwrap_err();
+        assert!(error.to_string().contains("404"), "{error}");
+    }
+}

@@ -38,7 +38,7 @@ pub struct Pace {
 }
 
 impl Default for Pace {
-    /// A new order every three seconds, each over in less than ten.
+    /// A new order every three seconds; one that completes does so in less than ten.
     fn default() -> Self {
         Self { new_order: Duration::from_secs(3), hurry: 10 }
     }
