@@ -83,7 +83,13 @@ pub struct Serve {
     #[arg(long, env = "RELAY_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,
     /// What this process does.
-    #[arg(long, env = "RELAY_ROLES", value_enum, value_delimiter = ',', default_value = "api,stream,dispatch")]
+    #[arg(
+        long,
+        env = "RELAY_ROLES",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "api,stream,dispatch"
+    )]
     pub roles: Vec<Role>,
     /// Encrypts secrets in the database: 32 bytes in base64 (`openssl rand -base64 32`). Losing it loses them.
     #[arg(long, env = "RELAY_MASTER_KEY", hide_env_values = true, value_name = "BASE64", value_parser = master_key)]
@@ -96,7 +102,19 @@ pub struct Serve {
     #[command(flatten)]
     pub pusher: Pusher,
     #[command(flatten)]
+    pub spool: SpoolPlace,
+    #[command(flatten)]
     pub partner: FirstPartner,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct SpoolPlace {
+    /// Where messages wait on disk while the database is away. Must be on a disk that outlives the process.
+    #[arg(long, env = "RELAY_SPOOL_DIR", default_value = "spool", value_name = "FOLDER")]
+    pub spool_dir: PathBuf,
+    /// The most bytes that may wait there; beyond it messages are refused, loudly.
+    #[arg(long, env = "RELAY_SPOOL_MAX_BYTES", default_value = "1073741824", value_name = "BYTES")]
+    pub spool_max_bytes: u64,
 }
 
 /// A token text that may be absent: an empty variable counts as none.
@@ -161,9 +179,13 @@ pub struct FirstPartner {
 pub struct Dev {
     #[command(subcommand)]
     pub only: Option<DevOnly>,
-    /// Where the database is kept between runs.
-    #[arg(long, env = "RELAY_DEV_DIR", default_value = ".dev", value_name = "FOLDER")]
-    pub dir: PathBuf,
+    /// Where the database is kept between runs: by default /var/lib/transak-relay for root, else
+    /// ~/.local/share/transak-relay.
+    #[arg(long, env = "RELAY_DEV_DIR", value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+    /// The home folder that default is in.
+    #[arg(long, env = "HOME", hide = true)]
+    pub home: Option<PathBuf>,
     /// Where the relay listens.
     #[arg(long, env = "RELAY_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,
@@ -268,7 +290,16 @@ mod tests {
     #[test]
     fn secrets_are_not_shown_when_the_configuration_is_printed() {
         let key = "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=";
-        let args = ["x", "serve", "--database-url", "postgres://u:hidden1@h/d", "--master-key", key, "--transak-access-token", "hidden2"];
+        let args = [
+            "x",
+            "serve",
+            "--database-url",
+            "postgres://u:hidden1@h/d",
+            "--master-key",
+            key,
+            "--transak-access-token",
+            "hidden2",
+        ];
         let shown = format!("{:?}", Cli::try_parse_from(args).unwrap());
         assert!(!shown.contains("hidden") && !shown.contains(key), "{shown}");
     }

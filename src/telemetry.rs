@@ -9,12 +9,15 @@ use tracing_subscriber::EnvFilter;
 use crate::config::LogFormat;
 
 /// Seconds; from half a millisecond, the best that is seen on loopback, to the longest deadline.
-const LATENCY_BUCKETS: &[f64] =
-    &[0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0];
+const LATENCY_BUCKETS: &[f64] = &[
+    0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0,
+    60.0,
+];
 
 /// Starts logging. `filter` is in the form of `RUST_LOG`.
 pub fn start_logging(filter: &str, format: LogFormat) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter).context("RUST_LOG is not a filter like `info` or `transak_relay=debug,warn`")?;
+    let filter = EnvFilter::try_new(filter)
+        .context("RUST_LOG is not a filter like `info` or `transak_relay=debug,warn`")?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).try_init(),

@@ -32,7 +32,11 @@ impl Uncomposable {
 }
 
 /// The signed request that tells `target` of `job` at the moment `now`.
-pub(super) fn compose(job: &Job, target: &Target, now: DateTime<Utc>) -> Result<CallbackRequest, Uncomposable> {
+pub(super) fn compose(
+    job: &Job,
+    target: &Target,
+    now: DateTime<Utc>,
+) -> Result<CallbackRequest, Uncomposable> {
     let body = body(&job.told, target)?;
     let mut headers = HeaderMap::with_capacity(8);
     headers.extend(target.headers.as_map().clone());

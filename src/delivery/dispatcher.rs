@@ -134,7 +134,10 @@ impl Dispatcher {
         match claim(&self.shared.pool, most(free), most(PER_ENDPOINT)).await {
             Ok(jobs) => jobs,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "due deliveries cannot be claimed right now");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "due deliveries cannot be claimed right now"
+                );
                 Vec::new()
             }
         }

@@ -45,11 +45,19 @@ async fn write(pool: &PgPool, batch: &[Done]) {
             Ok(()) => return,
             Err(error) if matches!(error, store::Error::Refused(_)) => {
                 // The leases run out and the deliveries are sent again; nothing is lost, but somebody must look.
-                tracing::error!(error = &error as &dyn std::error::Error, attempts = batch.len(), "attempts could not be written back");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    attempts = batch.len(),
+                    "attempts could not be written back"
+                );
                 return;
             }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, attempts = batch.len(), "attempts wait for the database");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    attempts = batch.len(),
+                    "attempts wait for the database"
+                );
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -59,7 +67,10 @@ async fn write(pool: &PgPool, batch: &[Done]) {
 async fn write_once(pool: &PgPool, batch: &[Done]) -> store::Result<()> {
     let finished: Vec<Finished> = batch.iter().filter_map(finished).collect();
     let attempts: Vec<_> = batch.iter().filter_map(attempted).collect();
-    let unsent: Vec<Job> = batch.iter().filter_map(|done| if let Done::Unsent(job) = done { Some(job.clone()) } else { None }).collect();
+    let unsent: Vec<Job> = batch
+        .iter()
+        .filter_map(|done| if let Done::Unsent(job) = done { Some(job.clone()) } else { None })
+        .collect();
     let mut tx = pool.begin().await?;
     let ours = if finished.is_empty() { Vec::new() } else { finish(&mut tx, &finished).await? };
     if !attempts.is_empty() {
@@ -74,7 +85,10 @@ async fn write_once(pool: &PgPool, batch: &[Done]) -> store::Result<()> {
     if ours.len() < finished.len() {
         let late = finished.len() - ours.len();
         metrics::counter!("relay_delivery_late_write_backs_total").increment(late as u64);
-        tracing::warn!(late, "attempts came back after their lease had passed to another process; its result stands");
+        tracing::warn!(
+            late,
+            "attempts came back after their lease had passed to another process; its result stands"
+        );
     }
     Ok(())
 }

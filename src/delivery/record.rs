@@ -41,7 +41,11 @@ pub(super) fn not_sent(error: &dyn std::error::Error, at: DateTime<Utc>) -> Atte
 }
 
 fn bytes(body: ResponseBody) -> Option<Bytes> {
-    if body.base64 { STANDARD.decode(body.content).ok().map(Bytes::from) } else { Some(Bytes::from(body.content)) }
+    if body.base64 {
+        STANDARD.decode(body.content).ok().map(Bytes::from)
+    } else {
+        Some(Bytes::from(body.content))
+    }
 }
 
 /// A JSON object of headers; the values of a header that came more than once are joined, as RFC 9110 §5.2 has it.

@@ -62,7 +62,9 @@ pub async fn load(pool: &PgPool, key: &MasterKey) -> store::Result<Directory> {
     for sealed in store::access_token::recent_of_all(&mut conn).await? {
         match key.open_text(&store::access_token::context(sealed.partner_id), &sealed.token) {
             Ok(token) => tokens.entry(sealed.partner_id).or_default().push(VerifyingKey::new(&token)),
-            Err(error) => tracing::error!(partner.id = %sealed.partner_id, %error, "an access token cannot be opened"),
+            Err(error) => {
+                tracing::error!(partner.id = %sealed.partner_id, %error, "an access token cannot be opened");
+            }
         }
     }
     let mut directory = Directory::default();
@@ -88,7 +90,10 @@ pub async fn follow(
         }
         match load(&pool, &key).await {
             Ok(directory) => drop(picture.send_replace(Arc::new(directory))),
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the partners cannot be read right now; the last picture stands"),
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the partners cannot be read right now; the last picture stands"
+            ),
         }
     }
 }

@@ -1,14 +1,16 @@
 //! The one way in: whatever is heard, from whichever source, becomes events, sightings, orders and owed deliveries in
 //! one transaction, or a quarantined message.
 //!
-//! Guarantees: what [`Intake::keep`] has answered is committed. A message that the database refuses does not take its
+//! Guarantees: what [`Intake::keep`] has answered is committed or, while the database is away, on disk. A message that the database refuses does not take its
 //! neighbours with it: it is quarantined alone.
 //! Does not guarantee: any order between messages of different sources; identity and the status rules make it
 //! unnecessary.
 
+mod batch;
 mod commit;
 mod decode;
 pub mod directory;
+pub mod spool;
 pub mod stream;
 mod writer;
 
@@ -21,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::model::event::Source;
 use crate::model::id::PartnerId;
 
-pub use writer::Writer;
+pub use writer::{IntakeHealth, Writer};
 
 /// How a message can be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +69,20 @@ pub enum Fate {
     Sighted,
     /// Put aside: not verified or not readable.
     Quarantined,
+    /// On disk until the database is back.
+    Spooled,
+}
+
+impl Fate {
+    /// As it is written in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Sighted => "sighted",
+            Self::Quarantined => "quarantined",
+            Self::Spooled => "spooled",
+        }
+    }
 }
 
 /// The intake cannot take more right now, or is gone.
@@ -74,9 +90,11 @@ pub enum Fate {
 #[error("the intake is full")]
 pub struct Full;
 
+type Reply = Option<oneshot::Sender<Fate>>;
+
 struct Waiting {
     heard: Heard,
-    reply: Option<oneshot::Sender<Fate>>,
+    reply: Reply,
 }
 
 /// How many messages may wait for the database. At 10 kB a message, the most Pusher carries, this is 40 MB.
@@ -100,7 +118,7 @@ impl Intake {
         self.queue.try_send(Waiting { heard, reply: None }).map_err(|_| Full)
     }
 
-    /// Takes a message and answers when it is committed.
+    /// Takes a message and answers when it is committed or spooled.
     pub async fn keep(&self, heard: Heard) -> Result<Fate, Full> {
         let (reply, fate) = oneshot::channel();
         self.queue.try_send(Waiting { heard, reply: Some(reply) }).map_err(|_| Full)?;

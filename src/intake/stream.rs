@@ -106,7 +106,9 @@ fn hear(notice: Notice, directory: &Watch, intake: &Intake, health: &watch::Send
             tracing::warn!(%channel, %reason, "the stream lost a channel");
             health.send_modify(|health| health.confirmed = health.confirmed.saturating_sub(1));
         }
-        Notice::Refused { channel, .. } => tracing::error!(%channel, "the stream's server does not confirm a channel"),
+        Notice::Refused { channel, .. } => {
+            tracing::error!(%channel, "the stream's server does not confirm a channel");
+        }
         Notice::State(state) => {
             tracing::info!(%state, "stream");
             health.send_modify(|health| health.state = Some(state));

@@ -1,20 +1,24 @@
 //! The one task that writes what is heard. It takes whatever has gathered since the last commit, so that batches are
 //! small when little happens and large when much does, without ever waiting for a batch to fill.
+//!
+//! While the database is away it writes to the spool instead, and while the spool holds anything, new messages queue up
+//! behind it, so that the order of hearing stays the order of keeping.
 
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::commit::{CommitError, Committed, commit};
-use super::decode::{Decoded, decode};
+use super::batch::Sink;
 use super::directory::Watch;
-use super::{Fate, Intake, Waiting};
+use super::spool::{Spool, SpoolError};
+use super::{Fate, Heard, Intake, QUEUE, Waiting};
 use crate::model::delivery::Job;
-use crate::model::event::NewEvent;
-use crate::store::quarantine::write::{Quarantined, insert as quarantine};
-use crate::store::{self};
 
 /// The most messages of one transaction: larger ones gain nothing and make everybody wait longer.
 const LARGEST_BATCH: usize = 500;
@@ -22,182 +26,212 @@ const LARGEST_BATCH: usize = 500;
 /// How long to wait before a database that is not available is asked again.
 const PAUSE: Duration = Duration::from_millis(500);
 
-type Reply = Option<oneshot::Sender<Fate>>;
+/// While a commit takes long, the queue is looked at this often, so that it never fills up.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What the intake is doing, for readiness.
+#[derive(Debug, Clone, Default)]
+pub struct IntakeHealth {
+    /// Bytes that wait on disk because the database cannot take them.
+    pub spooled_bytes: u64,
+    /// Messages that could be neither kept nor spooled since the start.
+    pub refused: u64,
+}
 
 /// Writes what an [`Intake`] takes.
 pub struct Writer {
-    pool: PgPool,
+    sink: Sink,
     directory: Watch,
     queue: mpsc::Receiver<Waiting>,
-    hand_over: Option<mpsc::Sender<Job>>,
+    spool: Arc<Mutex<Spool>>,
+    health: watch::Sender<IntakeHealth>,
 }
 
 impl Writer {
     /// A writer and the handle that feeds it. `hand_over` takes fresh deliveries straight to a local dispatcher.
-    pub fn new(pool: PgPool, directory: Watch, hand_over: Option<mpsc::Sender<Job>>) -> (Intake, Self) {
+    pub fn new(
+        pool: PgPool,
+        directory: Watch,
+        spool: Spool,
+        hand_over: Option<mpsc::Sender<Job>>,
+    ) -> (Intake, Self) {
         let (intake, queue) = Intake::channel();
-        (intake, Self { pool, directory, queue, hand_over })
+        let health = watch::Sender::default();
+        let sink = Sink { pool, hand_over };
+        (intake, Self { sink, directory, queue, spool: Arc::new(Mutex::new(spool)), health })
+    }
+
+    /// What the intake is doing.
+    pub fn health(&self) -> watch::Receiver<IntakeHealth> {
+        self.health.subscribe()
     }
 
     /// Runs until told to stop, then writes what was already taken.
     pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut batch = Vec::with_capacity(LARGEST_BATCH);
+        let mut next_try = Instant::now();
         loop {
+            let spooled = self.is_spooling();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                taken = self.queue.recv_many(&mut batch, LARGEST_BATCH) => if taken == 0 { break },
+                () = tokio::time::sleep_until(next_try), if spooled => {
+                    next_try = if self.drain_spool().await { Instant::now() } else { Instant::now() + PAUSE };
+                }
+                taken = self.queue.recv_many(&mut batch, LARGEST_BATCH) => {
+                    if taken == 0 { break }
+                    self.take(std::mem::take(&mut batch)).await;
+                }
             }
-            self.write(&mut batch).await;
+            if spooled && !self.queue.is_empty() {
+                // Draining must not starve what is being heard.
+                self.spool_queue().await;
+            }
         }
         self.queue.close();
         while self.queue.recv_many(&mut batch, LARGEST_BATCH).await > 0 {
-            self.write(&mut batch).await;
+            self.take(std::mem::take(&mut batch)).await;
         }
         Ok(())
     }
 
-    /// Writes everything that was taken so far. For tests, in place of [`Writer::run`].
+    /// Writes everything that was taken so far, the spool first. For tests, in place of [`Writer::run`].
     pub async fn drain(&mut self) {
+        while self.is_spooling() && self.drain_spool().await {}
         let mut batch = Vec::new();
         while let Ok(waiting) = self.queue.try_recv() {
             batch.push(waiting);
         }
-        self.write(&mut batch).await;
+        if !batch.is_empty() {
+            self.take(batch).await;
+        }
     }
 
-    async fn write(&self, batch: &mut Vec<Waiting>) {
+    fn is_spooling(&self) -> bool {
+        !self.spool.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    async fn take(&mut self, batch: Vec<Waiting>) {
+        if self.is_spooling() {
+            return self.spool_batch(batch).await;
+        }
         let directory = self.directory.borrow().clone();
-        let (mut events, mut replies, mut aside) = (Vec::new(), Vec::new(), Vec::new());
-        for Waiting { heard, reply } in batch.drain(..) {
-            let keys = heard.partner_id.map_or(&[][..], |partner| directory.keys(partner));
-            match decode(&heard, keys) {
-                Decoded::Event(event) => {
-                    events.push(*event);
-                    replies.push(reply);
-                }
-                Decoded::Quarantine(message) => aside.push((*message, reply)),
+        let (heard, replies): (Vec<Heard>, Vec<_>) =
+            batch.into_iter().map(|waiting| (waiting.heard, waiting.reply)).unzip();
+        let sink = self.sink.clone();
+        let fates = self.while_hearing(QUEUE / 2, sink.write(&heard, &directory)).await;
+        let mut left = Vec::new();
+        for ((fate, heard), reply) in fates.into_iter().zip(heard).zip(replies) {
+            match fate {
+                Some(fate) => settle(reply, fate),
+                None => left.push(Waiting { heard, reply }),
             }
         }
-        if !events.is_empty() {
-            self.write_events(events, replies).await;
-        }
-        for (message, reply) in aside {
-            self.put_aside(message, reply).await;
+        if !left.is_empty() {
+            tracing::warn!(messages = left.len(), "the database is not available: messages go to the spool");
+            self.spool_batch(left).await;
         }
     }
 
-    async fn write_events(&self, events: Vec<NewEvent>, replies: Vec<Reply>) {
-        match self.commit_until_available(&events).await {
-            Ok(committed) => self.settle(committed, replies),
-            // One of them is what the database will never take: find it, and keep the others.
-            Err(error) if events.len() > 1 => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    events = events.len(),
-                    "a batch was refused and is written one by one"
-                );
-                for (event, reply) in events.into_iter().zip(replies) {
-                    Box::pin(self.write_events(vec![event], vec![reply])).await;
+    /// Waits for the database while making room in the queue: what is more than `most_waiting` goes to the spool.
+    async fn while_hearing<T>(&mut self, most_waiting: usize, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = tokio::time::sleep(LOOK) => {
+                    if self.queue.len() > most_waiting {
+                        self.spool_queue().await;
+                    }
                 }
             }
+        }
+    }
+
+    async fn spool_queue(&mut self) {
+        let mut batch = Vec::new();
+        while batch.len() < LARGEST_BATCH
+            && let Ok(waiting) = self.queue.try_recv()
+        {
+            batch.push(waiting);
+        }
+        if !batch.is_empty() {
+            self.spool_batch(batch).await;
+        }
+    }
+
+    async fn spool_batch(&self, batch: Vec<Waiting>) {
+        let (heard, replies): (Vec<Heard>, Vec<_>) =
+            batch.into_iter().map(|waiting| (waiting.heard, waiting.reply)).unzip();
+        let count = heard.len() as u64;
+        let appended = self.with_spool(move |spool| spool.append(&heard)).await;
+        match appended {
+            Ok(()) => replies.into_iter().for_each(|reply| settle(reply, Fate::Spooled)),
+            // The callers see their reply dropped and tell their own callers to come again.
             Err(error) => {
+                metrics::counter!("relay_intake_refused_total").increment(count);
+                self.health.send_modify(|health| health.refused += count);
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
-                    "an event was refused by the database and is quarantined"
+                    messages = count,
+                    "messages are lost: they can be neither kept nor spooled"
                 );
-                for (event, reply) in events.into_iter().zip(replies) {
-                    self.put_aside(refused(event), reply).await;
-                }
             }
         }
+        self.note_spool();
     }
 
-    /// Commits, as often as it takes while waiting may help.
-    async fn commit_until_available(&self, events: &[NewEvent]) -> Result<Committed, store::Error> {
-        loop {
-            let slots = self.hand_over.as_ref().map_or(0, mpsc::Sender::capacity);
-            match commit(&self.pool, events, slots).await {
-                Ok(committed) => return Ok(committed),
-                Err(CommitError::Raced | CommitError::Store(store::Error::Contended(_))) => {}
-                Err(CommitError::Store(error)) if error.is_unavailable() => {
-                    metrics::counter!("relay_intake_unavailable_total").increment(1);
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        events = events.len(),
-                        "events wait for the database"
-                    );
-                    tokio::time::sleep(PAUSE).await;
-                }
-                Err(CommitError::Store(error)) => return Err(error),
+    /// Commits the oldest batch of the spool. `false`: the database cannot take it, ask again later.
+    async fn drain_spool(&mut self) -> bool {
+        let peeked = self.with_spool(|spool| spool.peek(LARGEST_BATCH).map_err(SpoolError::from)).await;
+        let (heard, end) = match peeked {
+            Ok(peeked) => peeked,
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the spool cannot be read");
+                return false;
             }
+        };
+        let directory = self.directory.borrow().clone();
+        let sink = self.sink.clone();
+        // Behind a spool everything is spooled at once: whoever waits for an answer gets it.
+        let fates = self.while_hearing(0, sink.write(&heard, &directory)).await;
+        if fates.iter().any(Option::is_none) {
+            return false;
         }
+        let advanced = self.with_spool(move |spool| spool.advance(end).map_err(SpoolError::from)).await;
+        if let Err(error) = advanced {
+            tracing::error!(error = &error as &dyn std::error::Error, "the spool cannot be written");
+            return false;
+        }
+        fates.into_iter().flatten().for_each(count);
+        tracing::info!(messages = heard.len(), "spooled messages are kept");
+        self.note_spool();
+        true
     }
 
-    fn settle(&self, committed: Committed, replies: Vec<Reply>) {
-        for (fate, reply) in committed.fates.iter().zip(replies) {
-            count(*fate);
-            answer(reply, *fate);
-        }
-        let Some(hand_over) = &self.hand_over else { return };
-        for job in committed.jobs {
-            // Refused only while stopping: the lease then runs out and another process sends it.
-            if hand_over.try_send(job).is_err() {
-                tracing::debug!("a fresh delivery could not be handed over; it is sent when its lease ends");
-            }
-        }
+    /// Disk work happens away from the tasks that must not wait.
+    async fn with_spool<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Spool) -> Result<T, SpoolError> + Send + 'static,
+    ) -> Result<T, SpoolError> {
+        let spool = Arc::clone(&self.spool);
+        let done = tokio::task::spawn_blocking(move || {
+            work(&mut spool.lock().unwrap_or_else(PoisonError::into_inner))
+        });
+        done.await.unwrap_or_else(|error| Err(SpoolError::Io(std::io::Error::other(error))))
     }
 
-    async fn put_aside(&self, message: Quarantined, reply: Reply) {
-        let source = message.source.as_str();
-        tracing::warn!(
-            source,
-            reason = message.reason,
-            bytes = message.raw.len(),
-            "a message is quarantined"
-        );
-        loop {
-            let mut conn = match self.pool.acquire().await {
-                Ok(conn) => conn,
-                Err(error) => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "a quarantined message waits for the database"
-                    );
-                    tokio::time::sleep(PAUSE).await;
-                    continue;
-                }
-            };
-            match quarantine(&mut conn, &message).await {
-                Ok(()) => break,
-                Err(error) if error.is_unavailable() => tokio::time::sleep(PAUSE).await,
-                Err(error) => {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "a message could not even be quarantined"
-                    );
-                    break;
-                }
-            }
-        }
-        count(Fate::Quarantined);
-        answer(reply, Fate::Quarantined);
+    fn note_spool(&self) {
+        let bytes = self.spool.lock().unwrap_or_else(PoisonError::into_inner).bytes();
+        #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes on a disk")]
+        metrics::gauge!("relay_spool_bytes").set(bytes as f64);
+        self.health.send_modify(|health| health.spooled_bytes = bytes);
     }
 }
 
-fn refused(event: NewEvent) -> Quarantined {
-    Quarantined {
-        partner_id: Some(event.partner_id),
-        source: event.source,
-        channel: None,
-        event: Some(event.event),
-        reason: "the database refused it".to_owned(),
-        raw: event.payload.to_vec(),
-        received_at: event.received_at,
-    }
-}
-
-fn answer(reply: Reply, fate: Fate) {
+fn settle(reply: super::Reply, fate: Fate) {
+    count(fate);
     if let Some(reply) = reply {
         // The caller may have gone: what it sent is kept all the same.
         let _ = reply.send(fate);
@@ -205,10 +239,5 @@ fn answer(reply: Reply, fate: Fate) {
 }
 
 fn count(fate: Fate) {
-    let fate = match fate {
-        Fate::New => "new",
-        Fate::Sighted => "sighted",
-        Fate::Quarantined => "quarantined",
-    };
-    metrics::counter!("relay_intake_messages_total", "fate" => fate).increment(1);
+    metrics::counter!("relay_intake_messages_total", "fate" => fate.as_str()).increment(1);
 }

@@ -77,7 +77,8 @@ impl Spool {
             Err(fs::TryLockError::WouldBlock) => return Ok(None),
             Err(fs::TryLockError::Error(error)) => return Err(error),
         }
-        let messages = private().create(true).truncate(false).read(true).write(true).open(place.join("messages"))?;
+        let messages =
+            private().create(true).truncate(false).read(true).write(true).open(place.join("messages"))?;
         let length = messages.metadata()?.len();
         let done_file = place.join("done");
         let noted = fs::read_to_string(&done_file).ok().and_then(|text| text.trim().parse().ok());
@@ -128,19 +129,20 @@ impl Spool {
                 }
                 record::Read::Damaged(next) => {
                     metrics::counter!("relay_spool_damaged_total").increment(1);
-                    tracing::error!(bytes = next - at, "the spool is damaged; the messages around it are kept");
+                    tracing::error!(
+                        bytes = next - at,
+                        "the spool is damaged; the messages around it are kept"
+                    );
                     at = next;
                 }
                 record::Read::End => break,
             }
         }
-        let end = self.done + at as u64;
-        let reached_the_end = self.done + bytes.len() as u64 >= self.length;
-        if messages.is_empty() && reached_the_end {
-            // A torn tail: whoever wrote it never said that it was kept.
-            return Ok((messages, self.length));
+        if messages.is_empty() {
+            // Nothing but damage, or a torn tail, of which nobody was ever told that it was kept.
+            return Ok((messages, self.done + bytes.len() as u64));
         }
-        Ok((messages, end))
+        Ok((messages, self.done + at as u64))
     }
 
     /// Notes that everything before `end` is committed. An emptied spool gives its space back.

@@ -66,7 +66,8 @@ pub(super) fn read(file: &[u8], from: usize) -> Read {
     if let Some((heard, length)) = intact(rest) {
         return Read::Message(Box::new(heard), from + length);
     }
-    let next = (from + 1..file.len()).find(|&at| file[at..].starts_with(&MARK) && intact(&file[at..]).is_some());
+    let next =
+        (from + 1..file.len()).find(|&at| file[at..].starts_with(&MARK) && intact(&file[at..]).is_some());
     next.map_or(Read::End, Read::Damaged)
 }
 
@@ -132,7 +133,9 @@ mod tests {
 
     fn file(messages: &[Heard]) -> Vec<u8> {
         let mut out = Vec::new();
-        messages.iter().for_each(|heard| write(heard, &mut out));
+        for heard in messages {
+            write(heard, &mut out);
+        }
         out
     }
 

@@ -40,6 +40,9 @@ fn ms(milliseconds: u32) -> i32 {
     i32::try_from(milliseconds).unwrap_or(i32::MAX)
 }
 
-fn column<'a, T>(attempts: &'a [(&Job, &AttemptRecord)], of: impl Fn(&'a Job, &'a AttemptRecord) -> T) -> Vec<T> {
+fn column<'a, T>(
+    attempts: &'a [(&Job, &AttemptRecord)],
+    of: impl Fn(&'a Job, &'a AttemptRecord) -> T,
+) -> Vec<T> {
     attempts.iter().map(|(job, attempt)| of(job, attempt)).collect()
 }

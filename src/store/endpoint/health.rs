@@ -35,7 +35,11 @@ pub async fn mark_answering(conn: &mut PgConnection, endpoints: &[(PartnerId, En
 }
 
 /// Disables an endpoint and holds what it is still owed. Answers whether it was enabled.
-pub async fn disable(conn: &mut PgConnection, (partner, endpoint): (PartnerId, EndpointId), reason: &str) -> Result<bool> {
+pub async fn disable(
+    conn: &mut PgConnection,
+    (partner, endpoint): (PartnerId, EndpointId),
+    reason: &str,
+) -> Result<bool> {
     let done = sqlx::query!(
         "update endpoint set state = 'disabled', disabled_reason = $3, revision = revision + 1, updated_at = now()
          where partner_id = $1 and endpoint_id = $2 and state = 'enabled' and deleted_at is null",

@@ -20,7 +20,11 @@ use crate::store::Result;
 ///
 /// # Errors
 /// A secret that does not open with this master key, or a stored setting that no longer reads.
-pub async fn target(pool: &PgPool, key: &MasterKey, (partner, endpoint): (PartnerId, EndpointId)) -> Result<Option<Target>> {
+pub async fn target(
+    pool: &PgPool,
+    key: &MasterKey,
+    (partner, endpoint): (PartnerId, EndpointId),
+) -> Result<Option<Target>> {
     let row = sqlx::query!(
         r#"select url, format as "format: PayloadFormat", headers, timeout_ms, retry_schedule, redact, revision, failing_since
            from endpoint where partner_id = $1 and endpoint_id = $2 and deleted_at is null"#,
@@ -41,7 +45,11 @@ pub async fn target(pool: &PgPool, key: &MasterKey, (partner, endpoint): (Partne
         policy: RetryPolicy { schedule },
         signer: signer(pool, key, (partner, endpoint)).await?,
         redact: Redaction::parse(&row.redact).map_err(|_| SealError::Damaged)?,
-        access_token: if format == PayloadFormat::Transak { newest_token(pool, key, partner).await? } else { None },
+        access_token: if format == PayloadFormat::Transak {
+            newest_token(pool, key, partner).await?
+        } else {
+            None
+        },
         format,
         failing_since: row.failing_since,
     }))
@@ -50,12 +58,17 @@ pub async fn target(pool: &PgPool, key: &MasterKey, (partner, endpoint): (Partne
 fn headers(key: &MasterKey, endpoint: EndpointId, sealed: Option<&[u8]>) -> Result<CallbackHeaders> {
     let Some(sealed) = sealed else { return Ok(CallbackHeaders::default()) };
     let json = key.open(&format!("headers/{}", endpoint.uuid()), sealed)?;
-    let map: std::collections::BTreeMap<String, String> = serde_json::from_slice(&json).map_err(|_| SealError::Damaged)?;
+    let map: std::collections::BTreeMap<String, String> =
+        serde_json::from_slice(&json).map_err(|_| SealError::Damaged)?;
     let headers = CallbackHeaders::parse(map.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     Ok(headers.map_err(|_| SealError::Damaged)?)
 }
 
-async fn signer(pool: &PgPool, key: &MasterKey, (partner, endpoint): (PartnerId, EndpointId)) -> Result<Signer> {
+async fn signer(
+    pool: &PgPool,
+    key: &MasterKey,
+    (partner, endpoint): (PartnerId, EndpointId),
+) -> Result<Signer> {
     let rows = sqlx::query!(
         "select secret, expires_at from endpoint_secret where partner_id = $1 and endpoint_id = $2
          order by endpoint_secret_id desc",
@@ -66,7 +79,8 @@ async fn signer(pool: &PgPool, key: &MasterKey, (partner, endpoint): (PartnerId,
     let (mut current, mut retired) = (None, Vec::new());
     for row in rows.fetch_all(pool).await? {
         let text = key.open_text(&context, &row.secret)?;
-        let secret = EndpointSecret::parse(secrecy::ExposeSecret::expose_secret(&text)).map_err(|_| SealError::Damaged)?;
+        let secret = EndpointSecret::parse(secrecy::ExposeSecret::expose_secret(&text))
+            .map_err(|_| SealError::Damaged)?;
         match row.expires_at {
             None => current = current.or(Some(secret)),
             Some(until) => retired.push(RetiredSecret { secret, until }),

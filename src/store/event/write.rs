@@ -61,7 +61,8 @@ pub async fn adopt(conn: &mut PgConnection, events: &[&NewEvent]) -> Result<Vec<
         "src/store/event/adopt.sql",
         &column(events, |event| event.partner_id.uuid()),
         &column(events, |event| event.event_id.uuid()),
-        &column(events, |event| event.order.as_ref().map(|order| order.order_id.as_str())) as &[Option<&str>],
+        &column(events, |event| event.order.as_ref().map(|order| order.order_id.as_str()))
+            as &[Option<&str>],
         &column(events, |event| event.order.as_ref().map(|order| order.status.as_str())) as &[Option<&str>],
         &column(events, |event| event.identity.0.as_slice()) as &[&[u8]],
         &column(events, |event| event.from_history),

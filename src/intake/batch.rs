@@ -1,0 +1,151 @@
+//! What becomes of one batch: decoded, committed, or put aside.
+
+use std::error::Error;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio::sync::mpsc;
+
+use super::commit::{CommitError, Committed, commit};
+use super::decode::{Decoded, decode};
+use super::directory::Directory;
+use super::{Fate, Heard};
+use crate::model::delivery::Job;
+use crate::model::event::NewEvent;
+use crate::store;
+use crate::store::quarantine::write::{Quarantined, insert as quarantine};
+
+/// A database that takes longer than this for one batch counts as not available: the batch is spooled instead. It may
+/// have been committed all the same; then it is heard a second time, which identity makes harmless.
+const COMMIT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The database cannot take anything right now.
+#[derive(Debug)]
+pub(super) struct Unavailable;
+
+/// What a batch is written with.
+#[derive(Clone)]
+pub(super) struct Sink {
+    pub(super) pool: PgPool,
+    /// Takes fresh deliveries straight to a local dispatcher.
+    pub(super) hand_over: Option<mpsc::Sender<Job>>,
+}
+
+impl Sink {
+    /// Writes messages. Answers what became of each; `None` for those the database could not take now.
+    pub(super) async fn write(&self, messages: &[Heard], directory: &Directory) -> Vec<Option<Fate>> {
+        let mut fates = vec![None; messages.len()];
+        let (mut events, mut aside) = (Vec::new(), Vec::new());
+        for (at, heard) in messages.iter().enumerate() {
+            let keys = heard.partner_id.map_or(&[][..], |partner| directory.keys(partner));
+            match decode(heard, keys) {
+                Decoded::Event(event) => events.push((at, *event)),
+                Decoded::Quarantine(message) => aside.push((at, *message)),
+            }
+        }
+        if !events.is_empty() && self.write_events(events, &mut fates).await.is_err() {
+            return fates;
+        }
+        for (at, message) in aside {
+            match self.put_aside(message).await {
+                Ok(fate) => fates[at] = Some(fate),
+                Err(Unavailable) => break,
+            }
+        }
+        fates
+    }
+
+    async fn write_events(
+        &self,
+        events: Vec<(usize, NewEvent)>,
+        fates: &mut [Option<Fate>],
+    ) -> Result<(), Unavailable> {
+        let (places, events): (Vec<usize>, Vec<NewEvent>) = events.into_iter().unzip();
+        match self.commit(&events).await? {
+            Ok(committed) => {
+                for (at, fate) in places.into_iter().zip(&committed.fates) {
+                    fates[at] = Some(*fate);
+                }
+                self.hand_over(committed.jobs);
+            }
+            // One of them is what the database will never take: find it, and keep the others.
+            Err(error) if events.len() > 1 => {
+                tracing::warn!(
+                    error = &error as &dyn Error,
+                    events = events.len(),
+                    "a batch was refused and is written one by one"
+                );
+                for one in places.into_iter().zip(events) {
+                    Box::pin(self.write_events(vec![one], fates)).await?;
+                }
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn Error,
+                    "an event was refused by the database and is quarantined"
+                );
+                for (at, event) in places.into_iter().zip(events) {
+                    fates[at] = Some(self.put_aside(refused(event)).await?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits, again and again while another transaction is in the way.
+    async fn commit(&self, events: &[NewEvent]) -> Result<Result<Committed, store::Error>, Unavailable> {
+        loop {
+            let slots = self.hand_over.as_ref().map_or(0, mpsc::Sender::capacity);
+            let committed = tokio::time::timeout(COMMIT_DEADLINE, commit(&self.pool, events, slots)).await;
+            match committed {
+                Ok(Ok(committed)) => return Ok(Ok(committed)),
+                Ok(Err(CommitError::Raced | CommitError::Store(store::Error::Contended(_)))) => {}
+                Ok(Err(CommitError::Store(error))) if error.is_unavailable() => {
+                    tracing::debug!(error = &error as &dyn Error, "the database cannot take a batch");
+                    return Err(Unavailable);
+                }
+                Ok(Err(CommitError::Store(error))) => return Ok(Err(error)),
+                Err(_) => return Err(Unavailable),
+            }
+        }
+    }
+
+    fn hand_over(&self, jobs: Vec<Job>) {
+        let Some(hand_over) = &self.hand_over else { return };
+        for job in jobs {
+            // Refused only while stopping: the lease then runs out and another process sends it.
+            if hand_over.try_send(job).is_err() {
+                tracing::debug!("a fresh delivery could not be handed over; it is sent when its lease ends");
+            }
+        }
+    }
+
+    async fn put_aside(&self, message: Quarantined) -> Result<Fate, Unavailable> {
+        let (source, bytes) = (message.source.as_str(), message.raw.len());
+        tracing::warn!(source, reason = message.reason, bytes, "a message is quarantined");
+        let inserted = async {
+            let mut conn = self.pool.acquire().await?;
+            quarantine(&mut conn, &message).await
+        };
+        match tokio::time::timeout(COMMIT_DEADLINE, inserted).await {
+            Ok(Ok(())) => Ok(Fate::Quarantined),
+            Ok(Err(error)) if !error.is_unavailable() => {
+                tracing::error!(error = &error as &dyn Error, "a message could not even be quarantined");
+                Ok(Fate::Quarantined)
+            }
+            _ => Err(Unavailable),
+        }
+    }
+}
+
+fn refused(event: NewEvent) -> Quarantined {
+    Quarantined {
+        partner_id: Some(event.partner_id),
+        source: event.source,
+        channel: None,
+        event: Some(event.event),
+        reason: "the database refused it".to_owned(),
+        raw: event.payload.to_vec(),
+        received_at: event.received_at,
+    }
+}
