@@ -1,1 +1,20 @@
-fn main() {}
+//! The binary: read the command line, run, and say in one line what went wrong.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use transak_relay::{app, config::Cli};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match app::run(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "the last word of a process that could not run")]
+            {
+                eprintln!("transak-relay: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

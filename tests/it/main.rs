@@ -1,4 +1,6 @@
-//! Tests from outside, in one binary.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in the functions its tests share")]
+//! The service from outside its functions: real databases, real sockets, other people's clients.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its world fails, and says where")]
 
 mod official_clients;
+mod signatures;

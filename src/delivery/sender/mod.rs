@@ -33,6 +33,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, header};
 use http_body_util::Full;
 use tokio::time::{Instant, timeout};
 
+use self::connection::Connection;
 use self::connector::Connector;
 use self::pool::{Key, Pool};
 use self::progress::Progress;
@@ -114,26 +115,25 @@ impl Sender {
     }
 
     async fn run(&self, request: &CallbackRequest, progress: &mut Progress) -> Result<(), SendError> {
-        let key = Key::new(&request.url, request.identity.as_deref());
-        if let Some(kept) = self.pool.take(&key) {
-            match self.exchange(kept, &key, (request, &mut *progress)).await {
+        if let Some(kept) = self.pool.take(&key(request)) {
+            match self.exchange(kept, request, progress).await {
                 // The receiver had closed it, or closed it instead of answering: a new connection decides.
                 Err(SendError::Reset) => {}
                 ended => return ended,
             }
         }
         let fresh = self.connector.connect(request, progress).await?;
-        self.exchange(fresh, &key, (request, progress)).await
+        self.exchange(fresh, request, progress).await
     }
 
     async fn exchange(
         &self,
-        mut connection: connection::Connection,
-        key: &Key,
-        (request, progress): (&CallbackRequest, &mut Progress),
+        mut connection: Connection,
+        request: &CallbackRequest,
+        progress: &mut Progress,
     ) -> Result<(), SendError> {
         connection.exchange(http_request(request), progress).await?;
-        self.pool.put(key.clone(), connection);
+        self.pool.put(key(request), connection);
         Ok(())
     }
 }
@@ -142,6 +142,10 @@ impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender").field("connector", &self.connector).finish_non_exhaustive()
     }
+}
+
+fn key(request: &CallbackRequest) -> Key {
+    Key::new(&request.url, request.identity.as_deref())
 }
 
 /// Sets what the sender alone may say, over anything that stands there.

@@ -1,0 +1,51 @@
+//! What must be true of the database before a process begins its work.
+
+use anyhow::{Context as _, bail};
+use sqlx::PgPool;
+
+use crate::config::FirstPartner;
+use crate::model::seal::{MasterKey, SealError};
+use crate::store::partner::NewPartner;
+use crate::store::{self, access_token, master_key, partner};
+
+/// Refuses a master key other than the one the database was used with.
+pub(super) async fn check_master_key(pool: &PgPool, key: &MasterKey) -> anyhow::Result<()> {
+    let mut conn = pool.acquire().await?;
+    match master_key::check(&mut conn, key).await {
+        Err(store::Error::Seal(SealError::OtherKey)) => {
+            bail!("RELAY_MASTER_KEY is not the key this database was used with: start with the old key, or with an empty database")
+        }
+        checked => checked.context("cannot check RELAY_MASTER_KEY against the database"),
+    }
+}
+
+/// Makes the partner that the configuration names, if it is not there yet. A token or secret that is new is added; a
+/// token that was known before stays as old as it is, because a newer one may have been made since.
+pub(super) async fn first_partner(pool: &PgPool, key: &MasterKey, config: &FirstPartner) -> anyhow::Result<()> {
+    let Some(api_key) = config.transak_api_key.as_deref().filter(|key| !key.trim().is_empty()) else {
+        return Ok(());
+    };
+    let mut tx = pool.begin().await?;
+    let new = NewPartner {
+        name: "default".to_owned(),
+        environment: config.transak_environment,
+        api_key: api_key.to_owned(),
+        api_secret: config.transak_api_secret.clone().filter(is_given),
+    };
+    let made = partner::insert(&mut tx, key, &new).await?;
+    let id = match made {
+        Some(id) => id,
+        None => partner::by_api_key(&mut tx, new.environment, api_key).await?.context("the first partner vanished")?,
+    };
+    if let Some(token) = config.transak_access_token.as_ref().filter(|token| is_given(token))
+        && !access_token::is_known(&mut tx, id, token).await?
+    {
+        access_token::add(&mut tx, key, id, token).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+fn is_given(secret: &secrecy::SecretString) -> bool {
+    !secrecy::ExposeSecret::expose_secret(secret).trim().is_empty()
+}

@@ -1,0 +1,87 @@
+//! What each command does.
+
+use std::io::Write as _;
+
+use anyhow::{Context as _, bail};
+use secrecy::ExposeSecret as _;
+
+use super::serve::Relay;
+use super::{bootstrap, dev};
+use crate::config::{Cli, Command, Database, Healthcheck, Token, TokenScope};
+use crate::http;
+use crate::model::token::{self, Scope, TokenHash};
+use crate::shutdown::{self, Tasks};
+use crate::store::{api_token, pool};
+use crate::telemetry;
+
+/// Runs the command that was given.
+///
+/// # Errors
+/// What went wrong, in one line that says what to do.
+pub async fn run(cli: Cli) -> anyhow::Result<()> {
+    // Every TLS connection of the process uses the one cryptography library.
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+    telemetry::start_logging(&cli.log.log, cli.log.log_format)?;
+    match cli.command {
+        Command::Serve(config) => {
+            let mut tasks = Tasks::default();
+            let relay = Relay::prepare(*config, telemetry::start_metrics()?).await?;
+            relay.start(&mut tasks).await?;
+            tasks.run_until(shutdown::interrupted()).await
+        }
+        Command::Migrate(database) => migrate(&database).await,
+        Command::Dev(config) => dev::run(*config).await,
+        Command::Token(config) => make_token(config).await,
+        Command::Openapi => print(&http::openapi().to_yaml().context("the interface cannot be written as YAML")?),
+        Command::Healthcheck(config) => healthcheck(&config).await,
+    }
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{}", text.trim_end())?)
+}
+
+async fn migrate(database: &Database) -> anyhow::Result<()> {
+    let pool = pool::connect(database.database_url.expose_secret(), database.database_connections).await?;
+    pool::migrate(&pool).await?;
+    tracing::info!("the database is up to date");
+    Ok(())
+}
+
+async fn make_token(config: Token) -> anyhow::Result<()> {
+    let scope = match config.scope {
+        TokenScope::Admin => Scope::Admin,
+        TokenScope::Write => Scope::Write,
+        TokenScope::Read => Scope::Read,
+    };
+    if (scope == Scope::Admin) != config.partner.is_none() {
+        bail!("an admin token belongs to no partner, and any other token needs one: see --partner");
+    }
+    let database = &config.database;
+    let pool = pool::connect(database.database_url.expose_secret(), database.database_connections).await?;
+    if !pool::is_migrated(&pool).await {
+        bail!("the database is not up to date: run `transak-relay migrate` first");
+    }
+    let token = token::generate();
+    let hash = TokenHash::of(token.expose_secret());
+    let mut conn = pool.acquire().await?;
+    if let Some(partner) = config.partner {
+        let known = bootstrap::partner_exists(&mut conn, partner).await?;
+        anyhow::ensure!(known, "there is no partner {partner}");
+    }
+    api_token::insert(&mut conn, &api_token::NewToken { name: config.name, scope, partner_id: config.partner, hash }).await?;
+    print(token.expose_secret())
+}
+
+async fn healthcheck(config: &Healthcheck) -> anyhow::Result<()> {
+    let path = if config.ready { "readyz" } else { "healthz" };
+    let mut address = config.listen;
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+    }
+    let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(3)).no_proxy().build()?;
+    let answer = client.get(format!("http://{address}/{path}")).send().await;
+    let status = answer.with_context(|| format!("nobody answers at {address}"))?.status();
+    anyhow::ensure!(status.is_success(), "the relay at {address} answers {status}");
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! The composition root: the only module that knows all the others. It builds what a process needs from its
+//! configuration, starts its tasks, and ends with them.
+
+mod bootstrap;
+mod commands;
+mod serve;
+
+pub use commands::run;
+pub use serve::Relay;
