@@ -2,8 +2,10 @@
 //!
 //! ARCHITECTURE.md is the map; this list is its first line.
 
+pub mod app;
 pub mod config;
 pub mod delivery;
+pub mod http;
 pub mod intake;
 pub mod model;
 pub mod pusher;

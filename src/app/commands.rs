@@ -6,12 +6,13 @@ use anyhow::{Context as _, bail};
 use secrecy::ExposeSecret as _;
 
 use super::serve::Relay;
-use super::{bootstrap, dev};
+use super::dev;
 use crate::config::{Cli, Command, Database, Healthcheck, Token, TokenScope};
 use crate::http;
-use crate::model::token::{self, Scope, TokenHash};
+use crate::model::token::{self, Caller, Scope, TokenHash};
 use crate::shutdown::{self, Tasks};
-use crate::store::{api_token, pool};
+use crate::store::api_token::{self, NewApiToken};
+use crate::store::{partner, pool};
 use crate::telemetry;
 
 /// Runs the command that was given.
@@ -66,10 +67,11 @@ async fn make_token(config: Token) -> anyhow::Result<()> {
     let hash = TokenHash::of(token.expose_secret());
     let mut conn = pool.acquire().await?;
     if let Some(partner) = config.partner {
-        let known = bootstrap::partner_exists(&mut conn, partner).await?;
+        let known = partner::find(&mut conn, partner).await?.is_some();
         anyhow::ensure!(known, "there is no partner {partner}");
     }
-    api_token::insert(&mut conn, &api_token::NewToken { name: config.name, scope, partner_id: config.partner, hash }).await?;
+    let caller = Caller { scope, partner_id: config.partner };
+    api_token::insert(&mut conn, &NewApiToken { name: config.name, caller, hash }).await?;
     print(token.expose_secret())
 }
 

@@ -3,6 +3,8 @@
 
 mod bootstrap;
 mod commands;
+mod dev;
+mod readiness;
 mod serve;
 
 pub use commands::run;

@@ -1,23 +1,29 @@
 //! One relay process: everything its roles need, on one database.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
+use secrecy::ExposeSecret as _;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::bootstrap;
+use super::readiness::{self, Signs};
 use crate::config::{Role, Serve};
 use crate::delivery::dispatcher::{Dispatcher, Settings};
 use crate::delivery::sender::{Sender, SenderSettings};
+use crate::http::health::Trouble;
 use crate::http::{self, Api};
+use crate::intake::spool::Spool;
 use crate::intake::stream::StreamHealth;
 use crate::intake::{Writer, directory, stream};
 use crate::model::address::AddressPolicy;
 use crate::model::callback_url::UrlPolicy;
+use crate::model::delivery::Job;
+use crate::model::token::TokenHash;
 use crate::pusher;
 use crate::shutdown::Tasks;
 use crate::store::pool;
@@ -35,7 +41,7 @@ impl Relay {
     /// Prepares everything that can fail at once, so that a mistake in the configuration is one line at start.
     pub async fn prepare(config: Serve, metrics: PrometheusHandle) -> anyhow::Result<Self> {
         let database = &config.database;
-        let url = secrecy::ExposeSecret::expose_secret(&database.database_url);
+        let url = database.database_url.expose_secret();
         let pool = pool::connect(url, database.database_connections).await?;
         pool::migrate(&pool).await?;
         bootstrap::check_master_key(&pool, &config.master_key).await?;
@@ -44,22 +50,26 @@ impl Relay {
         Ok(Self { config, pool, listener, metrics })
     }
 
+    /// Where the HTTP interface listens, if it does.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listener.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
     /// Starts the tasks of this process's roles.
     pub async fn start(self, tasks: &mut Tasks) -> anyhow::Result<()> {
         let wakes = Wakes::default();
         let stop = tasks.stop_token();
         tasks.spawn("wake-ups", wake::listen(self.pool.clone(), wakes.clone(), stop.clone()));
         let hand_over = if self.has(Role::Dispatch) { Some(self.start_dispatcher(tasks, &wakes)?) } else { None };
-        let (picture, directory) = self.start_directory(tasks, &wakes).await?;
-        drop(picture);
-        let (health, stream_health) = watch::channel(StreamHealth::default());
+        let directory = self.start_directory(tasks, &wakes).await?;
+        let mut signs = Signs { stream: None, intake: None, directory: directory.clone() };
         if self.has(Role::Stream) {
-            let (intake, writer) = Writer::new(self.pool.clone(), directory.clone(), hand_over);
-            tasks.spawn("intake", writer.run(stop.clone()));
-            let settings = pusher::Settings::new(self.config.pusher.base()?, self.config.pusher.pusher_app_key.clone());
-            tasks.spawn("stream", stream::listen(settings, (directory, intake), health, stop.clone()));
+            self.start_stream(tasks, hand_over, &mut signs)?;
         }
-        self.start_api(tasks, stream_health)
+        let (troubles, health) = watch::channel(Vec::new());
+        tasks.spawn("readiness", readiness::watch_signs(signs, troubles, stop));
+        self.start_api(tasks, health);
+        Ok(())
     }
 
     fn has(&self, role: Role) -> bool {
@@ -74,7 +84,7 @@ impl Relay {
         &self,
         tasks: &mut Tasks,
         wakes: &Wakes,
-    ) -> anyhow::Result<tokio::sync::mpsc::Sender<crate::model::delivery::Job>> {
+    ) -> anyhow::Result<mpsc::Sender<Job>> {
         let settings = SenderSettings {
             addresses: self.addresses(),
             own_listen: self.listener.iter().filter_map(|listener| listener.local_addr().ok()).collect(),
@@ -91,30 +101,54 @@ impl Relay {
         Ok(hand_over)
     }
 
-    async fn start_directory(&self, tasks: &mut Tasks, wakes: &Wakes) -> anyhow::Result<((), directory::Watch)> {
+    async fn start_directory(&self, tasks: &mut Tasks, wakes: &Wakes) -> anyhow::Result<directory::Watch> {
         let key = self.config.master_key.clone();
         let first = directory::load(&self.pool, &key).await?;
         let (picture, directory) = watch::channel(Arc::new(first));
-        let follow =
-            directory::follow((self.pool.clone(), key), Arc::clone(&wakes.partners), picture, tasks.stop_token());
-        tasks.spawn("directory", follow);
-        Ok(((), directory))
+        let changed = Arc::clone(&wakes.partners);
+        tasks.spawn("directory", directory::follow((self.pool.clone(), key), changed, picture, tasks.stop_token()));
+        Ok(directory)
     }
 
-    fn start_api(self, tasks: &mut Tasks, stream: watch::Receiver<StreamHealth>) -> anyhow::Result<()> {
-        let _ = stream;
-        let url_policy =
-            UrlPolicy { allow_http: self.config.callbacks.allow_http_callbacks, addresses: self.addresses() };
-        let _ = (url_policy, self.metrics);
-        let Some(listener) = self.listener else { return Ok(()) };
-        tracing::info!(address = %listener.local_addr()?, "the relay answers");
+    fn start_stream(
+        &self,
+        tasks: &mut Tasks,
+        hand_over: Option<mpsc::Sender<Job>>,
+        signs: &mut Signs,
+    ) -> anyhow::Result<()> {
+        let place = &self.config.spool;
+        let spool = Spool::open(&place.spool_dir, place.spool_max_bytes).with_context(|| {
+            format!("cannot use the folder {}: is it writable? (RELAY_SPOOL_DIR)", place.spool_dir.display())
+        })?;
+        let directory = signs.directory.clone();
+        let (intake, writer) = Writer::new(self.pool.clone(), directory.clone(), spool, hand_over);
+        signs.intake = Some(writer.health());
+        tasks.spawn("intake", writer.run(tasks.stop_token()));
+        let settings = pusher::Settings::new(self.config.pusher.base()?, self.config.pusher.pusher_app_key.clone());
+        let (health, stream_health) = watch::channel(StreamHealth::default());
+        signs.stream = Some(stream_health);
+        tasks.spawn("stream", stream::listen(settings, (directory, intake), health, tasks.stop_token()));
+        Ok(())
+    }
+
+    fn start_api(self, tasks: &mut Tasks, health: watch::Receiver<Vec<Trouble>>) {
+        let addresses = self.addresses();
+        let Some(listener) = self.listener else { return };
+        let admin_token = self.config.admin_token.and_then(|token| token.0);
+        let router = http::router(Api {
+            pool: self.pool,
+            master_key: self.config.master_key,
+            admin_token: admin_token.map(|token| TokenHash::of(token.expose_secret())),
+            url_policy: UrlPolicy { allow_http: self.config.callbacks.allow_http_callbacks, addresses },
+            health,
+            metrics: Some(self.metrics),
+        });
         let stop = tasks.stop_token();
-        let router: Router = http::router();
         tasks.spawn("api", async move {
+            tracing::info!(address = %listener.local_addr()?, "the relay answers");
             axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await?;
             Ok(())
         });
-        Ok(())
     }
 }
 

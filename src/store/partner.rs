@@ -117,6 +117,21 @@ pub async fn ids(conn: &mut PgConnection) -> Result<Vec<PartnerId>> {
     Ok(ids.fetch_all(conn).await?)
 }
 
+/// The partner that registered this API key.
+pub async fn by_api_key(
+    conn: &mut PgConnection,
+    environment: Environment,
+    api_key: &str,
+) -> Result<Option<PartnerId>> {
+    let id = sqlx::query_scalar!(
+        r#"select partner_id as "partner_id: PartnerId" from partner
+           where environment = $1 and api_key = $2 and deleted_at is null"#,
+        environment as _,
+        api_key,
+    );
+    Ok(id.fetch_optional(conn).await?)
+}
+
 /// The API key of every partner that is not deleted.
 pub async fn api_keys(conn: &mut PgConnection) -> Result<Vec<(PartnerId, String)>> {
     let rows = sqlx::query!(
