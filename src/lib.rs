@@ -3,6 +3,7 @@
 //! ARCHITECTURE.md is the map; this list is its first line.
 
 pub mod delivery;
+pub mod http;
 pub mod model;
 pub mod pusher;
 pub mod sandbox;

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 
 use super::list::Page;
 use super::{Error, Result};
+use crate::model::change::Change;
 use crate::model::id::PartnerId;
 use crate::model::partner::Environment;
 use crate::model::seal::MasterKey;
@@ -42,8 +43,7 @@ pub struct PartnerChange {
     pub name: Option<String>,
     pub environment: Option<Environment>,
     pub api_key: Option<String>,
-    /// `Some(None)` forgets it.
-    pub api_secret: Option<Option<SecretString>>,
+    pub api_secret: Change<SecretString>,
 }
 
 /// The context of a partner's sealed API secret.
@@ -133,8 +133,7 @@ pub async fn change(
     id: PartnerId,
     change: &PartnerChange,
 ) -> Result<Changed> {
-    let new_secret = change.api_secret.as_ref();
-    let sealed = new_secret.and_then(|s| s.as_ref()).map(|s| key.seal_text(&api_secret_context(id), s));
+    let sealed = change.api_secret.value().map(|secret| key.seal_text(&api_secret_context(id), secret));
     let changed = sqlx::query!(
         "update partner
          set name = coalesce($2, name), environment = coalesce($3, environment), api_key = coalesce($4, api_key),
@@ -144,7 +143,7 @@ pub async fn change(
         change.name,
         change.environment as _,
         change.api_key,
-        new_secret.is_some(),
+        change.api_secret.is_change(),
         sealed,
     );
     let changed = match changed.execute(&mut *conn).await.map_err(Error::from) {
