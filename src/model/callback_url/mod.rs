@@ -14,8 +14,9 @@ mod tests;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
+use http::uri::PathAndQuery;
 use thiserror::Error;
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 use super::address::{AddressPolicy, Refused};
 
@@ -96,6 +97,24 @@ impl CallbackUrl {
         self.0.as_str()
     }
 
+    /// What stands in the request line.
+    ///
+    /// # Panics
+    /// Never: it was read once when the URL was.
+    pub fn path_and_query(&self) -> PathAndQuery {
+        path_and_query(&self.0).expect("the path was read when the URL was")
+    }
+
+    /// Host and port as the `host` header has them: the port only where it is not the scheme's own.
+    pub fn authority(&self) -> &str {
+        &self.0[Position::BeforeHost..Position::AfterPort]
+    }
+
+    /// The port to dial.
+    pub fn port(&self) -> u16 {
+        self.0.port_or_known_default().unwrap_or(443)
+    }
+
     /// Scheme and host, for logs.
     pub fn redacted(&self) -> impl fmt::Display + '_ {
         fmt::from_fn(|f| write!(f, "{}://{}", self.0.scheme(), self.0.host_str().unwrap_or_default()))
@@ -145,7 +164,15 @@ fn well_formed(text: &str) -> Result<Url, InvalidCallbackUrl> {
     if url.host_str().is_none_or(|host| host.split('.').all(str::is_empty)) {
         return Err(InvalidCallbackUrl::NotAUrl);
     }
+    // What the URL standard lets through and the request line does not.
+    if path_and_query(&url).is_none() {
+        return Err(InvalidCallbackUrl::ForbiddenCharacter);
+    }
     if url.as_str().len() > MAX_LENGTH { Err(InvalidCallbackUrl::TooLong) } else { Ok(url) }
+}
+
+fn path_and_query(url: &Url) -> Option<PathAndQuery> {
+    url[Position::BeforePath..Position::AfterQuery].parse().ok()
 }
 
 /// The address of a name that means the same on every machine, whatever its resolver says.

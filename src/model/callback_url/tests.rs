@@ -191,6 +191,7 @@ proptest! {
                 _ => None,
             };
             prop_assert!(literal.is_none_or(|ip| crate::model::address::special_use(ip).is_none()));
+            prop_assert!(url.path_and_query().as_str().starts_with('/'));
             prop_assert!(url.as_url().username().is_empty() && url.as_url().password().is_none());
         }
     }

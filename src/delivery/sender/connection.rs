@@ -1,0 +1,120 @@
+//! One HTTP/1.1 connection to a receiver, and one request over it.
+//!
+//! Whoever uses the connection drives it: there is no task behind it, so an attempt that is given up closes its socket at
+//! once and nothing is left running.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::task::{Context, Waker};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
+
+use super::connector::Stream;
+use super::outcome::{BODY_READ, SendError, Stage};
+use super::progress::Progress;
+use super::tls::fault;
+
+/// Most bytes of a response head, and of what is buffered of a body. hyper allows a hundred headers in it.
+const MAX_BUFFER: usize = 64 * 1024;
+
+pub(super) struct Connection {
+    requests: http1::SendRequest<Full<Bytes>>,
+    wire: Wire,
+    pub(super) remote: IpAddr,
+    pub(super) opened: Instant,
+}
+
+impl Connection {
+    /// Gets ready to speak HTTP/1.1 over a stream. Nothing is sent yet.
+    pub(super) async fn open(stream: Box<dyn Stream>, remote: IpAddr) -> Result<Self, SendError> {
+        let mut http = http1::Builder::new();
+        http.max_buf_size(MAX_BUFFER);
+        let (requests, wire) = http.handshake(TokioIo::new(stream)).await.map_err(|_| SendError::Protocol)?;
+        Ok(Self { requests, wire: Wire(Some(Box::pin(wire))), remote, opened: Instant::now() })
+    }
+
+    /// Whether another request can be sent. Reads what has come meanwhile: an end, or bytes nobody asked for.
+    pub(super) fn is_reusable(&mut self) -> bool {
+        self.wire.poll(&mut Context::from_waker(Waker::noop()));
+        self.wire.0.is_some() && self.requests.is_ready()
+    }
+
+    /// Sends a request and reads the answer into `progress`. An error means that there is no status.
+    pub(super) async fn exchange(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        progress: &mut Progress,
+    ) -> Result<(), SendError> {
+        progress.stage = Stage::Answer;
+        progress.remote(self.remote);
+        let since = Instant::now();
+        let answer = self.requests.send_request(request);
+        let response = self.wire.drive(answer).await.map_err(|error| classify(&error))?;
+        progress.head(&response, since);
+        self.read(response, progress).await;
+        Ok(())
+    }
+
+    /// Reads the body until it ends, breaks off or is too long. An unfinished body leaves the connection unusable.
+    async fn read(&mut self, response: Response<Incoming>, progress: &mut Progress) {
+        let mut body = response.into_body();
+        let mut read = 0;
+        while read <= BODY_READ {
+            match self.wire.drive(body.frame()).await {
+                Some(Ok(frame)) => {
+                    if let Some(bytes) = frame.data_ref() {
+                        read += bytes.len();
+                        progress.body(bytes);
+                    }
+                }
+                Some(Err(_)) => return,
+                None => return progress.body_end(read),
+            }
+        }
+    }
+}
+
+/// The part of hyper that reads and writes, until it ends. How it ended is told to the request that was under way.
+struct Wire(Option<Pin<Box<Http>>>);
+
+type Http = http1::Connection<TokioIo<Box<dyn Stream>>, Full<Bytes>>;
+
+impl Wire {
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        if let Some(connection) = &mut self.0
+            && connection.as_mut().poll(cx).is_ready()
+        {
+            // Dropped at once, so that nobody waits for what can come no more.
+            self.0 = None;
+        }
+    }
+
+    /// Waits for `future` while the wire moves.
+    async fn drive<F: Future>(&mut self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            self.poll(cx);
+            future.as_mut().poll(cx)
+        })
+        .await
+    }
+}
+
+fn classify(error: &hyper::Error) -> SendError {
+    if error.is_parse_too_large() {
+        return SendError::TooManyHeaders;
+    }
+    if error.is_parse() {
+        return SendError::Protocol;
+    }
+    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    io.and_then(fault).unwrap_or(SendError::Reset)
+}

@@ -1,0 +1,180 @@
+//! From a host to a connection: look up, judge, dial, shake hands.
+//!
+//! Guarantees: if any address of a name is refused, none is dialled; the address that was judged is the address that is
+//! dialled, for the name is not looked up again; the relay's own port is never dialled on any address of this machine.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+use url::Host;
+
+use super::CallbackRequest;
+use super::connection::Connection;
+use super::outcome::{SendError, Stage};
+use super::progress::Progress;
+use super::tls::{TlsConfigs, fault};
+use crate::delivery::resolver::Resolve;
+use crate::model::address::AddressPolicy;
+
+/// Most addresses that are dialled. All of a name's addresses are judged.
+const MAX_DIALLED: usize = 4;
+/// Longest wait for an address that is not the last one, so that the next gets its chance before the deadline.
+const NEXT_ADDRESS_AFTER: Duration = Duration::from_secs(3);
+
+/// Bytes both ways, in the clear or through TLS.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+#[derive(Debug)]
+pub(super) struct Connector {
+    pub(super) addresses: AddressPolicy,
+    pub(super) own_listen: Vec<SocketAddr>,
+    pub(super) resolver: Arc<dyn Resolve>,
+    pub(super) tls: TlsConfigs,
+}
+
+impl Connector {
+    pub(super) async fn connect(
+        &self,
+        request: &CallbackRequest,
+        progress: &mut Progress,
+    ) -> Result<Connection, SendError> {
+        let addresses = self.resolve(request, progress).await?;
+        self.judge(&addresses)?;
+        let tcp = dial(&addresses, request.timeout, progress).await?;
+        let remote = tcp.peer_addr().map_err(|_| SendError::Reset)?.ip().to_canonical();
+        let stream: Box<dyn Stream> = if request.url.as_url().scheme() == "https" {
+            self.handshake(tcp, request, progress).await?
+        } else {
+            Box::new(tcp)
+        };
+        Connection::open(stream, remote).await
+    }
+
+    async fn resolve(
+        &self,
+        request: &CallbackRequest,
+        progress: &mut Progress,
+    ) -> Result<Vec<SocketAddr>, SendError> {
+        let ips = match request.url.as_url().host() {
+            Some(Host::Ipv4(ip)) => vec![IpAddr::V4(ip)],
+            Some(Host::Ipv6(ip)) => vec![IpAddr::V6(ip)],
+            Some(Host::Domain(name)) => {
+                progress.stage = Stage::Dns;
+                let since = Instant::now();
+                let answer = self.resolver.lookup(name).await;
+                progress.dns(since);
+                answer.map_err(|_| SendError::Dns)?
+            }
+            None => Vec::new(),
+        };
+        if ips.is_empty() {
+            return Err(SendError::Dns);
+        }
+        Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, request.url.port())).collect())
+    }
+
+    /// One bad address spoils the name: which of them is dialled must not be the attacker's luck.
+    fn judge(&self, addresses: &[SocketAddr]) -> Result<(), SendError> {
+        for address in addresses {
+            self.addresses.check(address.ip()).map_err(SendError::RefusedAddress)?;
+            if self.own_listen.iter().any(|own| own.port() == address.port()) && is_this_machine(address.ip())
+            {
+                return Err(SendError::OwnAddress);
+            }
+        }
+        Ok(())
+    }
+
+    async fn handshake(
+        &self,
+        tcp: TcpStream,
+        request: &CallbackRequest,
+        progress: &mut Progress,
+    ) -> Result<Box<dyn Stream>, SendError> {
+        progress.stage = Stage::Tls;
+        let since = Instant::now();
+        let config = self.tls.config(request.identity.as_deref())?;
+        let name = server_name(request).ok_or(SendError::Tls("the host cannot be named in a certificate"))?;
+        let stream = TlsConnector::from(config).connect(name, tcp).await;
+        progress.tls(since);
+        match stream {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(error) => {
+                Err(fault(&error).unwrap_or(SendError::Tls("the receiver broke off the handshake")))
+            }
+        }
+    }
+}
+
+fn server_name(request: &CallbackRequest) -> Option<ServerName<'static>> {
+    match request.url.as_url().host()? {
+        Host::Ipv4(ip) => Some(ServerName::from(IpAddr::V4(ip))),
+        Host::Ipv6(ip) => Some(ServerName::from(IpAddr::V6(ip))),
+        Host::Domain(name) => ServerName::try_from(name.trim_end_matches('.').to_owned()).ok(),
+    }
+}
+
+/// Dials one address after another until one answers. The last one has until the attempt's own deadline.
+async fn dial(
+    addresses: &[SocketAddr],
+    deadline: Duration,
+    progress: &mut Progress,
+) -> Result<TcpStream, SendError> {
+    progress.stage = Stage::Connect;
+    let since = Instant::now();
+    let dialled = addresses.len().min(MAX_DIALLED);
+    let mut last = Err(SendError::Connect("nobody answered"));
+    for (index, address) in addresses[..dialled].iter().enumerate() {
+        // An IPv4-mapped address is dialled as the IPv4 address it was judged to be.
+        let target = SocketAddr::new(address.ip().to_canonical(), address.port());
+        progress.remote(target.ip());
+        let patience = if index + 1 < dialled { NEXT_ADDRESS_AFTER.min(deadline / 4) } else { Duration::MAX };
+        match timeout(patience, TcpStream::connect(target)).await {
+            Ok(Ok(stream)) => {
+                progress.connect(since);
+                // A small request must not wait for the acknowledgement of the one before.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = Err(SendError::Connect(sentence(&error))),
+            Err(_) => {}
+        }
+    }
+    progress.connect(since);
+    last
+}
+
+fn sentence(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "it was refused",
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => "it was reset",
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "the host cannot be reached",
+        io::ErrorKind::TimedOut => "nobody answered",
+        _ => "the system could not open it",
+    }
+}
+
+/// Whether an address is one of this machine's own.
+///
+/// There is no portable list of them, but the kernel tells: a packet to an own address would leave from that very
+/// address. "Connecting" a datagram socket sends nothing.
+fn is_this_machine(ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    if ip.is_loopback() || ip.is_unspecified() {
+        return true;
+    }
+    let any: IpAddr = if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let source = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((ip, 9))?;
+        socket.local_addr()
+    });
+    source.is_ok_and(|source| source.ip() == ip)
+}

@@ -1,0 +1,172 @@
+//! The one client that calls the URLs of strangers.
+//!
+//! Guarantees: an attempt ends by its deadline, wherever it was, lookup included; it holds at most 64 KiB of head and
+//! 64 KiB of body at a time; it never follows a redirect, uses a proxy, or unpacks a compressed body; it dials only
+//! addresses that passed the [`AddressPolicy`], and never the relay itself. What failed is an [`Attempt`] with an error
+//! in it, not an `Err`: an attempt is a fact to be written down.
+//! Does not guarantee: that a request is seen once. If a connection kept alive turns out to be dead, the request is
+//! sent again on a new one within the same attempt; the receiver knows repeats by `webhook-id`.
+//!
+//! HTTP/1.1 only: one request at a time on a connection needs no flow control, no stream resets and no header tables,
+//! which is where HTTP/2 clients have been flooded. It is written on hyper's connections and not on a ready-made client,
+//! because none of those tells lookup, connect and handshake apart, says which address it spoke to when it failed, or
+//! lets a deadline keep the status that had already arrived.
+
+mod connection;
+mod connector;
+mod outcome;
+mod pool;
+mod progress;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+pub use outcome::{Attempt, BODY_KEPT, BODY_READ, Durations, HEADERS_KEPT, ResponseBody, SendError, Stage};
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, header};
+use http_body_util::Full;
+use tokio::time::{Instant, timeout};
+
+use self::connector::Connector;
+use self::pool::{Key, Pool};
+use self::progress::Progress;
+use self::tls::TlsConfigs;
+use crate::delivery::resolver::{Resolve, SystemResolver};
+use crate::model::address::AddressPolicy;
+use crate::model::callback_url::CallbackUrl;
+use crate::model::tls_identity::TlsIdentity;
+
+/// The most an attempt may take, whatever an endpoint asks for. A delivery's lease must be longer.
+pub const MAX_TOTAL_DEADLINE: Duration = Duration::from_secs(30);
+/// What an attempt may take where the endpoint does not say.
+pub const DEFAULT_TOTAL_DEADLINE: Duration = Duration::from_secs(15);
+
+const USER_AGENT: &str =
+    concat!("transak-relay/", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
+
+/// What the sender is told of its surroundings.
+#[derive(Debug)]
+pub struct SenderSettings {
+    /// Which addresses may be dialled.
+    pub addresses: AddressPolicy,
+    /// Where this process listens.
+    pub own_listen: Vec<SocketAddr>,
+    /// Where addresses come from.
+    pub resolver: Arc<dyn Resolve>,
+}
+
+/// Public addresses only, the system's resolver, and nothing known of an own port.
+impl Default for SenderSettings {
+    fn default() -> Self {
+        let resolver = Arc::new(SystemResolver::default());
+        Self { addresses: AddressPolicy::default(), own_listen: Vec::new(), resolver }
+    }
+}
+
+/// One callback to make.
+#[derive(Debug, Clone)]
+pub struct CallbackRequest {
+    /// Where to.
+    pub url: CallbackUrl,
+    /// The headers to send. Values marked sensitive are covered in the attempt. `host`, `content-length`,
+    /// `accept-encoding` and `user-agent` are set here; `content-type` is JSON unless given.
+    pub headers: HeaderMap,
+    /// The body to post.
+    pub body: Bytes,
+    /// The total deadline, cut to [`MAX_TOTAL_DEADLINE`].
+    pub timeout: Duration,
+    /// The endpoint's own certificate or authority.
+    pub identity: Option<Arc<TlsIdentity>>,
+}
+
+/// Makes callbacks. Share one: it keeps connections alive.
+pub struct Sender {
+    connector: Connector,
+    pool: Pool,
+}
+
+impl Sender {
+    /// A sender with no connections yet.
+    ///
+    /// # Errors
+    /// If the system has no certificate authorities to trust.
+    pub fn new(settings: SenderSettings) -> Result<Self, rustls::Error> {
+        let SenderSettings { addresses, own_listen, resolver } = settings;
+        let connector = Connector { addresses, own_listen, resolver, tls: TlsConfigs::new()? };
+        Ok(Self { connector, pool: Pool::default() })
+    }
+
+    /// Makes one attempt. Dropping the future closes its connection.
+    pub async fn send(&self, mut request: CallbackRequest) -> Attempt {
+        complete(&mut request);
+        let mut progress = Progress::new(Instant::now(), &request.headers);
+        let failure = match timeout(request.timeout, self.run(&request, &mut progress)).await {
+            Ok(ended) => ended.err(),
+            Err(_) => Some(SendError::Timeout(progress.stage)),
+        };
+        progress.finish(failure)
+    }
+
+    async fn run(&self, request: &CallbackRequest, progress: &mut Progress) -> Result<(), SendError> {
+        let key = Key::new(&request.url, request.identity.as_deref());
+        if let Some(kept) = self.pool.take(&key) {
+            match self.exchange(kept, &key, (request, &mut *progress)).await {
+                // The receiver had closed it, or closed it instead of answering: a new connection decides.
+                Err(SendError::Reset) => {}
+                ended => return ended,
+            }
+        }
+        let fresh = self.connector.connect(request, progress).await?;
+        self.exchange(fresh, &key, (request, progress)).await
+    }
+
+    async fn exchange(
+        &self,
+        mut connection: connection::Connection,
+        key: &Key,
+        (request, progress): (&CallbackRequest, &mut Progress),
+    ) -> Result<(), SendError> {
+        connection.exchange(http_request(request), progress).await?;
+        self.pool.put(key.clone(), connection);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("connector", &self.connector).finish_non_exhaustive()
+    }
+}
+
+/// Sets what the sender alone may say, over anything that stands there.
+fn complete(request: &mut CallbackRequest) {
+    request.timeout = request.timeout.min(MAX_TOTAL_DEADLINE);
+    let headers = &mut request.headers;
+    // A host was read from a URL, so its ASCII form is a header value.
+    let host = HeaderValue::from_str(request.url.authority()).expect("an authority is printable ASCII");
+    headers.insert(header::HOST, host);
+    headers.insert(header::CONTENT_LENGTH, request.body.len().into());
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    // Nothing is unpacked here, so nothing packed is asked for.
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+    for framing in
+        [header::TRANSFER_ENCODING, header::CONNECTION, header::UPGRADE, header::EXPECT, header::TE]
+    {
+        headers.remove(framing);
+    }
+}
+
+fn http_request(request: &CallbackRequest) -> Request<Full<Bytes>> {
+    let mut http = Request::new(Full::new(request.body.clone()));
+    *http.method_mut() = Method::POST;
+    *http.uri_mut() = request.url.path_and_query().into();
+    http.headers_mut().clone_from(&request.headers);
+    http
+}
