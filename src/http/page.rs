@@ -89,7 +89,7 @@ where
         let limit = params.take("limit")?.map_or(Ok(DEFAULT_LIMIT), |limit| read_limit(&limit))?;
         let partner = params.take("partnerId")?.map(|id| id.parse()).transpose();
         let partner = partner.map_err(|error| Problem::parameter("partnerId", error))?;
-        let context = format!("cursor{path} {} {}", access.tenancy(), params.canonical());
+        let context = format!("cursor{path} {} {partner:?} {}", access.tenancy(), params.canonical());
         Ok(Self { access, filter: params.into_filter()?, partner, limit, cursor, context })
     }
 }

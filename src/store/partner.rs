@@ -117,6 +117,17 @@ pub async fn ids(conn: &mut PgConnection) -> Result<Vec<PartnerId>> {
     Ok(ids.fetch_all(conn).await?)
 }
 
+/// Keeps a partner from being deleted until the transaction ends. `None`: there is no such partner.
+pub async fn lock(conn: &mut PgConnection, id: PartnerId) -> Result<Option<PartnerId>> {
+    let locked = sqlx::query_scalar!(
+        r#"select partner_id as "partner_id: PartnerId" from partner
+           where partner_id = $1 and deleted_at is null
+           for share"#,
+        id as _,
+    );
+    Ok(locked.fetch_optional(conn).await?)
+}
+
 /// What came of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Changed {
