@@ -13,7 +13,9 @@ pub(super) async fn check_master_key(pool: &PgPool, key: &MasterKey) -> anyhow::
     let mut conn = pool.acquire().await?;
     match master_key::check(&mut conn, key).await {
         Err(store::Error::Seal(SealError::OtherKey)) => {
-            bail!("RELAY_MASTER_KEY is not the key this database was used with: start with the old key, or with an empty database")
+            bail!(
+                "RELAY_MASTER_KEY is not the key this database was used with: start with the old key, or with an empty database"
+            )
         }
         checked => checked.context("cannot check RELAY_MASTER_KEY against the database"),
     }
@@ -21,7 +23,11 @@ pub(super) async fn check_master_key(pool: &PgPool, key: &MasterKey) -> anyhow::
 
 /// Makes the partner that the configuration names, if it is not there yet. A token or secret that is new is added; a
 /// token that was known before stays as old as it is, because a newer one may have been made since.
-pub(super) async fn first_partner(pool: &PgPool, key: &MasterKey, config: &FirstPartner) -> anyhow::Result<()> {
+pub(super) async fn first_partner(
+    pool: &PgPool,
+    key: &MasterKey,
+    config: &FirstPartner,
+) -> anyhow::Result<()> {
     let Some(api_key) = config.transak_api_key.as_deref().filter(|key| !key.trim().is_empty()) else {
         return Ok(());
     };
@@ -35,7 +41,9 @@ pub(super) async fn first_partner(pool: &PgPool, key: &MasterKey, config: &First
     let made = partner::insert(&mut tx, key, &new).await?;
     let id = match made {
         Some(id) => id,
-        None => partner::by_api_key(&mut tx, new.environment, api_key).await?.context("the first partner vanished")?,
+        None => partner::by_api_key(&mut tx, new.environment, api_key)
+            .await?
+            .context("the first partner vanished")?,
     };
     if let Some(token) = config.transak_access_token.as_ref().filter(|token| is_given(token))
         && !access_token::is_known(&mut tx, id, token).await?

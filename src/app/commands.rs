@@ -5,8 +5,8 @@ use std::io::Write as _;
 use anyhow::{Context as _, bail};
 use secrecy::ExposeSecret as _;
 
-use super::serve::Relay;
 use super::dev;
+use super::serve::Relay;
 use crate::config::{Cli, Command, Database, Healthcheck, Token, TokenScope};
 use crate::http;
 use crate::model::token::{self, Caller, Scope, TokenHash};
@@ -33,7 +33,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Migrate(database) => migrate(&database).await,
         Command::Dev(config) => dev::run(*config).await,
         Command::Token(config) => make_token(config).await,
-        Command::Openapi => print(&http::openapi().to_yaml().context("the interface cannot be written as YAML")?),
+        Command::Openapi => {
+            print(&http::openapi().to_yaml().context("the interface cannot be written as YAML")?)
+        }
         Command::Healthcheck(config) => healthcheck(&config).await,
     }
 }
@@ -79,7 +81,11 @@ async fn healthcheck(config: &Healthcheck) -> anyhow::Result<()> {
     let path = if config.ready { "readyz" } else { "healthz" };
     let mut address = config.listen;
     if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+        address.set_ip(if address.is_ipv4() {
+            [127, 0, 0, 1].into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
     }
     let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(3)).no_proxy().build()?;
     let answer = client.get(format!("http://{address}/{path}")).send().await;

@@ -16,7 +16,8 @@ use crate::model::token;
 use crate::sandbox::postgres::{self, Options, Postgres};
 use crate::sandbox::receiver::Receiver;
 use crate::sandbox::{
-    ReceiverSettings, RelayApi, Tour, Upstream, UpstreamSettings, next_steps, run_receiver, run_upstream, signing,
+    ReceiverSettings, RelayApi, Tour, Upstream, UpstreamSettings, next_steps, run_receiver, run_upstream,
+    signing,
 };
 use crate::shutdown::{self, Tasks};
 use crate::telemetry;
@@ -40,8 +41,11 @@ async fn run_only(only: DevOnly) -> anyhow::Result<()> {
     let stop = tasks.stop_token();
     match only {
         DevOnly::Upstream { pusher_listen, rest_listen, api_key, access_token } => {
-            let settings =
-                UpstreamSettings { pusher_listen, rest_listen, ..UpstreamSettings::local(&api_key, access_token) };
+            let settings = UpstreamSettings {
+                pusher_listen,
+                rest_listen,
+                ..UpstreamSettings::local(&api_key, access_token)
+            };
             tasks.spawn("upstream", run_upstream(settings, stop));
         }
         DevOnly::Receiver { listen, url, relay_url, token } => {
@@ -88,7 +92,13 @@ async fn run_on(database: &Postgres, dir: &Path, listen: std::net::SocketAddr) -
     let relay_url: Url = format!("http://{}/", relay.address().context("dev answers HTTP")?).parse()?;
     relay.start(&mut tasks).await?;
     let stop = tasks.stop_token();
-    let guide = guide(receiver, RelayApi::new(relay_url.clone(), admin_token.clone())?, (relay_url, admin_token), access_token, stop);
+    let guide = guide(
+        receiver,
+        RelayApi::new(relay_url.clone(), admin_token.clone())?,
+        (relay_url, admin_token),
+        access_token,
+        stop,
+    );
     tasks.spawn("guide", guide);
     let ended = tasks.run_until(shutdown::interrupted()).await;
     upstream.stop().await;
@@ -108,7 +118,7 @@ async fn guide(
     }
     let receiver_url: Url = receiver.url().parse()?;
     let registered = api.register(None, receiver_url.as_str()).await?;
-    receiver.trust_secret(registered.secret.expose_secret())?;
+    receiver.trust_secret(registered.secret);
     receiver.trust_access_token(access_token);
     let mut count = receiver.count();
     tokio::select! {
@@ -117,7 +127,7 @@ async fn guide(
         arrived = count.wait_for(|&count| count > 0) => { arrived?; }
     }
     if let Some(arrival) = receiver.arrivals().into_iter().next() {
-        let order_id = arrival.order_id.unwrap_or_default();
+        let order_id = arrival.order_id;
         let tour = Tour { relay_url, token, partner_id: registered.partner_id, order_id, receiver_url };
         show(&next_steps(&tour));
     }

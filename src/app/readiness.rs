@@ -46,9 +46,12 @@ pub(super) async fn watch_signs(
 }
 
 async fn changed<T>(sign: &mut Option<watch::Receiver<T>>) {
-    match sign {
-        Some(sign) if sign.changed().await.is_ok() => {}
-        _ => std::future::pending().await,
+    let changed = match sign {
+        Some(sign) => sign.changed().await.is_ok(),
+        None => false,
+    };
+    if !changed {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -60,18 +63,27 @@ fn list(signs: &Signs) -> Vec<Trouble> {
     if let Some(intake) = &signs.intake
         && intake.borrow().spooled_bytes > 0
     {
-        troubles.push(trouble("spool_in_use", "messages wait on disk because the database cannot take them".to_owned()));
+        troubles.push(trouble(
+            "spool_in_use",
+            "messages wait on disk because the database cannot take them".to_owned(),
+        ));
     }
     troubles
 }
 
-fn stream_trouble(stream: &StreamHealth, directory: &Arc<crate::intake::directory::Directory>) -> Option<Trouble> {
+fn stream_trouble(
+    stream: &StreamHealth,
+    directory: &Arc<crate::intake::directory::Directory>,
+) -> Option<Trouble> {
     let wanted = directory.channels().len();
     match stream.state {
         Some(State::Connected { .. }) if stream.confirmed >= wanted => None,
         Some(State::Connected { .. }) => {
             let waiting = wanted - stream.confirmed;
-            Some(trouble("stream_subscribing", format!("{waiting} of {wanted} channels are not confirmed yet")))
+            Some(trouble(
+                "stream_subscribing",
+                format!("{waiting} of {wanted} channels are not confirmed yet"),
+            ))
         }
         Some(state) => Some(trouble("stream_down", state.to_string())),
         None => Some(trouble("stream_down", "the stream has not connected yet".to_owned())),

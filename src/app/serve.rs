@@ -60,7 +60,8 @@ impl Relay {
         let wakes = Wakes::default();
         let stop = tasks.stop_token();
         tasks.spawn("wake-ups", wake::listen(self.pool.clone(), wakes.clone(), stop.clone()));
-        let hand_over = if self.has(Role::Dispatch) { Some(self.start_dispatcher(tasks, &wakes)?) } else { None };
+        let hand_over =
+            if self.has(Role::Dispatch) { Some(self.start_dispatcher(tasks, &wakes)?) } else { None };
         let directory = self.start_directory(tasks, &wakes).await?;
         let mut signs = Signs { stream: None, intake: None, directory: directory.clone() };
         if self.has(Role::Stream) {
@@ -80,11 +81,7 @@ impl Relay {
         AddressPolicy::new(self.config.callbacks.allow_callback_cidrs.clone())
     }
 
-    fn start_dispatcher(
-        &self,
-        tasks: &mut Tasks,
-        wakes: &Wakes,
-    ) -> anyhow::Result<mpsc::Sender<Job>> {
+    fn start_dispatcher(&self, tasks: &mut Tasks, wakes: &Wakes) -> anyhow::Result<mpsc::Sender<Job>> {
         let settings = SenderSettings {
             addresses: self.addresses(),
             own_listen: self.listener.iter().filter_map(|listener| listener.local_addr().ok()).collect(),
@@ -93,7 +90,8 @@ impl Relay {
         let (hand_over, dispatcher) = Dispatcher::new(Settings {
             pool: self.pool.clone(),
             key: self.config.master_key.clone(),
-            sender: Sender::new(settings).context("cannot read the certificate authorities of this system")?,
+            sender: Sender::new(settings)
+                .context("cannot read the certificate authorities of this system")?,
             concurrency: usize::from(self.config.callbacks.dispatch_concurrency),
             wake: Arc::clone(&wakes.deliveries),
         });
@@ -106,7 +104,10 @@ impl Relay {
         let first = directory::load(&self.pool, &key).await?;
         let (picture, directory) = watch::channel(Arc::new(first));
         let changed = Arc::clone(&wakes.partners);
-        tasks.spawn("directory", directory::follow((self.pool.clone(), key), changed, picture, tasks.stop_token()));
+        tasks.spawn(
+            "directory",
+            directory::follow((self.pool.clone(), key), changed, picture, tasks.stop_token()),
+        );
         Ok(directory)
     }
 
@@ -124,7 +125,8 @@ impl Relay {
         let (intake, writer) = Writer::new(self.pool.clone(), directory.clone(), spool, hand_over);
         signs.intake = Some(writer.health());
         tasks.spawn("intake", writer.run(tasks.stop_token()));
-        let settings = pusher::Settings::new(self.config.pusher.base()?, self.config.pusher.pusher_app_key.clone());
+        let settings =
+            pusher::Settings::new(self.config.pusher.base()?, self.config.pusher.pusher_app_key.clone());
         let (health, stream_health) = watch::channel(StreamHealth::default());
         signs.stream = Some(stream_health);
         tasks.spawn("stream", stream::listen(settings, (directory, intake), health, tasks.stop_token()));
@@ -154,5 +156,7 @@ impl Relay {
 
 async fn bind(config: &Serve) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(config.listen).await;
-    listener.with_context(|| format!("cannot listen on {}: is another process using it? (RELAY_LISTEN)", config.listen))
+    listener.with_context(|| {
+        format!("cannot listen on {}: is another process using it? (RELAY_LISTEN)", config.listen)
+    })
 }

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 
 use super::list::Page;
 use super::{Error, Result};
+use crate::model::change::Change;
 use crate::model::id::PartnerId;
 use crate::model::partner::Environment;
 use crate::model::seal::MasterKey;
@@ -42,8 +43,7 @@ pub struct PartnerChange {
     pub name: Option<String>,
     pub environment: Option<Environment>,
     pub api_key: Option<String>,
-    /// `Some(None)` forgets it.
-    pub api_secret: Option<Option<SecretString>>,
+    pub api_secret: Change<SecretString>,
 }
 
 /// The context of a partner's sealed API secret.
@@ -141,6 +141,17 @@ pub async fn api_keys(conn: &mut PgConnection) -> Result<Vec<(PartnerId, String)
     Ok(rows.fetch_all(conn).await?.into_iter().map(|row| (row.partner_id, row.api_key)).collect())
 }
 
+/// Keeps a partner from being deleted until the transaction ends. `None`: there is no such partner.
+pub async fn lock(conn: &mut PgConnection, id: PartnerId) -> Result<Option<PartnerId>> {
+    let locked = sqlx::query_scalar!(
+        r#"select partner_id as "partner_id: PartnerId" from partner
+           where partner_id = $1 and deleted_at is null
+           for share"#,
+        id as _,
+    );
+    Ok(locked.fetch_optional(conn).await?)
+}
+
 /// What came of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Changed {
@@ -157,8 +168,7 @@ pub async fn change(
     id: PartnerId,
     change: &PartnerChange,
 ) -> Result<Changed> {
-    let new_secret = change.api_secret.as_ref();
-    let sealed = new_secret.and_then(|s| s.as_ref()).map(|s| key.seal_text(&api_secret_context(id), s));
+    let sealed = change.api_secret.value().map(|secret| key.seal_text(&api_secret_context(id), secret));
     let changed = sqlx::query!(
         "update partner
          set name = coalesce($2, name), environment = coalesce($3, environment), api_key = coalesce($4, api_key),
@@ -168,7 +178,7 @@ pub async fn change(
         change.name,
         change.environment as _,
         change.api_key,
-        new_secret.is_some(),
+        change.api_secret.is_change(),
         sealed,
     );
     let changed = match changed.execute(&mut *conn).await.map_err(Error::from) {

@@ -58,6 +58,23 @@ pub struct EndpointSettings {
     pub redact: Vec<String>,
 }
 
+impl Endpoint {
+    /// What its partner decided.
+    pub fn into_settings(self) -> EndpointSettings {
+        EndpointSettings {
+            url: self.url,
+            description: self.description,
+            events: self.events,
+            statuses: self.statuses,
+            format: self.format,
+            headers: self.headers,
+            timeout_ms: self.timeout_ms,
+            retry_schedule: self.retry_schedule,
+            redact: self.redact,
+        }
+    }
+}
+
 /// The context of an endpoint's sealed callback headers.
 pub fn headers_context(endpoint_id: EndpointId) -> String {
     format!("headers/{}", endpoint_id.uuid())

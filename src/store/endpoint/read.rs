@@ -52,12 +52,3 @@ pub async fn find(
     );
     Ok(row.fetch_optional(conn).await?)
 }
-
-/// How many endpoints of a partner are not deleted.
-pub async fn count(conn: &mut PgConnection, partner_id: PartnerId) -> Result<i64> {
-    let count = sqlx::query_scalar!(
-        r#"select count(*) as "count!" from endpoint where partner_id = $1 and deleted_at is null"#,
-        partner_id as _,
-    );
-    Ok(count.fetch_one(conn).await?)
-}

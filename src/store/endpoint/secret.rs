@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::model::id::{EndpointId, PartnerId};
 use crate::model::seal::MasterKey;
 use crate::store::Result;
+use crate::store::partner::tell_others;
 
 /// The most secrets an endpoint signs with at a time: each is one more signature in a header.
 pub const MOST_AT_A_TIME: i64 = 5;
@@ -33,8 +34,15 @@ pub async fn rotate(
     new: &NewSecret<'_>,
     retire_at: DateTime<Utc>,
 ) -> Result<()> {
+    let revised = sqlx::query!(
+        "update endpoint set revision = revision + 1, updated_at = now() where partner_id = $1 and endpoint_id = $2",
+        new.partner_id as _,
+        new.endpoint_id as _,
+    );
+    revised.execute(&mut *conn).await?;
     retire(conn, new, retire_at).await?;
-    add(conn, key, new).await
+    add(conn, key, new).await?;
+    tell_others(conn).await
 }
 
 /// Adds the first secret of a new endpoint.

@@ -1,0 +1,149 @@
+//! Who calls, and whose data the call is about.
+//!
+//! A handler names what it needs: [`Reader`], [`Writer`] or [`Admin`]. Guarantees: a token of one partner reaches that
+//! partner's data only, and cannot tell another's from what is not there (404, never 403); a `read` token changes
+//! nothing; the bootstrap token is compared in constant time and opens also while Postgres is down.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use subtle::ConstantTimeEq as _;
+use url::form_urlencoded;
+
+use super::Api;
+use super::problem::Problem;
+use crate::model::id::PartnerId;
+use crate::model::token::{Caller, Scope, TokenHash};
+use crate::store;
+
+/// A caller who may read, and the partners whose data the call is about: its own, or for an admin the one in
+/// `?partnerId=`, or else all.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    pub partners: Vec<PartnerId>,
+    /// An admin who named no partner.
+    pub all: bool,
+}
+
+/// A caller who may change things; otherwise as [`Reader`].
+#[derive(Debug, Clone)]
+pub struct Writer {
+    pub partners: Vec<PartnerId>,
+    /// The one partner the call is about, where that is settled.
+    pub partner: Option<PartnerId>,
+}
+
+/// A caller who may manage partners and tokens.
+#[derive(Debug, Clone, Copy)]
+pub struct Admin;
+
+impl Writer {
+    /// Whose the new thing is: the caller's own partner, or the one that an admin names in the body.
+    pub fn owner(&self, named: Option<PartnerId>) -> Result<PartnerId, Problem> {
+        match (self.partner, named) {
+            (Some(own), Some(named)) if own != named => Err(Problem::NotFound("partner")),
+            (Some(own), _) => Ok(own),
+            (None, Some(named)) if self.partners.contains(&named) => Ok(named),
+            (None, Some(_)) => Err(Problem::NotFound("partner")),
+            (None, None) => Err(Problem::field("partnerId", "is required with an admin token")),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Reader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let caller = authenticate(&parts.headers, api).await?;
+        let (partners, partner) = partners(parts, api, caller).await?;
+        Ok(Self { partners, all: partner.is_none() })
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Writer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let caller = authenticate(&parts.headers, api).await?;
+        if caller.scope < Scope::Write {
+            return Err(Problem::Forbidden("A `read` token cannot change anything."));
+        }
+        let (partners, partner) = partners(parts, api, caller).await?;
+        Ok(Self { partners, partner })
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let caller = authenticate(&parts.headers, api).await?;
+        if caller.scope == Scope::Admin {
+            return Ok(Self);
+        }
+        // By id: what is not the caller's own is not there.
+        let path = RawPathParams::from_request_parts(parts, api).await.ok();
+        let own = caller.partner_id.map(|id| id.to_string()).unwrap_or_default();
+        match path.as_ref().and_then(|path| path.iter().find(|(name, _)| *name == "id")) {
+            Some((_, id)) if id != own => Err(Problem::NotFound("thing")),
+            _ => Err(Problem::Forbidden("Partners and tokens are for `admin` tokens.")),
+        }
+    }
+}
+
+/// Who presents the token of these headers.
+pub async fn authenticate(headers: &HeaderMap, api: &Api) -> Result<Caller, Problem> {
+    let token = presented(headers).ok_or(Problem::Unauthorized)?;
+    let hash = TokenHash::of(token);
+    if api.admin_token.is_some_and(|admin| bool::from(admin.0.ct_eq(&hash.0))) {
+        return Ok(Caller { scope: Scope::Admin, partner_id: None });
+    }
+    // Only what looks like one of our tokens is worth a query.
+    if !token.starts_with("rly_") {
+        return Err(Problem::Unauthorized);
+    }
+    let mut conn = api.pool.acquire().await?;
+    store::api_token::find_caller(&mut conn, hash).await?.ok_or(Problem::Unauthorized)
+}
+
+/// The token of `Authorization: Bearer`, or of `access-token`, Transak's own header.
+pub fn presented(headers: &HeaderMap) -> Option<&str> {
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty());
+    }
+    headers.get("access-token").and_then(|value| value.to_str().ok()).filter(|token| !token.is_empty())
+}
+
+/// The partners a call is about, and the one if it is settled.
+async fn partners(
+    parts: &Parts,
+    api: &Api,
+    caller: Caller,
+) -> Result<(Vec<PartnerId>, Option<PartnerId>), Problem> {
+    let named = named_partner(parts.uri.query().unwrap_or_default())?;
+    if let Some(own) = caller.partner_id {
+        return match named {
+            Some(named) if named != own => Err(Problem::NotFound("partner")),
+            _ => Ok((vec![own], Some(own))),
+        };
+    }
+    let mut conn = api.pool.acquire().await?;
+    let all = store::partner::ids(&mut conn).await?;
+    match named {
+        Some(named) if all.contains(&named) => Ok((vec![named], Some(named))),
+        Some(_) => Err(Problem::NotFound("partner")),
+        None => Ok((all, None)),
+    }
+}
+
+fn named_partner(query: &str) -> Result<Option<PartnerId>, Problem> {
+    let mut named = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "partnerId");
+    match (named.next(), named.next()) {
+        (None, _) => Ok(None),
+        (Some((_, id)), None) => id.parse().map(Some).map_err(|error| Problem::parameter("partnerId", error)),
+        (Some(_), Some(_)) => Err(Problem::parameter("partnerId", "must be given once")),
+    }
+}

@@ -1,0 +1,178 @@
+//! Endpoints: the callback URLs partners register.
+
+pub mod settings;
+pub mod switch;
+pub mod view;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRequestParts, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+
+use super::Api;
+use super::auth::{Reader, Writer};
+use super::body::Json as Body;
+use super::condition::IfMatch;
+use super::page::{Listing, PageParams, Paged, PartnerParam};
+use super::path::Path;
+use super::problem::Problem;
+use super::problem::openapi::{Common, WithBody, Writing};
+use super::quarantine::NoFilter;
+use crate::model::id::{EndpointId, PartnerId};
+use crate::model::signing::EndpointSecret;
+use crate::store::endpoint::{self as store, Endpoint, EndpointSettings, secret};
+use crate::store::list::snapshot;
+use crate::store::partner;
+use settings::{EndpointPatch, Judge, NewEndpoint, defaults};
+use view::{CreatedEndpoint, EndpointView, etag, tagged};
+
+/// Register a callback URL. The secret is shown once.
+#[utoipa::path(
+    post, path = "/v1/endpoints", tag = "Endpoints", params(PartnerParam), request_body = NewEndpoint,
+    responses((status = 201, description = "The endpoint.", body = CreatedEndpoint), WithBody),
+)]
+pub async fn create_endpoint(
+    State(api): State<Arc<Api>>,
+    writer: Writer,
+    Body(new): Body<NewEndpoint>,
+) -> Result<Response, Problem> {
+    let owner = writer.owner(new.partner_id)?;
+    let secret = new.secret.as_deref().map_or_else(|| Ok(EndpointSecret::generate()), EndpointSecret::parse);
+    let secret = secret.map_err(|error| Problem::field("secret", error))?;
+    let id = EndpointId::new();
+    let settings = new.into_patch().apply(defaults(), &judge(&api, id))?;
+    let endpoint = register(&api, (owner, id), &settings, &secret).await?;
+    let shown = EndpointView::new(endpoint, &api.master_key).with_secret(&secret);
+    Ok((StatusCode::CREATED, Json(shown)).into_response())
+}
+
+fn judge(api: &Api, endpoint_id: EndpointId) -> Judge<'_> {
+    Judge { policy: &api.url_policy, key: &api.master_key, endpoint_id }
+}
+
+async fn register(
+    api: &Api,
+    (owner, id): (PartnerId, EndpointId),
+    settings: &EndpointSettings,
+    secret: &EndpointSecret,
+) -> Result<Endpoint, Problem> {
+    let mut tx = api.pool.begin().await?;
+    partner::lock(&mut tx, owner).await?.ok_or(Problem::NotFound("partner"))?;
+    store::write::insert(&mut tx, owner, id, settings).await?;
+    let first = secret::NewSecret { partner_id: owner, endpoint_id: id, secret: &secret.expose() };
+    secret::add(&mut tx, &api.master_key, &first).await?;
+    let endpoint = store::read::find(&mut tx, &[owner], id).await?.ok_or(Problem::NotFound("endpoint"))?;
+    tx.commit().await?;
+    Ok(endpoint)
+}
+
+/// List endpoints, newest first.
+#[utoipa::path(
+    get, path = "/v1/endpoints", tag = "Endpoints", params(PageParams, PartnerParam),
+    responses((status = 200, description = "A page of endpoints.", body = Paged<EndpointView>), Common),
+)]
+pub async fn list_endpoints(
+    State(api): State<Arc<Api>>,
+    list: Listing<NoFilter>,
+) -> Result<Json<Paged<EndpointView>>, Problem> {
+    let page = list.page::<EndpointId>(&api)?;
+    let mut conn = snapshot(&api.pool).await?;
+    let rows = store::read::list(&mut conn, &list.access.partners, &page).await?;
+    let (rows, more) = list.cut(rows);
+    let last = rows.last().filter(|_| more).map(|row| row.endpoint_id);
+    let next_cursor = last.and_then(|place| list.cursor(&api, &place));
+    let data = rows.into_iter().map(|row| EndpointView::new(row, &api.master_key)).collect();
+    Ok(Json(Paged { data, next_cursor }))
+}
+
+/// Get an endpoint.
+#[utoipa::path(
+    get, path = "/v1/endpoints/{id}", tag = "Endpoints", params(("id" = inline(EndpointId), Path), PartnerParam),
+    responses(
+        (status = 200, description = "The endpoint.", body = EndpointView, headers(("etag" = String))), Common,
+    ),
+)]
+pub async fn get_endpoint(
+    State(api): State<Arc<Api>>,
+    reader: Reader,
+    Path(id): Path<EndpointId>,
+) -> Result<Response, Problem> {
+    let mut conn = snapshot(&api.pool).await?;
+    let endpoint = store::read::find(&mut conn, &reader.partners, id).await?;
+    Ok(tagged(endpoint.ok_or(Problem::NotFound("endpoint"))?, &api.master_key))
+}
+
+/// Change an endpoint. What is left out stays, null is the default again.
+///
+/// With `If-Match` it is changed only if it still is what that `ETag` stood for.
+#[utoipa::path(
+    patch, path = "/v1/endpoints/{id}", tag = "Endpoints",
+    params(
+        ("id" = inline(EndpointId), Path), PartnerParam,
+        ("if-match" = Option<String>, Header, description = "The `ETag` of what was read."),
+    ),
+    request_body = EndpointPatch,
+    responses(
+        (status = 200, description = "The endpoint as it is now.", body = EndpointView, headers(("etag" = String))),
+        WithBody,
+    ),
+)]
+pub async fn change_endpoint(
+    State(api): State<Arc<Api>>,
+    Edit { writer, id, if_match }: Edit,
+    Body(patch): Body<EndpointPatch>,
+) -> Result<Response, Problem> {
+    let mut tx = api.pool.begin().await?;
+    let found = store::read::find(&mut tx, &writer.partners, id).await?;
+    let before = found.ok_or(Problem::NotFound("endpoint"))?;
+    if !if_match.holds(&etag(&before)) {
+        return Err(Problem::PreconditionFailed);
+    }
+    let from =
+        store::write::Revised { partner_id: before.partner_id, endpoint_id: id, revision: before.revision };
+    let settings = patch.apply(before.into_settings(), &judge(&api, id))?;
+    if !store::write::change(&mut tx, from, &settings).await? {
+        return Err(Problem::PreconditionFailed);
+    }
+    let after =
+        store::read::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("endpoint"))?;
+    tx.commit().await?;
+    Ok(tagged(after, &api.master_key))
+}
+
+/// Who changes which endpoint, and what it must still be.
+pub struct Edit {
+    writer: Writer,
+    id: EndpointId,
+    if_match: IfMatch,
+}
+
+impl FromRequestParts<Arc<Api>> for Edit {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let writer = Writer::from_request_parts(parts, api).await?;
+        let Path(id) = Path::from_request_parts(parts, api).await?;
+        Ok(Self { writer, id, if_match: IfMatch::of(&parts.headers) })
+    }
+}
+
+/// Delete an endpoint. What it is owed is cancelled.
+#[utoipa::path(
+    delete, path = "/v1/endpoints/{id}", tag = "Endpoints", params(("id" = inline(EndpointId), Path), PartnerParam),
+    responses((status = 204, description = "It is gone."), Writing),
+)]
+pub async fn delete_endpoint(
+    State(api): State<Arc<Api>>,
+    writer: Writer,
+    Path(id): Path<EndpointId>,
+) -> Result<StatusCode, Problem> {
+    let mut tx = api.pool.begin().await?;
+    let endpoint = store::read::find(&mut tx, &writer.partners, id).await?;
+    store::switch::delete(&mut tx, &endpoint.ok_or(Problem::NotFound("endpoint"))?).await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,104 @@
+//! Enabling and disabling endpoints by hand, and changing their secrets.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use chrono::{TimeDelta, Utc};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::view::{EndpointView, RotatedSecret, tagged};
+use crate::http::Api;
+use crate::http::auth::Writer;
+use crate::http::body::OptionalJson;
+use crate::http::field::Time;
+use crate::http::page::PartnerParam;
+use crate::http::path::Path;
+use crate::http::problem::Problem;
+use crate::http::problem::openapi::{WithBody, Writing};
+use crate::model::id::EndpointId;
+use crate::model::signing::EndpointSecret;
+use crate::store::endpoint::{read, secret, switch};
+
+/// Why an endpoint is disabled when somebody said so.
+const BY_HAND: &str = "disabled by hand";
+
+/// The longest overlap, in seconds, and the one if nobody says.
+const MAX_OVERLAP: u32 = 7 * 86_400;
+const DEFAULT_OVERLAP: u32 = 86_400;
+
+/// Enable an endpoint: what was held is sent, each delivery on a schedule that starts anew.
+#[utoipa::path(
+    post, path = "/v1/endpoints/{id}/enable", tag = "Endpoints",
+    params(("id" = inline(EndpointId), Path), PartnerParam),
+    responses((status = 200, description = "The endpoint as it is now.", body = EndpointView), Writing),
+)]
+pub async fn enable_endpoint(
+    State(api): State<Arc<Api>>,
+    writer: Writer,
+    Path(id): Path<EndpointId>,
+) -> Result<Response, Problem> {
+    let mut tx = api.pool.begin().await?;
+    let endpoint = read::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("endpoint"))?;
+    switch::enable(&mut tx, &endpoint).await?;
+    let after = read::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("endpoint"))?;
+    tx.commit().await?;
+    Ok(tagged(after, &api.master_key))
+}
+
+/// Disable an endpoint: what it is owed is held until it is enabled.
+#[utoipa::path(
+    post, path = "/v1/endpoints/{id}/disable", tag = "Endpoints",
+    params(("id" = inline(EndpointId), Path), PartnerParam),
+    responses((status = 200, description = "The endpoint as it is now.", body = EndpointView), Writing),
+)]
+pub async fn disable_endpoint(
+    State(api): State<Arc<Api>>,
+    writer: Writer,
+    Path(id): Path<EndpointId>,
+) -> Result<Response, Problem> {
+    let mut tx = api.pool.begin().await?;
+    let endpoint = read::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("endpoint"))?;
+    switch::disable(&mut tx, &endpoint, BY_HAND).await?;
+    let after = read::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("endpoint"))?;
+    tx.commit().await?;
+    Ok(tagged(after, &api.master_key))
+}
+
+/// How a secret is changed.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Rotation {
+    /// Seconds for which the secret before signs too.
+    #[schema(minimum = 0, maximum = 604800, default = 86400)]
+    overlap_seconds: Option<u32>,
+}
+
+/// Make a new signing secret. Until the overlap is over, callbacks are signed with both.
+#[utoipa::path(
+    post, path = "/v1/endpoints/{id}/rotate-secret", tag = "Endpoints",
+    params(("id" = inline(EndpointId), Path), PartnerParam), request_body = Option<Rotation>,
+    responses((status = 200, description = "The new secret.", body = RotatedSecret), WithBody),
+)]
+pub async fn rotate_secret(
+    State(api): State<Arc<Api>>,
+    writer: Writer,
+    Path(id): Path<EndpointId>,
+    OptionalJson(rotation): OptionalJson<Rotation>,
+) -> Result<Json<RotatedSecret>, Problem> {
+    let overlap = rotation.overlap_seconds.unwrap_or(DEFAULT_OVERLAP);
+    if overlap > MAX_OVERLAP {
+        return Err(Problem::field("overlapSeconds", format!("must be from 0 to {MAX_OVERLAP}")));
+    }
+    let retire_at = Utc::now() + TimeDelta::seconds(overlap.into());
+    let secret = EndpointSecret::generate();
+    let mut tx = api.pool.begin().await?;
+    let endpoint = read::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("endpoint"))?;
+    let new =
+        secret::NewSecret { partner_id: endpoint.partner_id, endpoint_id: id, secret: &secret.expose() };
+    secret::rotate(&mut tx, &api.master_key, &new, retire_at).await?;
+    tx.commit().await?;
+    Ok(Json(RotatedSecret::new(&secret, Time(retire_at))))
+}

@@ -1,0 +1,88 @@
+//! Whether the process lives, whether it should be sent traffic, and its metrics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Api;
+use super::problem::Problem;
+use crate::store::pool;
+
+/// How long readiness waits for Postgres.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Why the process is not ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Trouble {
+    /// In a word, for machines.
+    #[schema(value_type = String, example = "stream_down")]
+    pub code: &'static str,
+    /// In words, for people.
+    #[schema(example = "the stream is not connected")]
+    pub detail: String,
+}
+
+/// Whether the process is ready.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Readiness {
+    ready: bool,
+    /// Why it is not; empty if it is.
+    reasons: Vec<Trouble>,
+}
+
+/// The process lives. Asks nobody else.
+#[utoipa::path(
+    get, path = "/healthz", tag = "Health", security(()),
+    responses((status = 200, description = "It lives.", body = String, content_type = "text/plain")),
+)]
+pub async fn get_health() -> &'static str {
+    "ok\n"
+}
+
+/// Whether everything the process needs is there, and if not, what is missing.
+#[utoipa::path(
+    get, path = "/readyz", tag = "Health", security(()),
+    responses(
+        (status = 200, description = "It is ready.", body = Readiness),
+        (status = 503, description = "It is not, and why.", body = Readiness),
+    ),
+)]
+pub async fn get_readiness(State(api): State<Arc<Api>>) -> (StatusCode, Json<Readiness>) {
+    let mut reasons = api.health.borrow().clone();
+    match tokio::time::timeout(DATABASE_PATIENCE, database_trouble(&api)).await {
+        Ok(trouble) => reasons.extend(trouble),
+        Err(_) => reasons.push(trouble("database_down", "Postgres does not answer")),
+    }
+    let ready = reasons.is_empty();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Readiness { ready, reasons }))
+}
+
+async fn database_trouble(api: &Api) -> Option<Trouble> {
+    if api.pool.acquire().await.is_err() {
+        return Some(trouble("database_down", "Postgres cannot be reached"));
+    }
+    let migrated = pool::is_migrated(&api.pool).await;
+    (!migrated)
+        .then(|| trouble("migrations_behind", "the database is not migrated: run `transak-relay migrate`"))
+}
+
+fn trouble(code: &'static str, detail: &str) -> Trouble {
+    Trouble { code, detail: detail.to_owned() }
+}
+
+/// The process's metrics in Prometheus' text format.
+#[utoipa::path(
+    get, path = "/metrics", tag = "Health", security(()),
+    responses((status = 200, description = "The metrics.", body = String, content_type = "text/plain")),
+)]
+pub async fn get_metrics(State(api): State<Arc<Api>>) -> Response {
+    let Some(metrics) = &api.metrics else { return Problem::NoSuchPath.into_response() };
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render()).into_response()
+}

@@ -1,0 +1,107 @@
+//! The HTTP interface: one file per resource, and what they share.
+//!
+//! Reads and changes only Postgres; whoever sends callbacks hears of changes from there. A handler is extract, call,
+//! answer: who calls is in its signature ([`auth`]), what is wrong is a [`problem::Problem`].
+
+pub mod attempt;
+pub mod auth;
+pub mod body;
+pub mod condition;
+pub mod delivery;
+mod document;
+pub mod endpoint;
+pub mod event;
+pub mod field;
+pub mod health;
+pub mod history;
+pub mod order;
+pub mod page;
+pub mod partner;
+pub mod path;
+pub mod problem;
+pub mod quarantine;
+pub mod query;
+pub mod timeline;
+pub mod token;
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::routing::get;
+use axum::{Json, Router};
+use metrics_exporter_prometheus::PrometheusHandle;
+use sqlx::PgPool;
+use tokio::sync::watch;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::model::callback_url::UrlPolicy;
+use crate::model::seal::MasterKey;
+use crate::model::token::TokenHash;
+use health::Trouble;
+use problem::Problem;
+
+/// The largest body, in bytes.
+const MAX_BODY: usize = 1 << 20;
+
+/// What the interface works with.
+pub struct Api {
+    pub pool: PgPool,
+    pub master_key: MasterKey,
+    /// Opens everything, also while Postgres is down; `None`: there is no bootstrap token.
+    pub admin_token: Option<TokenHash>,
+    /// Which callback URLs may be registered.
+    pub url_policy: UrlPolicy,
+    /// Why the process is not ready, the database apart; empty if it is.
+    pub health: watch::Receiver<Vec<Trouble>>,
+    /// `None`: `/metrics` is not there.
+    pub metrics: Option<PrometheusHandle>,
+}
+
+/// Every route.
+pub fn router(api: Api) -> Router {
+    let (routes, openapi) = operations().split_for_parts();
+    let openapi = Arc::new(openapi);
+    routes
+        .route("/openapi.json", get(move || async move { Json(openapi.as_ref().clone()) }))
+        .route("/docs/problems", get(problem::page::list_problems))
+        .route("/docs/problems/{slug}", get(problem::page::get_problem))
+        .with_state(Arc::new(api))
+        .merge(document::pages())
+        .fallback(async || Problem::NoSuchPath)
+        .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+}
+
+/// The OpenAPI document of every operation.
+pub fn openapi() -> OpenApi {
+    operations().into_openapi()
+}
+
+fn operations() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::with_openapi(document::base())
+        .routes(routes!(endpoint::list_endpoints, endpoint::create_endpoint))
+        .routes(routes!(endpoint::get_endpoint, endpoint::change_endpoint, endpoint::delete_endpoint))
+        .routes(routes!(endpoint::switch::enable_endpoint))
+        .routes(routes!(endpoint::switch::disable_endpoint))
+        .routes(routes!(endpoint::switch::rotate_secret))
+        .routes(routes!(order::list_orders))
+        .routes(routes!(order::get_order))
+        .routes(routes!(timeline::get_timeline))
+        .routes(routes!(history::get_status_history))
+        .routes(routes!(event::list_events))
+        .routes(routes!(event::get_event))
+        .routes(routes!(delivery::redeliver_event))
+        .routes(routes!(delivery::list_deliveries))
+        .routes(routes!(delivery::get_delivery))
+        .routes(routes!(delivery::retry_delivery))
+        .routes(routes!(quarantine::list_quarantine))
+        .routes(routes!(partner::list_partners, partner::create_partner))
+        .routes(routes!(partner::get_partner, partner::change_partner, partner::delete_partner))
+        .routes(routes!(token::list_tokens, token::create_token))
+        .routes(routes!(token::delete_token))
+        .routes(routes!(health::get_health))
+        .routes(routes!(health::get_readiness))
+        .routes(routes!(health::get_metrics))
+}

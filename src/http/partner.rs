@@ -1,0 +1,249 @@
+//! Partners: the holders of Transak API keys. For admins.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use utoipa::ToSchema;
+
+use super::Api;
+use super::auth::Admin;
+use super::body::Json as Body;
+use super::field::{Secret, Text, Time};
+use super::page::{Listing, PageParams, Paged};
+use super::path::Path;
+use super::problem::openapi::{Common, WithBody, Writing};
+use super::problem::{FieldError, Problem};
+use super::quarantine::NoFilter;
+use crate::model::change::Change;
+use crate::model::id::PartnerId;
+use crate::model::partner::Environment;
+use crate::store::list::snapshot;
+use crate::store::partner::Changed;
+use crate::store::{access_token, partner as store};
+
+/// A partner. Its secrets never come out.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Partner)]
+pub struct PartnerView {
+    id: PartnerId,
+    name: String,
+    environment: Environment,
+    /// Transak's API key, which is public.
+    api_key: String,
+    /// It has one, with which the relay can fetch access tokens.
+    has_api_secret: bool,
+    /// It has one, without which nothing can be verified.
+    has_access_token: bool,
+    /// When the newest access token ends, by its own claim; null if that is not known.
+    #[schema(required)]
+    access_token_expires_at: Option<Time>,
+    created_at: Time,
+    updated_at: Time,
+}
+
+impl From<store::Partner> for PartnerView {
+    fn from(partner: store::Partner) -> Self {
+        Self {
+            id: partner.partner_id,
+            name: partner.name,
+            environment: partner.environment,
+            api_key: partner.api_key,
+            has_api_secret: partner.has_api_secret,
+            has_access_token: partner.has_access_token,
+            access_token_expires_at: partner.access_token_expires_at.map(Time),
+            created_at: Time(partner.created_at),
+            updated_at: Time(partner.updated_at),
+        }
+    }
+}
+
+/// A partner to be registered.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct NewPartner {
+    /// For people.
+    #[schema(value_type = String, min_length = 1, max_length = 200, example = "Acme")]
+    name: Text<200>,
+    environment: Environment,
+    /// Transak's API key: the name of its channel.
+    #[schema(value_type = String, min_length = 1, max_length = 164, pattern = "^[A-Za-z0-9_=@,.;-]+$")]
+    api_key: Text<164>,
+    /// Transak's access token, which signs its messages.
+    #[schema(value_type = Option<String>, max_length = 8192, write_only)]
+    access_token: Option<Secret>,
+    /// Transak's API secret, with which the relay fetches access tokens by itself.
+    #[schema(value_type = Option<String>, max_length = 8192, write_only)]
+    api_secret: Option<Secret>,
+}
+
+/// What changes of a partner: what is left out stays, null forgets.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct PartnerPatch {
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[serde(default)]
+    name: Change<Text<200>>,
+    #[schema(value_type = Option<Environment>)]
+    #[serde(default)]
+    environment: Change<Environment>,
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 164, pattern = "^[A-Za-z0-9_=@,.;-]+$")]
+    #[serde(default)]
+    api_key: Change<Text<164>>,
+    /// A new access token; those before still verify. Null forgets them all.
+    #[schema(value_type = Option<String>, max_length = 8192, write_only)]
+    #[serde(default)]
+    access_token: Change<Secret>,
+    #[schema(value_type = Option<String>, max_length = 8192, write_only)]
+    #[serde(default)]
+    api_secret: Change<Secret>,
+}
+
+/// Register a partner.
+#[utoipa::path(
+    post, path = "/v1/partners", tag = "Partners", request_body = NewPartner,
+    responses((status = 201, description = "The partner.", body = PartnerView), WithBody),
+)]
+pub async fn create_partner(
+    State(api): State<Arc<Api>>,
+    _: Admin,
+    Body(new): Body<NewPartner>,
+) -> Result<(StatusCode, Json<PartnerView>), Problem> {
+    check_api_key(&new.api_key.0)?;
+    let row = store::NewPartner {
+        name: new.name.0,
+        environment: new.environment,
+        api_key: new.api_key.0,
+        api_secret: new.api_secret.map(|secret| secret.0),
+    };
+    let mut tx = api.pool.begin().await?;
+    let id = store::insert(&mut tx, &api.master_key, &row).await?.ok_or(API_KEY_TAKEN)?;
+    if let Some(token) = new.access_token {
+        access_token::add(&mut tx, &api.master_key, id, &token.0).await?;
+    }
+    let partner = show(&mut tx, id).await?;
+    tx.commit().await?;
+    Ok((StatusCode::CREATED, partner))
+}
+
+const API_KEY_TAKEN: Problem = Problem::Conflict("Another partner has this `apiKey` in this `environment`.");
+
+/// A key is the name of a channel, and Pusher allows these characters in one.
+fn check_api_key(key: &str) -> Result<(), Problem> {
+    let fits = key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-=@,.;".contains(&b));
+    fits.then_some(()).ok_or_else(|| Problem::field("apiKey", "must be letters, digits or any of _-=@,.;"))
+}
+
+/// List partners, newest first.
+#[utoipa::path(
+    get, path = "/v1/partners", tag = "Partners", params(PageParams),
+    responses((status = 200, description = "A page of partners.", body = Paged<PartnerView>), Common),
+)]
+pub async fn list_partners(
+    State(api): State<Arc<Api>>,
+    list: Listing<NoFilter, Admin>,
+) -> Result<Json<Paged<PartnerView>>, Problem> {
+    let page = list.page::<PartnerId>(&api)?;
+    let mut conn = snapshot(&api.pool).await?;
+    let rows = store::list(&mut conn, &page).await?;
+    Ok(list.answer(&api, rows, |row| row.partner_id))
+}
+
+/// Get a partner.
+#[utoipa::path(
+    get, path = "/v1/partners/{id}", tag = "Partners", params(("id" = inline(PartnerId), Path)),
+    responses((status = 200, description = "The partner.", body = PartnerView), Common),
+)]
+pub async fn get_partner(
+    State(api): State<Arc<Api>>,
+    _: Admin,
+    Path(id): Path<PartnerId>,
+) -> Result<Json<PartnerView>, Problem> {
+    let mut conn = snapshot(&api.pool).await?;
+    show(&mut conn, id).await
+}
+
+async fn show(conn: &mut PgConnection, id: PartnerId) -> Result<Json<PartnerView>, Problem> {
+    let partner = store::find(conn, id).await?.ok_or(Problem::NotFound("partner"))?;
+    Ok(Json(partner.into()))
+}
+
+/// Change a partner. What is left out stays.
+#[utoipa::path(
+    patch, path = "/v1/partners/{id}", tag = "Partners", params(("id" = inline(PartnerId), Path)),
+    request_body = PartnerPatch,
+    responses((status = 200, description = "The partner as it is now.", body = PartnerView), WithBody),
+)]
+pub async fn change_partner(
+    State(api): State<Arc<Api>>,
+    _: Admin,
+    Path(id): Path<PartnerId>,
+    Body(patch): Body<PartnerPatch>,
+) -> Result<Json<PartnerView>, Problem> {
+    let (change, token) = patch.check()?;
+    let mut tx = api.pool.begin().await?;
+    match store::change(&mut tx, &api.master_key, id, &change).await? {
+        Changed::Yes => {}
+        Changed::NoSuchPartner => return Err(Problem::NotFound("partner")),
+        Changed::ApiKeyTaken => return Err(API_KEY_TAKEN),
+    }
+    match token {
+        Change::Keep => {}
+        Change::Clear => access_token::forget(&mut tx, id).await?,
+        Change::Set(token) => access_token::add(&mut tx, &api.master_key, id, &token.0).await?,
+    }
+    let partner = show(&mut tx, id).await?;
+    tx.commit().await?;
+    Ok(partner)
+}
+
+impl PartnerPatch {
+    fn check(self) -> Result<(store::PartnerChange, Change<Secret>), Problem> {
+        let mut errors = Vec::new();
+        let change = store::PartnerChange {
+            name: never_null("name", self.name, &mut errors).map(|name| name.0),
+            environment: never_null("environment", self.environment, &mut errors),
+            api_key: never_null("apiKey", self.api_key, &mut errors).map(|key| key.0),
+            api_secret: self.api_secret.map(|secret| secret.0),
+        };
+        if !errors.is_empty() {
+            return Err(Problem::Validation(errors));
+        }
+        change.api_key.as_deref().map_or(Ok(()), check_api_key)?;
+        Ok((change, self.access_token))
+    }
+}
+
+/// The new value of a field that cannot be cleared.
+pub fn never_null<T>(field: &str, change: Change<T>, errors: &mut Vec<FieldError>) -> Option<T> {
+    match change {
+        Change::Keep => None,
+        Change::Set(value) => Some(value),
+        Change::Clear => {
+            errors.push(FieldError::new(field, "must not be null"));
+            None
+        }
+    }
+}
+
+/// Delete a partner with its secrets, tokens and endpoints. What was heard stays until retention drops it.
+#[utoipa::path(
+    delete, path = "/v1/partners/{id}", tag = "Partners", params(("id" = inline(PartnerId), Path)),
+    responses((status = 204, description = "It is gone."), Writing),
+)]
+pub async fn delete_partner(
+    State(api): State<Arc<Api>>,
+    _: Admin,
+    Path(id): Path<PartnerId>,
+) -> Result<StatusCode, Problem> {
+    let mut tx = api.pool.begin().await?;
+    if !store::delete(&mut tx, id).await? {
+        return Err(Problem::NotFound("partner"));
+    }
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,177 @@
+//! Every type of problem there is.
+
+use axum::http::StatusCode;
+
+/// A type of problem. Its URL is `/docs/problems/<slug>`.
+pub(super) struct Kind {
+    pub(super) slug: &'static str,
+    pub(super) status: StatusCode,
+    pub(super) title: &'static str,
+    /// What the problem says unless it knows more.
+    pub(super) detail: &'static str,
+    /// What the caller can do, for the page.
+    pub(super) advice: &'static str,
+    /// A header every answer of this type has.
+    pub(super) header: Option<(&'static str, &'static str)>,
+}
+
+const fn kind(slug: &'static str, status: StatusCode, texts: [&'static str; 3]) -> Kind {
+    Kind { slug, status, title: texts[0], detail: texts[1], advice: texts[2], header: None }
+}
+
+pub(super) static MALFORMED_BODY: Kind = kind(
+    "malformed-body",
+    StatusCode::BAD_REQUEST,
+    [
+        "The body is not JSON",
+        "The body is not valid JSON.",
+        "Send one JSON value in UTF-8. The detail says where reading stopped.",
+    ],
+);
+pub(super) static INVALID_PARAMETER: Kind = kind(
+    "invalid-parameter",
+    StatusCode::BAD_REQUEST,
+    [
+        "A parameter is not what it must be",
+        "A parameter is not what it must be.",
+        "`errors` names each parameter of the path, the query or the headers and says what it must be.",
+    ],
+);
+pub(super) static INVALID_CURSOR: Kind = kind(
+    "invalid-cursor",
+    StatusCode::BAD_REQUEST,
+    [
+        "The cursor does not belong here",
+        "The cursor was not made for this list, this caller and these filters.",
+        "Use `nextCursor` of the page before, unchanged, with the same path, filters and partner, or start again \
+         without a cursor.",
+    ],
+);
+pub(super) static UNAUTHORIZED: Kind = Kind {
+    header: Some(("www-authenticate", "Bearer realm=\"transak-relay\"")),
+    ..kind(
+        "unauthorized",
+        StatusCode::UNAUTHORIZED,
+        [
+            "A valid token is needed",
+            "Send a valid token as `Authorization: Bearer <token>` or in the header `access-token`.",
+            "Tokens begin with `rly_` and are shown once, when they are made. An admin makes one with \
+             `POST /v1/tokens`.",
+        ],
+    )
+};
+pub(super) static FORBIDDEN: Kind = kind(
+    "forbidden",
+    StatusCode::FORBIDDEN,
+    [
+        "The token does not allow this",
+        "The token does not allow this.",
+        "A `read` token may only GET, a `write` token may do everything for its one partner, and partners and tokens \
+         are for `admin` tokens.",
+    ],
+);
+pub(super) static NOT_FOUND: Kind = kind(
+    "not-found",
+    StatusCode::NOT_FOUND,
+    [
+        "There is no such thing",
+        "There is no such thing.",
+        "Check the id and the path. What belongs to another partner looks the same as what is not there.",
+    ],
+);
+pub(super) static METHOD_NOT_ALLOWED: Kind = kind(
+    "method-not-allowed",
+    StatusCode::METHOD_NOT_ALLOWED,
+    [
+        "The path has other methods",
+        "The path has other methods: see the header `allow`.",
+        "The header `allow` lists the methods of the path.",
+    ],
+);
+pub(super) static CONFLICT: Kind = kind(
+    "conflict",
+    StatusCode::CONFLICT,
+    ["It contradicts what is there", "It contradicts what is there.", "The detail says what is in the way."],
+);
+pub(super) static PRECONDITION_FAILED: Kind = kind(
+    "precondition-failed",
+    StatusCode::PRECONDITION_FAILED,
+    [
+        "It was changed since it was read",
+        "It was changed since it was read: its `ETag` is not the one in `If-Match`.",
+        "Read it again, apply the change to what is there now, and send the new `ETag` in `If-Match`.",
+    ],
+);
+pub(super) static BODY_TOO_LARGE: Kind = kind(
+    "body-too-large",
+    StatusCode::PAYLOAD_TOO_LARGE,
+    ["The body is too large", "The body must be at most 1 MiB.", "Send at most 1 MiB."],
+);
+pub(super) static UNSUPPORTED_MEDIA_TYPE: Kind = kind(
+    "unsupported-media-type",
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    [
+        "The body must be JSON",
+        "Send the body with `Content-Type: application/json`.",
+        "Send the body with `Content-Type: application/json`.",
+    ],
+);
+pub(super) static VALIDATION_FAILED: Kind = kind(
+    "validation-failed",
+    StatusCode::UNPROCESSABLE_ENTITY,
+    [
+        "A field is not what it must be",
+        "A field is not what it must be.",
+        "`errors` names each field of the body and says what it must be. Unknown fields are refused, so that a \
+         misspelt one is not silently ignored.",
+    ],
+);
+pub(super) static IDEMPOTENCY_KEY_REUSED: Kind = kind(
+    "idempotency-key-reused",
+    StatusCode::UNPROCESSABLE_ENTITY,
+    [
+        "The idempotency key was used for another request",
+        "The `Idempotency-Key` was used before with another path or body.",
+        "Use a new key for every new request, and the same key only to send the very same request again.",
+    ],
+);
+pub(super) static UNAVAILABLE: Kind = Kind {
+    header: Some(("retry-after", "2")),
+    ..kind(
+        "unavailable",
+        StatusCode::SERVICE_UNAVAILABLE,
+        [
+            "Not available right now",
+            "The relay cannot answer this right now; try again later.",
+            "Send the same request again after the seconds in `Retry-After`. Nothing that was heard is lost meanwhile.",
+        ],
+    )
+};
+pub(super) static INTERNAL: Kind = kind(
+    "internal-error",
+    StatusCode::INTERNAL_SERVER_ERROR,
+    [
+        "The relay failed",
+        "The relay failed; its log says why.",
+        "This is a defect of the relay. The header `x-request-id` of the answer finds it in the log.",
+    ],
+);
+
+/// All of them.
+pub(super) static KINDS: [&Kind; 15] = [
+    &MALFORMED_BODY,
+    &INVALID_PARAMETER,
+    &INVALID_CURSOR,
+    &UNAUTHORIZED,
+    &FORBIDDEN,
+    &NOT_FOUND,
+    &METHOD_NOT_ALLOWED,
+    &CONFLICT,
+    &PRECONDITION_FAILED,
+    &BODY_TOO_LARGE,
+    &UNSUPPORTED_MEDIA_TYPE,
+    &VALIDATION_FAILED,
+    &IDEMPOTENCY_KEY_REUSED,
+    &UNAVAILABLE,
+    &INTERNAL,
+];

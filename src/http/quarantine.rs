@@ -1,0 +1,83 @@
+//! Quarantine: messages that could not be verified or read.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Api;
+use super::field::Time;
+use super::page::{Listing, PageParams, Paged, PartnerParam};
+use super::problem::Problem;
+use super::problem::openapi::Common;
+use crate::model::event::Source;
+use crate::model::id::{PartnerId, QuarantineId};
+use crate::store::list::snapshot;
+use crate::store::quarantine::read as store;
+
+/// A list without filters.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoFilter {}
+
+/// A message that could not be verified or read.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = QuarantinedMessage)]
+pub struct QuarantinedView {
+    id: QuarantineId,
+    /// Whose it would be; null if that is not known either.
+    #[schema(required)]
+    partner_id: Option<PartnerId>,
+    source: Source,
+    /// The channel it came under; null if it came under none.
+    #[schema(required)]
+    channel: Option<String>,
+    /// The event's name; null if it had none.
+    #[schema(required)]
+    event: Option<String>,
+    /// Why it could not be verified or read.
+    reason: String,
+    /// When it first came.
+    received_at: Time,
+    /// How often it came.
+    #[schema(minimum = 1)]
+    times: i32,
+    /// What came; what is not UTF-8 is replaced.
+    raw: String,
+}
+
+impl From<store::Quarantined> for QuarantinedView {
+    fn from(message: store::Quarantined) -> Self {
+        Self {
+            id: message.quarantine_id,
+            partner_id: message.partner_id,
+            source: message.source,
+            channel: message.channel,
+            event: message.event,
+            reason: message.reason,
+            received_at: Time(message.received_at),
+            times: message.times,
+            raw: String::from_utf8_lossy(&message.raw).into_owned(),
+        }
+    }
+}
+
+/// List messages that could not be verified or read, newest first.
+///
+/// With an admin token and without `partnerId`, those of no known partner are in it too.
+#[utoipa::path(
+    get, path = "/v1/quarantine", tag = "Quarantine", params(PageParams, PartnerParam),
+    responses((status = 200, description = "A page of messages.", body = Paged<QuarantinedView>), Common),
+)]
+pub async fn list_quarantine(
+    State(api): State<Arc<Api>>,
+    list: Listing<NoFilter>,
+) -> Result<Json<Paged<QuarantinedView>>, Problem> {
+    let page = list.page::<QuarantineId>(&api)?;
+    let mut conn = snapshot(&api.pool).await?;
+    let rows = store::list(&mut conn, &list.access.partners, list.access.all, &page).await?;
+    Ok(list.answer(&api, rows, |row| row.quarantine_id))
+}
