@@ -207,7 +207,7 @@ fn check<T, U, E: ToString>(
 }
 
 fn checked<T, E: ToString>(field: &str, judged: Result<T, E>, errors: &mut Vec<FieldError>) -> Option<T> {
-    judged.map_err(|error| errors.push(FieldError::new(field, error))).ok()
+    judged.map_err(|error| errors.push(FieldError::new(field, error.to_string()))).ok()
 }
 
 /// Names out of a closed set, each once.
