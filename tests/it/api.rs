@@ -91,35 +91,38 @@ impl Relay {
     }
 
     pub(crate) async fn get(&self, token: &str, path: &str) -> Answer {
-        self.call(Method::GET, token, path, None).await
+        self.call(token, (Method::GET, path), None).await
     }
 
     pub(crate) async fn post(&self, token: &str, path: &str, body: Value) -> Answer {
-        self.call(Method::POST, token, path, Some(body.to_string())).await
+        self.call(token, (Method::POST, path), Some(body.to_string())).await
     }
 
     pub(crate) async fn patch(&self, token: &str, path: &str, body: Value) -> Answer {
-        self.call(Method::PATCH, token, path, Some(body.to_string())).await
+        self.call(token, (Method::PATCH, path), Some(body.to_string())).await
     }
 
     pub(crate) async fn delete(&self, token: &str, path: &str) -> Answer {
-        self.call(Method::DELETE, token, path, None).await
+        self.call(token, (Method::DELETE, path), None).await
     }
 
-    pub(crate) async fn call(&self, method: Method, token: &str, path: &str, body: Option<String>) -> Answer {
+    pub(crate) async fn call(
+        &self,
+        token: &str,
+        (method, path): (Method, &str),
+        body: Option<String>,
+    ) -> Answer {
         let request = Request::builder().method(method).uri(path);
         let request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-        let request = if body.is_some() {
-            request.header(header::CONTENT_TYPE, "application/json")
-        } else {
-            request
-        };
+        let request =
+            if body.is_some() { request.header(header::CONTENT_TYPE, "application/json") } else { request };
         self.send(request.body(Body::from(body.unwrap_or_default())).unwrap()).await
     }
 
     /// A partner with a token that may write.
     pub(crate) async fn tenant(&self, name: &str) -> Tenant {
-        let body = serde_json::json!({"name": name, "environment": "STAGING", "apiKey": format!("key-{name}")});
+        let body =
+            serde_json::json!({"name": name, "environment": "STAGING", "apiKey": format!("key-{name}")});
         let made = self.post(ADMIN, "/v1/partners", body).await;
         assert_eq!(made.status, 201, "{made:?}");
         let id = made.text_at("/id");
@@ -155,7 +158,12 @@ pub(crate) fn at(minute: u32) -> DateTime<Utc> {
 }
 
 /// An order that went through these statuses, a minute each; the ids of its events.
-pub(crate) async fn keep_order(relay: &Relay, tenant: &Tenant, order_id: &str, statuses: &[&str]) -> Vec<EventId> {
+pub(crate) async fn keep_order(
+    relay: &Relay,
+    tenant: &Tenant,
+    order_id: &str,
+    statuses: &[&str],
+) -> Vec<EventId> {
     let mut ids = Vec::new();
     for (minute, status) in (0..).zip(statuses) {
         let body = format!(

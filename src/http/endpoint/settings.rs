@@ -61,7 +61,7 @@ pub struct NewEndpoint {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct EndpointPatch {
     /// Where callbacks are sent from now on.
-    #[schema(value_type = Option<String>, format = Uri, max_length = 2048)]
+    #[schema(value_type = String, format = Uri, max_length = 2048)]
     #[serde(default)]
     url: Change<String>,
     #[schema(value_type = Option<String>, min_length = 1, max_length = 500)]
