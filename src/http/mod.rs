@@ -12,8 +12,10 @@ mod document;
 pub mod endpoint;
 pub mod event;
 pub mod field;
+pub mod gap;
 pub mod health;
 pub mod history;
+pub mod ingest;
 pub mod order;
 pub mod page;
 pub mod partner;
@@ -23,6 +25,7 @@ pub mod quarantine;
 pub mod query;
 pub mod timeline;
 pub mod token;
+pub mod watch;
 
 use std::sync::Arc;
 
@@ -31,15 +34,17 @@ use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
-use tokio::sync::watch;
+use tokio::sync::watch::Receiver;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::intake::Intake;
 use crate::model::callback_url::UrlPolicy;
 use crate::model::seal::MasterKey;
 use crate::model::token::TokenHash;
 use health::Trouble;
+use ingest::Strangers;
 use problem::Problem;
 
 /// The largest body, in bytes.
@@ -54,7 +59,11 @@ pub struct Api {
     /// Which callback URLs may be registered.
     pub url_policy: UrlPolicy,
     /// Why the process is not ready, the database apart; empty if it is.
-    pub health: watch::Receiver<Vec<Trouble>>,
+    pub health: Receiver<Vec<Trouble>>,
+    /// Where Transak's webhooks go; `None`: this process takes none.
+    pub intake: Option<Intake>,
+    /// Bounds what unverified webhooks may be kept.
+    pub strangers: Strangers,
     /// `None`: `/metrics` is not there.
     pub metrics: Option<PrometheusHandle>,
 }
@@ -97,6 +106,10 @@ fn operations() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(delivery::get_delivery))
         .routes(routes!(delivery::retry_delivery))
         .routes(routes!(quarantine::list_quarantine))
+        .routes(routes!(watch::list_watches, watch::create_watch))
+        .routes(routes!(watch::delete_watch))
+        .routes(routes!(gap::list_gaps))
+        .routes(routes!(ingest::receive_webhook))
         .routes(routes!(partner::list_partners, partner::create_partner))
         .routes(routes!(partner::get_partner, partner::change_partner, partner::delete_partner))
         .routes(routes!(token::list_tokens, token::create_token))

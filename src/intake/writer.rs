@@ -55,7 +55,7 @@ impl Writer {
         spool: Spool,
         hand_over: Option<mpsc::Sender<Job>>,
     ) -> (Intake, Self) {
-        let (intake, queue) = Intake::channel();
+        let (intake, queue) = Intake::channel(directory.clone());
         let health = watch::Sender::default();
         let sink = Sink { pool, hand_over };
         (intake, Self { sink, directory, queue, spool: Arc::new(Mutex::new(spool)), health })

@@ -8,6 +8,7 @@ pub mod attempt;
 pub mod callback_url;
 pub mod canonical;
 pub mod change;
+pub mod channel;
 pub mod delivery;
 pub mod endpoint;
 pub mod event;
