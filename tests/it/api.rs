@@ -65,7 +65,7 @@ impl Answer {
 pub(crate) struct Relay {
     pub(crate) pool: PgPool,
     router: Router,
-    _health: tokio::sync::watch::Sender<Vec<Trouble>>,
+    pub(crate) health: tokio::sync::watch::Sender<Vec<Trouble>>,
 }
 
 impl Relay {
@@ -79,7 +79,7 @@ impl Relay {
             health: watched,
             metrics: None,
         };
-        Self { pool, router: router(api), _health: health }
+        Self { pool, router: router(api), health }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {

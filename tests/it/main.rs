@@ -6,5 +6,7 @@ mod api_bad_input;
 mod api_endpoints;
 mod api_orders;
 mod api_pages;
+mod api_requests;
 mod api_tenants;
+mod api_webhooks;
 mod openapi;

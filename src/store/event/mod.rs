@@ -1,3 +1,4 @@
 //! Events: the observed changes of orders.
 
 pub mod read;
+pub mod webhooks;
