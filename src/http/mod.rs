@@ -7,6 +7,7 @@ pub mod attempt;
 pub mod auth;
 pub mod body;
 pub mod condition;
+pub mod creation;
 pub mod delivery;
 mod document;
 pub mod endpoint;
@@ -16,6 +17,7 @@ pub mod gap;
 pub mod health;
 pub mod history;
 pub mod ingest;
+pub mod observe;
 pub mod order;
 pub mod page;
 pub mod partner;
@@ -25,16 +27,20 @@ pub mod quarantine;
 pub mod query;
 pub mod timeline;
 pub mod token;
+pub mod transak;
 pub mod watch;
 
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
+use axum::middleware;
 use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 use tokio::sync::watch::Receiver;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -81,6 +87,9 @@ pub fn router(api: Api) -> Router {
         .fallback(async || Problem::NoSuchPath)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(CompressionLayer::new())
+        .layer(CatchPanicLayer::custom(observe::panicked))
+        .layer(middleware::from_fn(observe::observe))
 }
 
 /// The OpenAPI document of every operation.
@@ -114,6 +123,7 @@ fn operations() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(partner::get_partner, partner::change_partner, partner::delete_partner))
         .routes(routes!(token::list_tokens, token::create_token))
         .routes(routes!(token::delete_token))
+        .routes(routes!(transak::get_webhooks))
         .routes(routes!(health::get_health))
         .routes(routes!(health::get_readiness))
         .routes(routes!(health::get_metrics))

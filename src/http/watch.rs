@@ -26,6 +26,7 @@ use crate::store::partner;
 use crate::store::watch::{self as store, Subject};
 
 /// What is to be watched: one of the two.
+#[expect(clippy::struct_field_names, reason = "they are the names of the interface")]
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct NewWatch {

@@ -1,6 +1,6 @@
 //! Names of Pusher channels.
 //!
-//! Source: Pusher's "Channels" documentation (pusher.com/docs/channels/using_channels/channels).
+//! Source: Pusher's "Channels" documentation (`pusher.com/docs/channels/using_channels/channels`).
 
 /// The longest name, prefix included.
 pub const LONGEST: usize = 164;
