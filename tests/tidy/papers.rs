@@ -22,9 +22,15 @@ pub fn links(document: &Source) -> Vec<String> {
     targets.filter(|to| !to.is_empty() && !to.contains("://")).map(str::to_owned).collect()
 }
 
-/// The variables the configuration reads: `env = "NAME"`.
+/// Set by the system, not by an operator.
+const OF_THE_SYSTEM: [&str; 1] = ["HOME"];
+/// Read by the database of docker-compose.yml, not by the relay.
+const OF_COMPOSE: [&str; 3] = ["POSTGRES_DB", "POSTGRES_PASSWORD", "POSTGRES_USER"];
+
+/// The variables an operator may set: `env = "NAME"` in the configuration, and those of the compose file.
 pub fn variables(config: &str) -> BTreeSet<&str> {
-    config.split("env = \"").skip(1).filter_map(|rest| rest.split('"').next()).collect()
+    let read = config.split("env = \"").skip(1).filter_map(|rest| rest.split('"').next());
+    read.filter(|name| !OF_THE_SYSTEM.contains(name)).chain(OF_COMPOSE).collect()
 }
 
 /// The variables an example environment names, commented out or not.
@@ -32,6 +38,8 @@ pub fn named_variables(example: &str) -> BTreeSet<&str> {
     example
         .lines()
         .filter_map(|line| line.trim_start_matches('#').trim_start_matches(' ').split_once('='))
+        // A command in a comment is no setting.
+        .filter(|(_, value)| !value.contains(' '))
         .map(|(name, _)| name)
         .filter(|name| {
             !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
@@ -67,8 +75,9 @@ fn a_hole_a_repeat_and_a_name_without_a_number_are_told() {
 fn links_variables_and_dependencies_are_found() {
     let document = Source::new("README.md", "[a](docs/a.md#b) [c](https://d) [e](#f) [g](../h)");
     assert_eq!(links(&document), ["docs/a.md", "../h"]);
-    assert_eq!(variables("#[arg(long, env = \"RELAY_A\", x)] env = \"B\""), ["B", "RELAY_A"].into());
-    assert_eq!(named_variables("# prose = here\nA=1\n#B_2=\n# C=3"), ["A", "B_2", "C"].into());
+    let read = variables("#[arg(long, env = \"RELAY_A\", x)] env = \"B\" env = \"HOME\"");
+    assert_eq!(read, ["B", "RELAY_A"].into_iter().chain(OF_COMPOSE).collect());
+    assert_eq!(named_variables("# prose = here\nA=1\n#B_2=\n# C=3\n# D=4 run"), ["A", "B_2", "C"].into());
     let manifest =
         "[package]\nname = 1\n[dependencies]\na-b = 1\n[dev-dependencies]\nc = 2\n[lints.rust]\nd = 3";
     assert_eq!(dependencies(manifest), ["a_b", "c"]);
