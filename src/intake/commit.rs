@@ -47,12 +47,19 @@ pub(super) async fn commit(
     slots: usize,
 ) -> Result<Committed, CommitError> {
     let mut tx = pool.begin().await?;
-    let distinct = distinct(events);
+    let mut distinct = distinct(events);
+    let adopted: HashMap<EventId, EventId> = event::write::adopt(&mut tx, &distinct).await?.into_iter().collect();
+    let mut kept_as = HashMap::new();
+    distinct.retain(|event| {
+        let kept = adopted.get(&event.event_id);
+        kept_as.extend(kept.map(|&kept| ((event.partner_id, event.identity), kept)));
+        kept.is_none()
+    });
     let inserted: HashSet<EventId> =
         event::write::insert_new(&mut tx, &distinct).await?.into_iter().collect();
     let (new, known): (Vec<&NewEvent>, Vec<&NewEvent>) =
         distinct.into_iter().partition(|event| inserted.contains(&event.event_id));
-    let kept_as = kept_ids(&mut tx, &new, &known).await?;
+    kept_as.extend(kept_ids(&mut tx, &new, &known).await?);
     let heard: Vec<_> = events.iter().map(|one| (kept_as[&(one.partner_id, one.identity)], one)).collect();
     sighting::write::insert(&mut tx, &heard).await?;
     let mut committed = Committed::default();

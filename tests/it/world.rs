@@ -1,0 +1,186 @@
+//! A relay whose tasks are driven by hand: what is heard is written when a test says so, what is owed is sent when a
+//! test says so. The sandbox plays Transak and the receiver.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use base64::Engine as _;
+use bytes::Bytes;
+use chrono::Utc;
+use http_body_util::BodyExt as _;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use tokio::sync::{Notify, watch};
+use tower::ServiceExt as _;
+use transak_relay::delivery::dispatcher::{Dispatcher, Settings};
+use transak_relay::delivery::sender::{Sender, SenderSettings};
+use transak_relay::http::{self, Api};
+use transak_relay::intake::spool::Spool;
+use transak_relay::intake::{Form, Heard, Intake, Writer, directory};
+use transak_relay::model::address::AddressPolicy;
+use transak_relay::model::callback_url::UrlPolicy;
+use transak_relay::model::event::Source;
+use transak_relay::model::id::PartnerId;
+use transak_relay::model::seal::MasterKey;
+use transak_relay::model::token::TokenHash;
+use transak_relay::sandbox::receiver::Receiver;
+use transak_relay::sandbox::signing;
+
+pub(crate) const ADMIN: &str = "rly_admin_of_the_tests";
+pub(crate) const API_KEY: &str = "11111111-0000-4000-8000-000000000000";
+
+pub(crate) struct World {
+    pub(crate) pool: PgPool,
+    pub(crate) key: MasterKey,
+    pub(crate) intake: Intake,
+    pub(crate) writer: Writer,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) partner: PartnerId,
+    pub(crate) access_token: SecretString,
+    api: axum::Router,
+    directory: watch::Sender<Arc<directory::Directory>>,
+    // Deleted with the test.
+    _spool: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) async fn new(pool: PgPool) -> Self {
+        let key = MasterKey::parse(&base64::engine::general_purpose::STANDARD.encode([7; 32])).unwrap();
+        let addresses = AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
+        let sender = Sender::new(SenderSettings { addresses: addresses.clone(), ..SenderSettings::default() }).unwrap();
+        let (hand_over, dispatcher) = Dispatcher::new(Settings {
+            pool: pool.clone(),
+            key: key.clone(),
+            sender,
+            concurrency: 64,
+            wake: Arc::new(Notify::new()),
+        });
+        let api = http::router(Api {
+            pool: pool.clone(),
+            master_key: key.clone(),
+            admin_token: Some(TokenHash::of(ADMIN)),
+            url_policy: UrlPolicy { allow_http: true, addresses },
+            health: watch::channel(Vec::new()).1,
+            metrics: None,
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path(), 1 << 24).unwrap();
+        let (pictures, directory) = watch::channel(Arc::default());
+        let (intake, writer) = Writer::new(pool.clone(), directory, spool, Some(hand_over));
+        let access_token = signing::access_token(API_KEY, Utc::now().timestamp(), 604_800).unwrap();
+        let mut world = Self {
+            pool,
+            key,
+            intake,
+            writer,
+            dispatcher,
+            partner: PartnerId::new(),
+            access_token,
+            api,
+            directory: pictures,
+            _spool: folder,
+        };
+        world.add_partner().await;
+        world
+    }
+
+    async fn add_partner(&mut self) {
+        let token = secrecy::ExposeSecret::expose_secret(&self.access_token).to_owned();
+        let body = json!({ "name": "test", "environment": "STAGING", "apiKey": API_KEY, "accessToken": token });
+        let (status, made) = self.call("POST", "/v1/partners", Some(body)).await;
+        assert_eq!(status, StatusCode::CREATED, "{made}");
+        self.partner = made["id"].as_str().unwrap().parse().unwrap();
+        self.look_again().await;
+    }
+
+    /// Has the intake read the partners again.
+    pub(crate) async fn look_again(&self) {
+        self.directory.send_replace(Arc::new(directory::load(&self.pool, &self.key).await.unwrap()));
+    }
+
+    /// Calls the interface as the administrator.
+    pub(crate) async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let (status, bytes) = self.call_raw(method, path, body).await;
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    pub(crate) async fn call_raw(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Bytes) {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {ADMIN}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))
+            .unwrap();
+        let answer = self.api.clone().oneshot(request).await.unwrap();
+        (answer.status(), answer.into_body().collect().await.unwrap().to_bytes())
+    }
+
+    /// Registers a callback receiver that trusts what it is then sent.
+    pub(crate) async fn endpoint(&self, mut settings: Value) -> (Receiver, Value) {
+        let receiver = Receiver::start(([127, 0, 0, 1], 0).into(), std::io::sink()).await.unwrap();
+        settings["partnerId"] = json!(self.partner.to_string());
+        settings["url"] = json!(receiver.url());
+        let (status, made) = self.call("POST", "/v1/endpoints", Some(settings)).await;
+        assert_eq!(status, StatusCode::CREATED, "{made}");
+        receiver.trust_secret(SecretString::from(made["secret"].as_str().unwrap()));
+        receiver.trust_access_token(self.access_token.clone());
+        (receiver, made)
+    }
+
+    /// What the stream would hear if Transak signed these claims.
+    pub(crate) fn signed(&self, claims: &str) -> String {
+        signing::sign(&self.access_token, claims).unwrap()
+    }
+
+    /// Hears a message of the stream and writes it.
+    pub(crate) async fn hear(&mut self, data: &str) {
+        self.hear_from(Source::Stream, Form::Signed, data).await;
+    }
+
+    pub(crate) async fn hear_from(&mut self, source: Source, form: Form, data: &str) {
+        let heard = Heard {
+            partner_id: Some(self.partner),
+            source,
+            form,
+            channel: Some(API_KEY.into()),
+            event: None,
+            data: Bytes::copy_from_slice(data.as_bytes()),
+            at: Utc::now(),
+        };
+        self.intake.offer(heard).unwrap();
+        self.writer.drain().await;
+    }
+
+    pub(crate) async fn count(&self, table: &str) -> i64 {
+        sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) from {table}"))).fetch_one(&self.pool).await.unwrap()
+    }
+}
+
+/// An order as Transak sends it.
+pub(crate) fn order(id: &str, status: &str, minute: u32) -> String {
+    let updated = format!("2025-04-04T13:{minute:02}:48.374Z");
+    json!({
+        "id": id, "status": status, "isBuyOrSell": "BUY", "walletAddress": "0xD902", "fiatCurrency": "EUR",
+        "fiatAmount": 30, "cryptoCurrency": "ETH", "network": "ethereum", "partnerOrderId": format!("po-{id}"),
+        "createdAt": "2025-04-04T13:00:47.260Z", "updatedAt": updated,
+    })
+    .to_string()
+}
+
+/// The values of one field over a list.
+pub(crate) fn pluck<'a>(list: &'a Value, field: &str) -> Vec<&'a str> {
+    list.as_array().unwrap().iter().map(|one| one[field].as_str().unwrap()).collect()
+}
+
+/// How often each value of a field occurs.
+pub(crate) fn tally(list: &Value, field: &str) -> HashMap<String, usize> {
+    let mut tally = HashMap::new();
+    for value in pluck(list, field) {
+        *tally.entry(value.to_owned()).or_default() += 1;
+    }
+    tally
+}
