@@ -20,7 +20,7 @@ const MACHINE: &[(&str, &str)] =
 const LEFT: &[(&str, &str)] = &[("FIX", "ME"), ("TO", "DO"), ("XX", "X")];
 
 /// What the rules say against a Rust file.
-pub fn complaints(source: &Source) -> Vec<String> {
+pub(crate) fn complaints(source: &Source) -> Vec<String> {
     let tokens = source.tokens();
     let mut found = Vec::new();
     let lines = source.text.lines().count();
@@ -51,7 +51,7 @@ pub fn complaints(source: &Source) -> Vec<String> {
 }
 
 /// What the rules say against any text file.
-pub fn complaints_about_text(source: &Source) -> Vec<String> {
+pub(crate) fn complaints_about_text(source: &Source) -> Vec<String> {
     let mut found = Vec::new();
     for (number, line) in source.text.lines().enumerate() {
         let place = format!("{}:{}", source.path, number + 1);

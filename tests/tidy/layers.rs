@@ -96,7 +96,7 @@ const SQL: &[&str] =
     &["QueryBuilder", "query", "query_as", "query_file", "query_file_as", "query_scalar", "raw_sql"];
 
 /// What the table says against a file of `src/`. `crates`: the names of all dependencies, as code writes them.
-pub fn complaints(source: &Source, crates: &[String]) -> Vec<String> {
+pub(crate) fn complaints(source: &Source, crates: &[String]) -> Vec<String> {
     let layer_name = match source.path.as_str() {
         "src/lib.rs" => return Vec::new(),
         "src/main.rs" => "main",

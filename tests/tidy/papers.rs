@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::source::Source;
 
 /// What is wrong with files that are numbered `0001_…`, `0002_…` (or with `-`), if anything.
-pub fn numbering(names: &[&str]) -> Option<String> {
+pub(crate) fn numbering(names: &[&str]) -> Option<String> {
     let mut sorted = names.to_vec();
     sorted.sort_unstable();
     let expected = |at: usize| format!("{:04}", at + 1);
@@ -17,7 +17,7 @@ pub fn numbering(names: &[&str]) -> Option<String> {
 }
 
 /// Where a document's relative links lead, without anchors.
-pub fn links(document: &Source) -> Vec<String> {
+pub(crate) fn links(document: &Source) -> Vec<String> {
     let targets = document.text.split("](").skip(1).filter_map(|rest| rest.split([')', '#', ' ']).next());
     targets.filter(|to| !to.is_empty() && !to.contains("://")).map(str::to_owned).collect()
 }
@@ -28,13 +28,13 @@ const OF_THE_SYSTEM: [&str; 1] = ["HOME"];
 const OF_COMPOSE: [&str; 3] = ["POSTGRES_DB", "POSTGRES_PASSWORD", "POSTGRES_USER"];
 
 /// The variables an operator may set: `env = "NAME"` in the configuration, and those of the compose file.
-pub fn variables(config: &str) -> BTreeSet<&str> {
+pub(crate) fn variables(config: &str) -> BTreeSet<&str> {
     let read = config.split("env = \"").skip(1).filter_map(|rest| rest.split('"').next());
     read.filter(|name| !OF_THE_SYSTEM.contains(name)).chain(OF_COMPOSE).collect()
 }
 
 /// The variables an example environment names, commented out or not.
-pub fn named_variables(example: &str) -> BTreeSet<&str> {
+pub(crate) fn named_variables(example: &str) -> BTreeSet<&str> {
     example
         .lines()
         .filter_map(|line| line.trim_start_matches('#').trim_start_matches(' ').split_once('='))
@@ -48,7 +48,7 @@ pub fn named_variables(example: &str) -> BTreeSet<&str> {
 }
 
 /// The names of the dependencies in a Cargo.toml, as code writes them.
-pub fn dependencies(manifest: &str) -> Vec<String> {
+pub(crate) fn dependencies(manifest: &str) -> Vec<String> {
     let mut within = false;
     let mut names = Vec::new();
     for line in manifest.lines() {

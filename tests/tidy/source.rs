@@ -9,41 +9,41 @@ use std::path::Path;
 const FOREIGN: [&str; 6] = [".git", "target", "node_modules", ".sqlx", ".dev", ".env"];
 
 /// One file, named relative to the repository.
-pub struct Source {
-    pub path: String,
-    pub text: String,
+pub(crate) struct Source {
+    pub(crate) path: String,
+    pub(crate) text: String,
 }
 
 /// A word, `::`, one punctuation character, or `""` for any string or character.
 #[derive(Clone, Copy)]
-pub struct Token<'a> {
-    pub text: &'a str,
-    pub line: usize,
+pub(crate) struct Token<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) line: usize,
     /// How many inline modules it is in.
-    pub modules: usize,
+    pub(crate) modules: usize,
     /// Whether it is in a file of tests or in an inline `mod tests`.
-    pub test: bool,
+    pub(crate) test: bool,
 }
 
 impl Source {
-    pub fn new(path: &str, text: &str) -> Self {
+    pub(crate) fn new(path: &str, text: &str) -> Self {
         Self { path: path.to_owned(), text: text.to_owned() }
     }
 
     /// Every text file below `folder`, in a stable order.
-    pub fn all(root: &Path, folder: &str) -> Vec<Self> {
+    pub(crate) fn all(root: &Path, folder: &str) -> Vec<Self> {
         let mut found = Vec::new();
         walk(root, &root.join(folder), &mut found);
         found.sort_by(|a, b| a.path.cmp(&b.path));
         found
     }
 
-    pub fn has_extension(&self, extension: &str) -> bool {
+    pub(crate) fn has_extension(&self, extension: &str) -> bool {
         Path::new(&self.path).extension().is_some_and(|found| found == extension)
     }
 
     /// The module of a file in `src/`: `src/store/order/mod.rs` is `["store", "order"]`.
-    pub fn module(&self) -> Vec<&str> {
+    pub(crate) fn module(&self) -> Vec<&str> {
         let inside = self.path.strip_prefix("src/").unwrap_or_default();
         let inside = inside.strip_suffix(".rs").unwrap_or(inside);
         inside.split('/').filter(|part| !["mod", "lib", "main", ""].contains(part)).collect()
@@ -54,7 +54,7 @@ impl Source {
         self.path.split('/').any(of_tests)
     }
 
-    pub fn tokens(&self) -> Vec<Token<'_>> {
+    pub(crate) fn tokens(&self) -> Vec<Token<'_>> {
         let mut tokens = Vec::new();
         let (mut at, mut line) = (0, 1);
         while at < self.text.len() {
