@@ -146,6 +146,9 @@ pub struct Pusher {
     /// The cluster that application lives in.
     #[arg(long, env = "PUSHER_CLUSTER", default_value = "ap2", value_name = "NAME")]
     pub pusher_cluster: String,
+    /// How many processes listen at once, each on a connection of its own.
+    #[arg(long, env = "RELAY_STREAM_COPIES", default_value = "2", value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub stream_copies: u16,
 }
 
 impl Pusher {

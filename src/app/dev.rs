@@ -92,13 +92,7 @@ async fn run_on(database: &Postgres, dir: &Path, listen: std::net::SocketAddr) -
     let relay_url: Url = format!("http://{}/", relay.address().context("dev answers HTTP")?).parse()?;
     relay.start(&mut tasks).await?;
     let stop = tasks.stop_token();
-    let guide = guide(
-        receiver,
-        RelayApi::new(relay_url.clone(), admin_token.clone())?,
-        (relay_url, admin_token),
-        access_token,
-        stop,
-    );
+    let guide = guide(receiver, (relay_url, admin_token), access_token, stop);
     tasks.spawn("guide", guide);
     let ended = tasks.run_until(shutdown::interrupted()).await;
     upstream.stop().await;
@@ -108,11 +102,11 @@ async fn run_on(database: &Postgres, dir: &Path, listen: std::net::SocketAddr) -
 /// Registers the receiver, shows what to try once something has arrived, and keeps the receiver running.
 async fn guide(
     receiver: Receiver,
-    api: RelayApi,
     (relay_url, token): (Url, SecretString),
     access_token: SecretString,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    let api = RelayApi::new(relay_url.clone(), token.clone())?;
     if !api.ready(&stop).await {
         return Ok(());
     }

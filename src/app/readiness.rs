@@ -77,6 +77,7 @@ fn stream_trouble(
 ) -> Option<Trouble> {
     let wanted = directory.channels().len();
     match stream.state {
+        _ if stream.stands_by => None,
         Some(State::Connected { .. }) if stream.confirmed >= wanted => None,
         Some(State::Connected { .. }) => {
             let waiting = wanted - stream.confirmed;

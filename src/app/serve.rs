@@ -17,9 +17,10 @@ use crate::delivery::dispatcher::{Dispatcher, Settings};
 use crate::delivery::sender::{Sender, SenderSettings};
 use crate::http::health::Trouble;
 use crate::http::{self, Api};
+use crate::intake::listener::Listener;
 use crate::intake::spool::Spool;
 use crate::intake::stream::StreamHealth;
-use crate::intake::{Writer, directory, stream};
+use crate::intake::{Writer, directory};
 use crate::model::address::AddressPolicy;
 use crate::model::callback_url::UrlPolicy;
 use crate::model::delivery::Job;
@@ -129,7 +130,15 @@ impl Relay {
             pusher::Settings::new(self.config.pusher.base()?, self.config.pusher.pusher_app_key.clone());
         let (health, stream_health) = watch::channel(StreamHealth::default());
         signs.stream = Some(stream_health);
-        tasks.spawn("stream", stream::listen(settings, (directory, intake), health, tasks.stop_token()));
+        let listener = Listener {
+            pool: self.pool.clone(),
+            pusher: settings,
+            directory,
+            intake,
+            copies: i32::from(self.config.pusher.stream_copies),
+            health,
+        };
+        tasks.spawn("stream", listener.run(tasks.stop_token()));
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use url::form_urlencoded;
 
 use super::Api;
 use super::problem::Problem;
-use crate::model::id::PartnerId;
+use crate::model::id::{InvalidId, PartnerId};
 use crate::model::token::{Caller, Scope, TokenHash};
 use crate::store;
 
@@ -143,7 +143,10 @@ fn named_partner(query: &str) -> Result<Option<PartnerId>, Problem> {
     let mut named = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "partnerId");
     match (named.next(), named.next()) {
         (None, _) => Ok(None),
-        (Some((_, id)), None) => id.parse().map(Some).map_err(|error| Problem::parameter("partnerId", error)),
+        (Some((_, id)), None) => id
+            .parse()
+            .map(Some)
+            .map_err(|error: InvalidId| Problem::parameter("partnerId", error.to_string())),
         (Some(_), Some(_)) => Err(Problem::parameter("partnerId", "must be given once")),
     }
 }

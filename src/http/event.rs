@@ -144,8 +144,8 @@ pub async fn list_events(
     let filter = (&list.filter).into();
     let rows = store::list(&mut conn, &list.access.partners, &filter, &page).await?;
     let (rows, more) = list.cut(rows);
-    let last = rows.last().filter(|_| more).map(|row| (row.occurred_at, row.event_id));
-    let next_cursor = last.and_then(|place| list.cursor(&api, &place));
+    let end = rows.last().filter(|_| more).map(|row| (row.occurred_at, row.event_id));
+    let next_cursor = end.and_then(|place| list.cursor(&api, &place));
     let mut sightings = sightings(&mut conn, &rows).await?;
     let data = rows.into_iter().map(|event| {
         let seen = sightings.remove(&event.event_id).unwrap_or_default();

@@ -19,7 +19,7 @@ use super::Api;
 use super::auth::{Admin, Reader};
 use super::problem::Problem;
 use super::query::Params;
-use crate::model::id::PartnerId;
+use crate::model::id::{InvalidId, PartnerId};
 use crate::store::list::Page;
 
 /// The most rows of a page.
@@ -88,7 +88,8 @@ where
         let cursor = params.take("cursor")?.map(Cow::into_owned);
         let limit = params.take("limit")?.map_or(Ok(DEFAULT_LIMIT), |limit| read_limit(&limit))?;
         let partner = params.take("partnerId")?.map(|id| id.parse()).transpose();
-        let partner = partner.map_err(|error| Problem::parameter("partnerId", error))?;
+        let partner =
+            partner.map_err(|error: InvalidId| Problem::parameter("partnerId", error.to_string()))?;
         let context = format!("cursor{path} {} {partner:?} {}", access.tenancy(), params.canonical());
         Ok(Self { access, filter: params.into_filter()?, partner, limit, cursor, context })
     }

@@ -85,13 +85,13 @@ pub struct NewPartner {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct PartnerPatch {
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[schema(value_type = String, min_length = 1, max_length = 200)]
     #[serde(default)]
     name: Change<Text<200>>,
-    #[schema(value_type = Option<Environment>)]
+    #[schema(value_type = Environment)]
     #[serde(default)]
     environment: Change<Environment>,
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 164, pattern = "^[A-Za-z0-9_=@,.;-]+$")]
+    #[schema(value_type = String, min_length = 1, max_length = 164, pattern = "^[A-Za-z0-9_=@,.;-]+$")]
     #[serde(default)]
     api_key: Change<Text<164>>,
     /// A new access token; those before still verify. Null forgets them all.

@@ -48,7 +48,8 @@ pub(super) async fn commit(
 ) -> Result<Committed, CommitError> {
     let mut tx = pool.begin().await?;
     let mut distinct = distinct(events);
-    let adopted: HashMap<EventId, EventId> = event::write::adopt(&mut tx, &distinct).await?.into_iter().collect();
+    let adopted: HashMap<EventId, EventId> =
+        event::write::adopt(&mut tx, &distinct).await?.into_iter().collect();
     let mut kept_as = HashMap::new();
     distinct.retain(|event| {
         let kept = adopted.get(&event.event_id);

@@ -1,7 +1,7 @@
 //! Who the partners are, which channels are theirs, and what verifies their messages: a picture of the tables that is
 //! renewed whenever they change, so that a message is decoded without asking the database.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,34 +14,53 @@ use crate::model::seal::MasterKey;
 use crate::store;
 use crate::transak::jws::VerifyingKey;
 
+/// Whose a channel is, and whether what comes on it is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// The partner.
+    pub partner_id: PartnerId,
+    /// The channel of an API key, whose messages are signed; otherwise a watched channel, which anybody could know.
+    pub signed: bool,
+}
+
 /// One picture of the partners.
 #[derive(Debug, Default)]
 pub struct Directory {
     keys: HashMap<PartnerId, Vec<VerifyingKey>>,
-    channels: HashMap<Arc<str>, Vec<PartnerId>>,
+    channels: HashMap<Arc<str>, Vec<Owner>>,
 }
 
 impl Directory {
+    /// Whether there is such a partner.
+    pub fn knows(&self, partner: PartnerId) -> bool {
+        self.keys.contains_key(&partner)
+    }
+
     /// What verifies the messages of a partner, the newest token first.
     pub fn keys(&self, partner: PartnerId) -> &[VerifyingKey] {
         self.keys.get(&partner).map_or(&[], Vec::as_slice)
     }
 
-    /// The partners whose API key this channel is. Usually one; two if the same key was registered for both
-    /// environments.
-    pub fn owners(&self, channel: &str) -> &[PartnerId] {
+    /// The partners that a channel belongs to. Usually one; two if the same key was registered for both environments,
+    /// or if two watch the same order.
+    pub fn owners(&self, channel: &str) -> &[Owner] {
         self.channels.get(channel).map_or(&[], Vec::as_slice)
     }
 
     /// The channels to listen on.
-    pub fn channels(&self) -> BTreeSet<Arc<str>> {
-        self.channels.keys().map(Arc::clone).collect()
+    pub fn channels(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
+        self.channels.keys()
     }
 
     /// Adds a partner.
-    pub fn add(&mut self, partner: PartnerId, api_key: &str, keys: Vec<VerifyingKey>) {
-        self.keys.insert(partner, keys);
-        self.channels.entry(Arc::from(api_key)).or_default().push(partner);
+    pub fn add(&mut self, partner_id: PartnerId, api_key: &str, keys: Vec<VerifyingKey>) {
+        self.keys.insert(partner_id, keys);
+        self.channels.entry(Arc::from(api_key)).or_default().push(Owner { partner_id, signed: true });
+    }
+
+    /// Adds a watched channel.
+    pub fn watch(&mut self, partner_id: PartnerId, channel: &str) {
+        self.channels.entry(Arc::from(channel)).or_default().push(Owner { partner_id, signed: false });
     }
 }
 
@@ -50,6 +69,9 @@ pub type Watch = watch::Receiver<Arc<Directory>>;
 
 /// How often the tables are looked at without being told to.
 const POLL: Duration = Duration::from_secs(15);
+
+/// How long changes gather before the tables are read: thousands of watches made at once are read a few times.
+const GATHER: Duration = Duration::from_millis(100);
 
 /// Reads the partners.
 ///
@@ -71,6 +93,10 @@ pub async fn load(pool: &PgPool, key: &MasterKey) -> store::Result<Directory> {
     for (partner, api_key) in store::partner::api_keys(&mut conn).await? {
         directory.add(partner, &api_key, tokens.remove(&partner).unwrap_or_default());
     }
+    store::watch::end_finished(&mut conn).await?;
+    for (partner, channel) in store::watch::channels(&mut conn).await? {
+        directory.watch(partner, &channel);
+    }
     Ok(directory)
 }
 
@@ -85,7 +111,7 @@ pub async fn follow(
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
-            () = changed.notified() => {}
+            () = changed.notified() => tokio::time::sleep(GATHER).await,
             () = tokio::time::sleep(POLL) => {}
         }
         match load(&pool, &key).await {

@@ -10,6 +10,7 @@ mod batch;
 mod commit;
 mod decode;
 pub mod directory;
+pub mod listener;
 pub mod spool;
 pub mod stream;
 mod writer;

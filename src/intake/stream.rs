@@ -7,17 +7,21 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::directory::Watch;
+use super::listener::Note;
 use super::{Form, Heard, Intake};
 use crate::model::event::Source;
-use crate::pusher::{self, Channel, Notice, State};
+use crate::model::id::PartnerId;
+use crate::pusher::{self, Channel, Notice, Reason, State};
 
 /// What the stream is doing, for readiness and metrics.
 #[derive(Debug, Clone, Default)]
 pub struct StreamHealth {
+    /// Other processes listen; this one takes over when one of them dies.
+    pub stands_by: bool,
     /// The connection's state, once it has one.
     pub state: Option<State>,
     /// How many channels are heard.
@@ -26,15 +30,22 @@ pub struct StreamHealth {
     pub last_event_at: Option<DateTime<Utc>>,
 }
 
+/// What a stream reads and feeds.
+pub(super) struct Feeds {
+    pub(super) directory: Watch,
+    pub(super) intake: Intake,
+    pub(super) notes: mpsc::UnboundedSender<Note>,
+}
+
 /// Listens on the channels of all partners until told to stop.
-pub async fn listen(
+pub(super) async fn listen(
     settings: pusher::Settings,
-    (directory, intake): (Watch, Intake),
+    feeds: Feeds,
     health: watch::Sender<StreamHealth>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let (wanted_sender, wanted) = watch::channel(Arc::new(channels(&directory)));
-    let mut changes = directory.clone();
+    let (wanted_sender, wanted) = watch::channel(Arc::new(channels(&feeds.directory)));
+    let mut changes = feeds.directory.clone();
     let following = async {
         while changes.changed().await.is_ok() {
             let channels = channels(&changes);
@@ -48,7 +59,7 @@ pub async fn listen(
         }
         std::future::pending::<()>().await;
     };
-    let sink = |notice| hear(notice, &directory, &intake, &health);
+    let sink = |notice| feeds.hear(notice, &health);
     tokio::select! {
         ended = pusher::run(settings, wanted, sink, stop) => ended,
         () = following => Ok(()),
@@ -63,62 +74,85 @@ fn channels(directory: &Watch) -> BTreeSet<Channel> {
             None
         }
     };
-    directory.borrow().channels().iter().filter_map(parse).collect()
+    directory.borrow().channels().filter_map(parse).collect()
 }
 
-fn hear(notice: Notice, directory: &Watch, intake: &Intake, health: &watch::Sender<StreamHealth>) {
-    match notice {
-        Notice::Event { channel, event, data, at } => {
-            health.send_modify(|health| health.last_event_at = Some(at));
-            let owners = directory.borrow().clone();
-            for &partner_id in owners.owners(channel.as_str()) {
-                offer(
-                    intake,
-                    Heard {
-                        partner_id: Some(partner_id),
-                        source: Source::Stream,
-                        form: Form::Signed,
-                        channel: Some(Arc::from(channel.as_str())),
-                        event: Some(event.clone()),
-                        data: Bytes::copy_from_slice(data.as_str().as_bytes()),
-                        at,
-                    },
-                );
+impl Feeds {
+    fn hear(&self, notice: Notice, health: &watch::Sender<StreamHealth>) {
+        match notice {
+            Notice::Event { channel, event, data, at } => {
+                health.send_modify(|health| health.last_event_at = Some(at));
+                self.hear_event(&channel, &event, (data.as_str(), at));
+            }
+            Notice::Unreadable { raw, reason, at } => self.offer(unreadable(raw, reason, at)),
+            Notice::Confirmed { channel, at } => {
+                tracing::info!(%channel, "the stream hears a channel");
+                health.send_modify(|health| health.confirmed += 1);
+                self.note(&channel, |partner| Note::Confirmed(partner, at));
+            }
+            Notice::Lost { channel, since, at, reason } => {
+                tracing::warn!(%channel, %reason, "the stream lost a channel");
+                health.send_modify(|health| health.confirmed = health.confirmed.saturating_sub(1));
+                // Told to stop, it was heard until now; otherwise only what was last received is sure.
+                let since = if reason == Reason::Stopped { at } else { since };
+                self.note(&channel, |partner| Note::Lost(partner, since, reason.to_string()));
+            }
+            Notice::Refused { channel, .. } => {
+                tracing::error!(%channel, "the stream's server does not confirm a channel");
+            }
+            Notice::State(state) => {
+                tracing::info!(%state, "stream");
+                health.send_modify(|health| health.state = Some(state));
             }
         }
-        Notice::Unreadable { raw, reason, at } => offer(
-            intake,
-            Heard {
-                partner_id: None,
+    }
+
+    fn hear_event(&self, channel: &Channel, event: &str, (data, at): (&str, DateTime<Utc>)) {
+        let directory = self.directory.borrow().clone();
+        for owner in directory.owners(channel.as_str()) {
+            self.offer(Heard {
+                partner_id: Some(owner.partner_id),
                 source: Source::Stream,
-                form: Form::Unreadable(reason),
-                channel: None,
-                event: None,
-                data: Bytes::from(raw),
+                form: if owner.signed { Form::Signed } else { Form::Open },
+                channel: Some(Arc::from(channel.as_str())),
+                event: Some(event.to_owned()),
+                data: Bytes::copy_from_slice(data.as_bytes()),
                 at,
-            },
-        ),
-        Notice::Confirmed { channel, .. } => {
-            tracing::info!(%channel, "the stream hears a channel");
-            health.send_modify(|health| health.confirmed += 1);
+            });
         }
-        Notice::Lost { channel, reason, .. } => {
-            tracing::warn!(%channel, %reason, "the stream lost a channel");
-            health.send_modify(|health| health.confirmed = health.confirmed.saturating_sub(1));
+    }
+
+    /// Gaps are those of the partners' own channels: a watched channel repeats what those tell.
+    fn note(&self, channel: &Channel, note: impl Fn(PartnerId) -> Note) {
+        let directory = self.directory.borrow().clone();
+        for owner in directory.owners(channel.as_str()).iter().filter(|owner| owner.signed) {
+            // The listener that reads the notes outlives the stream.
+            let _ = self.notes.send(note(owner.partner_id));
         }
-        Notice::Refused { channel, .. } => {
-            tracing::error!(%channel, "the stream's server does not confirm a channel");
-        }
-        Notice::State(state) => {
-            tracing::info!(%state, "stream");
-            health.send_modify(|health| health.state = Some(state));
+    }
+
+    fn offer(&self, heard: Heard) {
+        let (partner, at) = (heard.partner_id, heard.at);
+        if self.intake.offer(heard).is_err() {
+            metrics::counter!("relay_intake_refused_total").increment(1);
+            tracing::error!(
+                "the intake is full: a message of the stream is not kept, and a gap is written down"
+            );
+            if let Some(partner) = partner {
+                let _ = self.notes.send(Note::Dropped(partner, at));
+            }
         }
     }
 }
 
-fn offer(intake: &Intake, heard: Heard) {
-    if intake.offer(heard).is_err() {
-        metrics::counter!("relay_intake_refused_total").increment(1);
-        tracing::error!("the intake is full: a message of the stream is lost");
+fn unreadable(raw: Vec<u8>, reason: &'static str, at: DateTime<Utc>) -> Heard {
+    Heard {
+        partner_id: None,
+        source: Source::Stream,
+        form: Form::Unreadable(reason),
+        channel: None,
+        event: None,
+        data: Bytes::from(raw),
+        at,
     }
 }

@@ -12,6 +12,7 @@ mod error;
 pub mod event;
 pub mod gap;
 pub mod list;
+pub mod listener;
 pub mod master_key;
 pub mod order;
 pub mod partner;
@@ -20,5 +21,6 @@ pub mod pool;
 pub mod quarantine;
 pub mod sighting;
 pub mod wake;
+pub mod watch;
 
 pub use error::{Error, Result};

@@ -2,7 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its world fails, and says where")]
 
+mod api;
+mod api_bad_input;
+mod api_endpoints;
+mod api_orders;
+mod api_pages;
+mod api_tenants;
 mod main_job;
 mod official_clients;
+mod openapi;
 mod signatures;
 mod world;

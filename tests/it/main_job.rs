@@ -70,7 +70,9 @@ async fn the_same_transition_from_two_sources_is_one_event_with_two_sightings(po
     let (receiver, _) = world.endpoint(json!({})).await;
     let snapshot = order("o1", "COMPLETED", 5);
     let stream = world.signed(&snapshot);
-    let webhook = world.signed(&format!(r#"{{"webhookData":{snapshot},"eventID":"ORDER_COMPLETED","createdAt":"2025-04-04T13:06:00.000Z"}}"#));
+    let webhook = world.signed(&format!(
+        r#"{{"webhookData":{snapshot},"eventID":"ORDER_COMPLETED","createdAt":"2025-04-04T13:06:00.000Z"}}"#
+    ));
     world.hear(&stream).await;
     world.hear_from(Source::Webhook, Form::Signed, &webhook).await;
     world.dispatcher.drain().await.unwrap();
@@ -101,7 +103,9 @@ async fn what_cannot_be_believed_is_put_aside_and_its_neighbours_are_kept(pool: 
     let mut world = World::new(pool).await;
     let good = world.signed(&order("o1", "PROCESSING", 1));
     let long = world.signed(&order(&"x".repeat(10_000), "PROCESSING", 1));
-    for data in ["not json", "", "\0", "eyJhbGciOiJub25lIn0.e30.", r#"{"id":1}"#, &"x".repeat(200_000), &long, &good] {
+    for data in
+        ["not json", "", "\0", "eyJhbGciOiJub25lIn0.e30.", r#"{"id":1}"#, &"x".repeat(200_000), &long, &good]
+    {
         world.hear(data).await;
     }
     assert_eq!(world.count("event").await, 1);

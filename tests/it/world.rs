@@ -50,7 +50,9 @@ impl World {
     pub(crate) async fn new(pool: PgPool) -> Self {
         let key = MasterKey::parse(&base64::engine::general_purpose::STANDARD.encode([7; 32])).unwrap();
         let addresses = AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
-        let sender = Sender::new(SenderSettings { addresses: addresses.clone(), ..SenderSettings::default() }).unwrap();
+        let sender =
+            Sender::new(SenderSettings { addresses: addresses.clone(), ..SenderSettings::default() })
+                .unwrap();
         let (hand_over, dispatcher) = Dispatcher::new(Settings {
             pool: pool.clone(),
             key: key.clone(),
@@ -89,7 +91,8 @@ impl World {
 
     async fn add_partner(&mut self) {
         let token = secrecy::ExposeSecret::expose_secret(&self.access_token).to_owned();
-        let body = json!({ "name": "test", "environment": "STAGING", "apiKey": API_KEY, "accessToken": token });
+        let body =
+            json!({ "name": "test", "environment": "STAGING", "apiKey": API_KEY, "accessToken": token });
         let (status, made) = self.call("POST", "/v1/partners", Some(body)).await;
         assert_eq!(status, StatusCode::CREATED, "{made}");
         self.partner = made["id"].as_str().unwrap().parse().unwrap();
@@ -107,7 +110,12 @@ impl World {
         (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
 
-    pub(crate) async fn call_raw(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Bytes) {
+    pub(crate) async fn call_raw(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, Bytes) {
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -156,7 +164,10 @@ impl World {
     }
 
     pub(crate) async fn count(&self, table: &str) -> i64 {
-        sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) from {table}"))).fetch_one(&self.pool).await.unwrap()
+        sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) from {table}")))
+            .fetch_one(&self.pool)
+            .await
+            .unwrap()
     }
 }
 

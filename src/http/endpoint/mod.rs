@@ -41,7 +41,7 @@ pub async fn create_endpoint(
 ) -> Result<Response, Problem> {
     let owner = writer.owner(new.partner_id)?;
     let secret = new.secret.as_deref().map_or_else(|| Ok(EndpointSecret::generate()), EndpointSecret::parse);
-    let secret = secret.map_err(|error| Problem::field("secret", error))?;
+    let secret = secret.map_err(|error| Problem::field("secret", error.to_string()))?;
     let id = EndpointId::new();
     let settings = new.into_patch().apply(defaults(), &judge(&api, id))?;
     let endpoint = register(&api, (owner, id), &settings, &secret).await?;
@@ -82,8 +82,8 @@ pub async fn list_endpoints(
     let mut conn = snapshot(&api.pool).await?;
     let rows = store::read::list(&mut conn, &list.access.partners, &page).await?;
     let (rows, more) = list.cut(rows);
-    let last = rows.last().filter(|_| more).map(|row| row.endpoint_id);
-    let next_cursor = last.and_then(|place| list.cursor(&api, &place));
+    let end = rows.last().filter(|_| more).map(|row| row.endpoint_id);
+    let next_cursor = end.and_then(|place| list.cursor(&api, &place));
     let data = rows.into_iter().map(|row| EndpointView::new(row, &api.master_key)).collect();
     Ok(Json(Paged { data, next_cursor }))
 }

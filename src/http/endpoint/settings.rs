@@ -61,7 +61,7 @@ pub struct NewEndpoint {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct EndpointPatch {
     /// Where callbacks are sent from now on.
-    #[schema(value_type = Option<String>, format = Uri, max_length = 2048)]
+    #[schema(value_type = String, format = Uri, max_length = 2048)]
     #[serde(default)]
     url: Change<String>,
     #[schema(value_type = Option<String>, min_length = 1, max_length = 500)]
@@ -207,7 +207,7 @@ fn check<T, U, E: ToString>(
 }
 
 fn checked<T, E: ToString>(field: &str, judged: Result<T, E>, errors: &mut Vec<FieldError>) -> Option<T> {
-    judged.map_err(|error| errors.push(FieldError::new(field, error))).ok()
+    judged.map_err(|error| errors.push(FieldError::new(field, error.to_string()))).ok()
 }
 
 /// Names out of a closed set, each once.

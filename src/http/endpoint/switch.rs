@@ -72,7 +72,7 @@ pub async fn disable_endpoint(
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Rotation {
     /// Seconds for which the secret before signs too.
-    #[schema(minimum = 0, maximum = 604800, default = 86400)]
+    #[schema(minimum = 0, maximum = 604_800, default = 86400)]
     overlap_seconds: Option<u32>,
 }
 

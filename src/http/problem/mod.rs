@@ -29,8 +29,8 @@ pub struct FieldError {
 
 impl FieldError {
     /// Names a field and says what it must be.
-    pub fn new(field: impl Into<String>, detail: impl ToString) -> Self {
-        Self { field: field.into(), detail: detail.to_string() }
+    pub fn new(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { field: field.into(), detail: detail.into() }
     }
 }
 
@@ -75,12 +75,12 @@ pub enum Problem {
 
 impl Problem {
     /// One field of the body is wrong.
-    pub fn field(field: &str, detail: impl ToString) -> Self {
+    pub fn field(field: &str, detail: impl Into<String>) -> Self {
         Self::Validation(vec![FieldError::new(field, detail)])
     }
 
     /// One parameter is wrong.
-    pub fn parameter(name: &str, detail: impl ToString) -> Self {
+    pub fn parameter(name: &str, detail: impl Into<String>) -> Self {
         Self::InvalidParameter(vec![FieldError::new(name, detail)])
     }
 

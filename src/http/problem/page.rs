@@ -8,12 +8,17 @@ use super::catalogue::{KINDS, Kind};
 
 /// `GET /docs/problems`: every type of problem.
 pub async fn list_problems() -> Html<String> {
-    let entries: String = KINDS
-        .iter()
-        .map(|kind| {
-            format!("<li><a href=\"/docs/problems/{}\">{}</a>: {}</li>\n", kind.slug, kind.slug, kind.title)
-        })
-        .collect();
+    let entries = KINDS.iter().fold(String::new(), |entries, Kind { slug, title, .. }| {
+        entries
+            + "<li><a href=\"/docs/problems/"
+            + slug
+            + "\">"
+            + slug
+            + "</a>: "
+            + title
+            + "</li>
+"
+    });
     Html(page("Problems", &format!("<h1>Problems</h1>\n<ul>\n{entries}</ul>")))
 }
 
