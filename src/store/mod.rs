@@ -11,6 +11,7 @@ pub mod endpoint;
 mod error;
 pub mod event;
 pub mod gap;
+pub mod gap_repair;
 pub mod list;
 pub mod master_key;
 pub mod order;
@@ -18,7 +19,9 @@ pub mod partner;
 pub mod payload;
 pub mod pool;
 pub mod quarantine;
+pub mod reconcile;
 pub mod sighting;
+pub mod token_refresh;
 pub mod wake;
 
 pub use error::{Error, Result};
