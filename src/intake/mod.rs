@@ -9,7 +9,11 @@
 mod commit;
 mod decode;
 pub mod directory;
+pub mod reconcile;
+pub mod requeue;
 pub mod stream;
+pub mod suspicion;
+pub mod tokens;
 mod writer;
 
 use std::sync::Arc;

@@ -156,9 +156,6 @@ mod tests {
         let day = |text: &str| at(&format!("2025-{text}T12:00:00Z"));
         let gaps = [(day("03-01"), day("03-01")), (day("01-05"), day("01-05")), (day("01-01"), day("01-02"))];
         let shown: Vec<String> = windows(&gaps, 4).iter().map(|(from, to)| format!("{from}..{to}")).collect();
-        assert_eq!(
-            shown,
-            ["2024-12-31..2025-01-03", "2025-01-04..2025-01-06", "2025-02-28..2025-03-02"]
-        );
+        assert_eq!(shown, ["2024-12-31..2025-01-03", "2025-01-04..2025-01-06", "2025-02-28..2025-03-02"]);
     }
 }

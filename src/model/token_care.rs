@@ -92,9 +92,8 @@ pub struct Suspicion {
 
 /// Decides.
 pub fn duty(care: &Care, suspicion: Option<Suspicion>, now: DateTime<Utc>) -> Duty {
-    let why = replace(care, now).or_else(|| {
-        suspicion.filter(|one| is_due(care.refreshed_at, *one, now)).map(|_| Why::Suspected)
-    });
+    let why = replace(care, now)
+        .or_else(|| suspicion.filter(|one| is_due(care.refreshed_at, *one, now)).map(|_| Why::Suspected));
     match why {
         Some(why) if care.has_secret => {
             let waits = care.refresh_after.is_some_and(|after| after > now);
@@ -164,8 +163,7 @@ mod tests {
     }
 
     fn care(token: Option<(TimeDelta, TimeDelta)>) -> Care {
-        let token =
-            token.map(|(age, left)| Token { since: now() - age, expires_at: Some(now() + left) });
+        let token = token.map(|(age, left)| Token { since: now() - age, expires_at: Some(now() + left) });
         Care { has_secret: true, token, refreshed_at: None, refresh_after: None }
     }
 
@@ -243,7 +241,8 @@ mod tests {
         assert_eq!(minutes(after_success(Some(now() + TimeDelta::days(7)), now())), 10);
         assert_eq!(minutes(after_success(Some(now() + TimeDelta::minutes(4)), now())), 2);
         assert_eq!((after_success(Some(now() - LEAD), now()) - now()).num_seconds(), 30);
-        let waits = [1, 2, 3, 6, 7, 1000].map(|failures| minutes(after_failure(failures, Duration::ZERO, now())));
+        let waits =
+            [1, 2, 3, 6, 7, 1000].map(|failures| minutes(after_failure(failures, Duration::ZERO, now())));
         assert_eq!(waits, [1, 2, 4, 32, 60, 60]);
         assert_eq!(minutes(after_failure(1, Duration::from_hours(3), now())), 180);
     }

@@ -30,7 +30,11 @@ pub async fn due(
 }
 
 /// Where an order stands now.
-pub async fn standing(conn: &mut PgConnection, partner: PartnerId, order_id: &str) -> Result<Option<Standing>> {
+pub async fn standing(
+    conn: &mut PgConnection,
+    partner: PartnerId,
+    order_id: &str,
+) -> Result<Option<Standing>> {
     let row = sqlx::query_as!(
         Standing,
         r#"select status, status_at from "order" where partner_id = $1 and order_id = $2"#,

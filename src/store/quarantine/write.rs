@@ -87,7 +87,8 @@ mod tests {
     }
 
     async fn kept(conn: &mut PgConnection) -> Vec<(String, i32)> {
-        let rows = sqlx::query!("select raw, times from quarantine order by quarantine_id").fetch_all(conn).await;
+        let rows =
+            sqlx::query!("select raw, times from quarantine order by quarantine_id").fetch_all(conn).await;
         rows.unwrap().into_iter().map(|row| (String::from_utf8(row.raw).unwrap(), row.times)).collect()
     }
 

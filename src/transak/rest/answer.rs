@@ -142,7 +142,8 @@ pub(super) fn refreshed(body: &[u8]) -> Result<Refreshed, Unreadable> {
         #[serde(borrow)]
         expires_at: Option<&'a RawValue>,
     }
-    let data: Data<'_> = serde_json::from_str(envelope(body)?.data.get()).map_err(|_| Unreadable::OtherShape)?;
+    let data: Data<'_> =
+        serde_json::from_str(envelope(body)?.data.get()).map_err(|_| Unreadable::OtherShape)?;
     let sendable = data.access_token.bytes().all(|byte| byte.is_ascii_graphic());
     if data.access_token.is_empty() || data.access_token.len() > 8192 || !sendable {
         return Err(Unreadable::OtherShape);
@@ -202,7 +203,8 @@ mod tests {
 
     #[test]
     fn a_page_tells_how_many_there_are_if_it_says() {
-        let page = orders(format!(r#"{{"meta":{{"totalCount":12}},"data":[{ORDER},5]}}"#).as_bytes()).unwrap();
+        let page =
+            orders(format!(r#"{{"meta":{{"totalCount":12}},"data":[{ORDER},5]}}"#).as_bytes()).unwrap();
         assert_eq!((page.orders.len(), page.total), (2, Some(12)));
         for meta in [r#""meta":null,"#, r#""meta":{"totalCount":"12"},"#, ""] {
             assert_eq!(orders(format!(r#"{{{meta}"data":[]}}"#).as_bytes()).unwrap().total, None);

@@ -75,18 +75,18 @@ impl RestError {
 
     /// It says nothing about the one order that was asked for: the next call would end the same way.
     pub const fn concerns_every_call(&self) -> bool {
-        matches!(
-            self,
-            Self::InactiveToken | Self::RateLimited { .. } | Self::Unavailable { .. } | Self::Refused { .. }
-        )
+        match self {
+            Self::InactiveToken | Self::RateLimited { .. } | Self::Unavailable { .. } => true,
+            Self::Refused { status } => !matches!(status, 400 | 404 | 422),
+            Self::NotFound | Self::Unreadable(_) => false,
+        }
     }
 
     /// How long Transak asks to be left alone, 24 hours at most; zero if it does not.
     pub fn asked_pause(&self, now: DateTime<Utc>) -> std::time::Duration {
         match self {
-            Self::RateLimited { retry_after: Some(asked) } | Self::Unavailable { retry_after: Some(asked) } => {
-                asked.wait(now)
-            }
+            Self::RateLimited { retry_after: Some(asked) }
+            | Self::Unavailable { retry_after: Some(asked) } => asked.wait(now),
             _ => std::time::Duration::ZERO,
         }
     }
@@ -146,8 +146,15 @@ mod tests {
             let kind = |status: u16| judge(StatusCode::from_u16(status).unwrap(), None, body).kind();
             let kinds = [302, 400, 403, 404, 418, 429, 500, 503, 599].map(kind);
             let expected = [
-                "redirect", "refused", "refused", "refused", "refused", "rate_limited", "unavailable",
-                "unavailable", "unavailable",
+                "redirect",
+                "refused",
+                "refused",
+                "refused",
+                "refused",
+                "rate_limited",
+                "unavailable",
+                "unavailable",
+                "unavailable",
             ];
             assert_eq!(kinds, expected);
         }

@@ -110,8 +110,19 @@ impl RestOrder {
     }
 }
 
-/// The order id and the owner of a row of Get Webhooks, where they can be read.
-pub fn about(webhook: &RawValue) -> (Option<String>, Option<String>) {
+/// What a row of Get Webhooks is about, where it can be read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct About {
+    /// The order.
+    pub order_id: Option<String>,
+    /// Whose order it is.
+    pub partner_api_key: Option<String>,
+    /// When the order reached the status it had then.
+    pub reached_at: Option<DateTime<Utc>>,
+}
+
+/// Reads what a row of Get Webhooks is about.
+pub fn about(webhook: &RawValue) -> About {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Row<'a> {
@@ -120,9 +131,13 @@ pub fn about(webhook: &RawValue) -> (Option<String>, Option<String>) {
         #[serde(borrow)]
         webhook_data: Option<&'a RawValue>,
     }
-    let Ok(row) = serde_json::from_str::<Row<'_>>(webhook.get()) else { return (None, None) };
+    let Ok(row) = serde_json::from_str::<Row<'_>>(webhook.get()) else { return About::default() };
     let snapshot = row.webhook_data.and_then(|data| order::read(data).ok());
-    (snapshot.map(|snapshot| snapshot.order_id.as_str().to_owned()), text(row.partner_api_key))
+    About {
+        order_id: snapshot.as_ref().map(|snapshot| snapshot.order_id.as_str().to_owned()),
+        partner_api_key: text(row.partner_api_key),
+        reached_at: snapshot.and_then(|snapshot| snapshot.reached_at()),
+    }
 }
 
 #[cfg(test)]
@@ -141,7 +156,8 @@ mod tests {
     #[test]
     fn the_way_of_an_order_is_read_oldest_first() {
         let order = order(ORDER);
-        let way: Vec<_> = order.history.iter().map(|row| (row.status.as_str(), row.event.as_deref())).collect();
+        let way: Vec<_> =
+            order.history.iter().map(|row| (row.status.as_str(), row.event.as_deref())).collect();
         assert_eq!(
             way,
             [
@@ -183,9 +199,13 @@ mod tests {
 
     #[test]
     fn a_webhook_row_says_whose_and_which() {
-        let row = r#"{"id":"x","partnerApiKey":"k","webhookData":{"id":"o1","status":"S"},"webhookResponse":{}}"#;
+        let row =
+            r#"{"id":"x","partnerApiKey":"k","webhookData":{"id":"o1","status":"S"},"webhookResponse":{}}"#;
         let about_row = about(serde_json::from_str(row).unwrap());
-        assert_eq!(about_row, (Some("o1".to_owned()), Some("k".to_owned())));
-        assert_eq!(about(serde_json::from_str("[]").unwrap()), (None, None));
+        assert_eq!(
+            (about_row.order_id.as_deref(), about_row.partner_api_key.as_deref()),
+            (Some("o1"), Some("k"))
+        );
+        assert_eq!(about(serde_json::from_str("[]").unwrap()), About::default());
     }
 }

@@ -110,7 +110,10 @@ impl TransakRest {
     /// The URL that stands in for Transak's is no web address, or the system's certificates cannot be read.
     pub fn new(settings: Settings) -> anyhow::Result<Self> {
         let is_web = |url: &Url| matches!(url.scheme(), "http" | "https");
-        anyhow::ensure!(settings.api_url.iter().all(is_web), "TRANSAK_API_URL must begin with http:// or https://");
+        anyhow::ensure!(
+            settings.api_url.iter().all(is_web),
+            "TRANSAK_API_URL must begin with http:// or https://"
+        );
         let client = Client::builder()
             .connect_timeout(settings.connect)
             .timeout(settings.total)
@@ -156,7 +159,8 @@ impl TransakRest {
 
     async fn send(&self, account: &Account, request: RequestBuilder) -> Result<BytesMut, RestError> {
         let mut headers = HeaderMap::new();
-        let api_key = HeaderValue::from_str(&account.api_key).map_err(|_| RestError::Refused { status: 400 })?;
+        let api_key =
+            HeaderValue::from_str(&account.api_key).map_err(|_| RestError::Refused { status: 400 })?;
         headers.insert("x-api-key", api_key);
         if let Some(ip) = self.settings.user_ip {
             let ip = HeaderValue::from_str(&ip.to_string()).expect("an address is printable");

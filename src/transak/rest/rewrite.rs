@@ -70,7 +70,8 @@ mod tests {
     #[test]
     fn only_the_named_values_change() {
         let order = r#"{ "a" : 1.10e2, "status":"OLD" ,"updatedAt" : null, "x":{"status":"OLD"}, "z":"}" }"#;
-        let expected = r#"{ "a" : 1.10e2, "status":"NEW" ,"updatedAt" : "then", "x":{"status":"OLD"}, "z":"}" }"#;
+        let expected =
+            r#"{ "a" : 1.10e2, "status":"NEW" ,"updatedAt" : "then", "x":{"status":"OLD"}, "z":"}" }"#;
         assert_eq!(rewritten(order).unwrap(), expected);
     }
 
