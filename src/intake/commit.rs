@@ -48,11 +48,16 @@ pub(super) async fn commit(
 ) -> Result<Committed, CommitError> {
     let mut tx = pool.begin().await?;
     let distinct = distinct(events);
-    let inserted: HashSet<EventId> =
-        event::write::insert_new(&mut tx, &distinct).await?.into_iter().collect();
+    let adopted = adopt(&mut tx, &distinct).await?;
+    let unknown: Vec<&NewEvent> = distinct
+        .into_iter()
+        .filter(|event| !adopted.contains_key(&(event.partner_id, event.identity)))
+        .collect();
+    let inserted: HashSet<EventId> = event::write::insert_new(&mut tx, &unknown).await?.into_iter().collect();
     let (new, known): (Vec<&NewEvent>, Vec<&NewEvent>) =
-        distinct.into_iter().partition(|event| inserted.contains(&event.event_id));
-    let kept_as = kept_ids(&mut tx, &new, &known).await?;
+        unknown.into_iter().partition(|event| inserted.contains(&event.event_id));
+    let mut kept_as = kept_ids(&mut tx, &new, &known).await?;
+    kept_as.extend(adopted);
     let heard: Vec<_> = events.iter().map(|one| (kept_as[&(one.partner_id, one.identity)], one)).collect();
     sighting::write::insert(&mut tx, &heard).await?;
     let mut committed = Committed::default();
@@ -79,6 +84,27 @@ fn distinct(events: &[NewEvent]) -> Vec<&NewEvent> {
         first.entry((event.partner_id, event.identity)).or_insert(event);
     }
     first.into_values().collect()
+}
+
+/// The kept events that some of these are although their identities differ: what is known from a history row and what
+/// came as a message are one event.
+async fn adopt(
+    tx: &mut PgConnection,
+    events: &[&NewEvent],
+) -> store::Result<HashMap<(PartnerId, Identity), EventId>> {
+    let rows: Vec<&NewEvent> = events.iter().copied().filter(|event| event.from_history).collect();
+    let known =
+        if rows.is_empty() { HashMap::new() } else { event::write::ids_by_identity(tx, &rows).await? };
+    let unknown = |event: &&NewEvent| !known.contains_key(&(event.partner_id, event.identity));
+    let with_order = |event: &&NewEvent| event.order.is_some();
+    let candidates: Vec<&NewEvent> = events.iter().copied().filter(with_order).filter(unknown).collect();
+    if candidates.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let adopted: HashMap<EventId, EventId> =
+        event::write::adopt(tx, &candidates).await?.into_iter().collect();
+    let kept = |event: &&NewEvent| Some(((event.partner_id, event.identity), *adopted.get(&event.event_id)?));
+    Ok(candidates.iter().filter_map(kept).collect())
 }
 
 async fn kept_ids(
