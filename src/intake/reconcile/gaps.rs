@@ -150,7 +150,7 @@ impl Pass<'_> {
             self.note(|summary| summary.orders += 1);
             let seen = self.look(&order, repair.because).await?;
             repair.troubles.lock().await.extend(seen.trouble);
-            if seen.young { self.soon(&order.order_id).await } else { Ok(()) }
+            self.schedule_seen(&order.order_id, seen).await
         });
         looks.await?;
         Ok(fresh)

@@ -77,8 +77,8 @@ impl Pass<'_> {
         Ok(reconcile::schedule(&mut conn, self.partner(), order_id, next).await?)
     }
 
-    /// Has an order looked at again soon.
-    pub(super) async fn soon(&self, order_id: &str) -> Result<(), Stop> {
-        self.schedule(order_id, &Known::Yes(Seen { young: true, trouble: None })).await
+    /// Sets when an order that was looked at for another reason is looked at next.
+    pub(super) async fn schedule_seen(&self, order_id: &str, seen: Seen) -> Result<(), Stop> {
+        self.schedule(order_id, &Known::Yes(seen)).await
     }
 }

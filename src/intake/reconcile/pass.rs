@@ -81,7 +81,8 @@ impl Pass<'_> {
     pub(super) fn failed(&self, error: RestError, order_id: Option<&str>) -> Result<(), Stop> {
         self.count(error.kind(), order_id);
         match error {
-            RestError::Unavailable { .. } => {
+            // A server that says for how long is not asked again to see whether it means it.
+            RestError::Unavailable { retry_after: None } => {
                 let unanswered = self.unanswered.fetch_add(1, Ordering::Relaxed) + 1;
                 if unanswered >= PATIENCE { Err(error.into()) } else { Ok(()) }
             }
@@ -115,7 +116,9 @@ impl Pass<'_> {
             self.count("unreadable_row", Some(id));
         }
         let mut seen = Seen { young: comparison.young, trouble: None };
-        if comparison.behind || settled.is_some() {
+        // What REST was not seen to tell yet may hide another message of the same status, missed in the gap.
+        let untold = settled.is_some() && kept.iter().any(|event| !event.reconciled);
+        if comparison.behind || untold {
             seen.trouble = self.tell_webhooks(id, &moment).await?;
             kept = self.kept(id).await?;
         }
@@ -189,13 +192,11 @@ impl Pass<'_> {
             at: self.clock.now(),
         };
         let fate = self.settings.intake.keep(heard).await?;
-        match fate {
-            Fate::New => {
-                metrics::counter!("relay_reconcile_found_total").increment(1);
-                self.note(|summary| summary.found += 1);
-            }
-            Fate::Quarantined => self.count("quarantined", None),
-            _ => {}
+        if fate == Fate::New {
+            metrics::counter!("relay_reconcile_found_total").increment(1);
+            self.note(|summary| summary.found += 1);
+        } else if fate == Fate::Quarantined {
+            self.count("quarantined", None);
         }
         Ok(())
     }

@@ -15,6 +15,9 @@ pub enum RestError {
     /// The access token is not, or no longer, the one Transak accepts: another one has to be fetched first.
     #[error("Transak does not accept the access token any more")]
     InactiveToken,
+    /// The API secret is not the one Transak knows: somebody has to look.
+    #[error("Transak does not accept the API secret")]
+    InvalidSecret,
     /// Too many calls.
     #[error("Transak asks for fewer calls")]
     RateLimited {
@@ -27,7 +30,7 @@ pub enum RestError {
         /// What its `Retry-After` says.
         retry_after: Option<RetryAfter>,
     },
-    /// The request is not accepted: a wrong secret, an address that is not allow-listed, a parameter.
+    /// The request is not accepted: an address that is not allow-listed, a parameter.
     #[error("Transak refused the request with status {status}")]
     Refused {
         /// The HTTP status.
@@ -61,6 +64,7 @@ impl RestError {
         match self {
             Self::NotFound => "not_found",
             Self::InactiveToken => "inactive_token",
+            Self::InvalidSecret => "invalid_secret",
             Self::RateLimited { .. } => "rate_limited",
             Self::Unavailable { .. } => "unavailable",
             Self::Refused { .. } => "refused",
@@ -76,7 +80,10 @@ impl RestError {
     /// It says nothing about the one order that was asked for: the next call would end the same way.
     pub const fn concerns_every_call(&self) -> bool {
         match self {
-            Self::InactiveToken | Self::RateLimited { .. } | Self::Unavailable { .. } => true,
+            Self::InactiveToken
+            | Self::InvalidSecret
+            | Self::RateLimited { .. }
+            | Self::Unavailable { .. } => true,
             Self::Refused { status } => !matches!(status, 400 | 404 | 422),
             Self::NotFound | Self::Unreadable(_) => false,
         }
@@ -112,11 +119,11 @@ pub(super) fn judge(status: StatusCode, retry_after: Option<RetryAfter>, body: &
     let says = |words: &str| message.as_ref().is_ok_and(|message| message.contains(words));
     match status.as_u16() {
         429 => RestError::RateLimited { retry_after },
-        500.. => RestError::Unavailable { retry_after },
+        408 | 500.. => RestError::Unavailable { retry_after },
         401 => RestError::InactiveToken,
         400 | 404 if says("Order not found") => RestError::NotFound,
         400 if says("Access Token") => RestError::InactiveToken,
-        408 => RestError::Unavailable { retry_after },
+        400 if says("api-secret") => RestError::InvalidSecret,
         300..=399 => Unreadable::Redirect.into(),
         status => RestError::Refused { status },
     }
@@ -137,7 +144,8 @@ mod tests {
         let inactive = "Your Access Token is Inactive. Please use latest one or generate a new one";
         assert_eq!(judged(400, inactive), RestError::InactiveToken);
         assert_eq!(judged(401, "Authorization Required"), RestError::InactiveToken);
-        assert_eq!(judged(400, "Invalid api-secret. Please generate"), RestError::Refused { status: 400 });
+        assert_eq!(judged(400, "Invalid api-secret. Please generate"), RestError::InvalidSecret);
+        assert_eq!(judged(400, "startDate is a required argument"), RestError::Refused { status: 400 });
     }
 
     #[test]

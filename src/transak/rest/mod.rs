@@ -133,7 +133,15 @@ impl TransakRest {
     ) -> Result<Refreshed, RestError> {
         let url = self.url(account, &["refresh-token"]);
         let request = self.client.post(url).json(&json!({ "apiKey": account.api_key }));
-        let body = self.send(account, request.header("api-secret", secret(api_secret)?)).await?;
+        let sent = match secret(api_secret) {
+            Ok(value) => self.send(account, request.header("api-secret", value)).await,
+            Err(error) => Err(error),
+        };
+        // Here a 401 is about the secret: no access token was sent.
+        let body = sent.map_err(|error| match error {
+            RestError::InactiveToken => RestError::InvalidSecret,
+            other => other,
+        })?;
         Ok(answer::refreshed(&body)?)
     }
 
