@@ -6,9 +6,10 @@ use std::time::Duration;
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
-use super::commit::{CommitError, Committed, commit};
+use super::commit::{CommitError, Committed, Limits, commit};
 use super::decode::{Decoded, decode};
 use super::directory::Directory;
+use super::suspicion::Suspicion;
 use super::{Fate, Heard};
 use crate::model::delivery::Job;
 use crate::model::event::NewEvent;
@@ -29,6 +30,10 @@ pub(super) struct Sink {
     pub(super) pool: PgPool,
     /// Takes fresh deliveries straight to a local dispatcher.
     pub(super) hand_over: Option<mpsc::Sender<Job>>,
+    /// Where it is said that a partner's messages do not verify.
+    pub(super) suspicion: Suspicion,
+    /// How often an order under way is compared with Transak's own record.
+    pub(super) reconcile_every: Duration,
 }
 
 impl Sink {
@@ -105,7 +110,8 @@ impl Sink {
     async fn commit(&self, events: &[NewEvent]) -> Result<Result<Committed, store::Error>, Unavailable> {
         loop {
             let slots = self.hand_over.as_ref().map_or(0, mpsc::Sender::capacity);
-            let committed = tokio::time::timeout(COMMIT_DEADLINE, commit(&self.pool, events, slots)).await;
+            let limits = Limits { slots, reconcile_every: self.reconcile_every };
+            let committed = tokio::time::timeout(COMMIT_DEADLINE, commit(&self.pool, events, limits)).await;
             match committed {
                 Ok(Ok(committed)) => return Ok(Ok(committed)),
                 Ok(Err(CommitError::Raced | CommitError::Store(store::Error::Contended(_)))) => {}
@@ -130,6 +136,9 @@ impl Sink {
     }
 
     async fn put_aside(&self, message: Quarantined) -> Result<(), Unavailable> {
+        if let Some(partner) = message.partner_id {
+            self.suspicion.raise(partner, &message.reason, message.received_at);
+        }
         let (source, bytes) = (message.source.as_str(), message.raw.len());
         tracing::warn!(source, reason = message.reason, bytes, "a message is quarantined");
         let inserted = async {

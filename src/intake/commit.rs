@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sqlx::{PgConnection, PgPool};
 
@@ -11,6 +11,7 @@ use crate::model::delivery::{DeliveryState, Job, NewDelivery, Subscription, Told
 use crate::model::event::{Identity, NewEvent};
 use crate::model::id::{DeliveryId, EventId, PartnerId};
 use crate::model::order::Snapshot;
+use crate::model::reconcile::next_reconcile;
 use crate::model::status::{self, Standing};
 use crate::store::{self, delivery, endpoint, event, order, sighting};
 
@@ -40,11 +41,20 @@ pub(super) struct Committed {
     pub(super) due: usize,
 }
 
-/// Commits a batch of events. At most `slots` deliveries are born leased to this process.
+/// What a commit may do.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// The most deliveries that are born leased to this process.
+    pub(super) slots: usize,
+    /// How often an order under way is compared with Transak's own record.
+    pub(super) reconcile_every: Duration,
+}
+
+/// Commits a batch of events.
 pub(super) async fn commit(
     pool: &PgPool,
     events: &[NewEvent],
-    slots: usize,
+    limits: Limits,
 ) -> Result<Committed, CommitError> {
     let mut tx = pool.begin().await?;
     let mut distinct = distinct(events);
@@ -67,13 +77,13 @@ pub(super) async fn commit(
     if !rumours.is_empty() {
         let certain: Vec<&NewEvent> = rumours.iter().collect();
         event::write::verify(&mut tx, &certain).await?;
-        move_orders(&mut tx, &certain).await?;
+        move_orders(&mut tx, &certain, limits.reconcile_every).await?;
     }
     let mut committed = Committed::default();
     if !new.is_empty() {
         event::write::insert_payloads(&mut tx, &new).await?;
-        move_orders(&mut tx, &new).await?;
-        owe(&mut tx, &new, slots, &mut committed).await?;
+        move_orders(&mut tx, &new, limits.reconcile_every).await?;
+        owe(&mut tx, &new, limits.slots, &mut committed).await?;
     }
     if committed.due > 0 {
         store::wake::deliveries(&mut tx).await?;
@@ -130,7 +140,7 @@ struct Moving<'a> {
     snapshot_at: Option<chrono::DateTime<chrono::Utc>>,
 }
 
-async fn move_orders(tx: &mut PgConnection, new: &[&NewEvent]) -> Result<(), CommitError> {
+async fn move_orders(tx: &mut PgConnection, new: &[&NewEvent], every: Duration) -> Result<(), CommitError> {
     let mut by_order: BTreeMap<(PartnerId, &str), Vec<(&NewEvent, &Snapshot)>> = BTreeMap::new();
     for event in new {
         if let Some(order) = &event.order {
@@ -148,7 +158,7 @@ async fn move_orders(tx: &mut PgConnection, new: &[&NewEvent]) -> Result<(), Com
         events.sort_by_key(|(event, order)| (event.occurred_at, order.status.rank()));
         let current = current.get(&(partner_id, order_id.to_owned()));
         let moving = follow(current, &events, &mut anomalies);
-        writes.extend(write_of(partner_id, moving));
+        writes.extend(write_of(partner_id, moving, every));
     }
     if !anomalies.is_empty() {
         let flagged: Vec<_> =
@@ -190,12 +200,15 @@ fn follow<'a>(
     moving
 }
 
-fn write_of(partner_id: PartnerId, moving: Moving<'_>) -> Option<order::write::Write<'_>> {
+fn write_of(partner_id: PartnerId, moving: Moving<'_>, every: Duration) -> Option<order::write::Write<'_>> {
     let (snapshot, event) = moving.snapshot?;
+    let standing = moving.standing?;
+    let heard_at = event.received_at.max(standing.at);
     Some(order::write::Write {
         partner_id,
         read_revision: moving.revision,
-        standing: moving.standing?,
+        reconcile_at: next_reconcile(&standing.status, heard_at, event.received_at, every),
+        standing,
         snapshot: (snapshot, event.event_id),
         snapshot_times: (event.received_at, event.occurred_at),
     })

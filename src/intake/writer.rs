@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::batch::Sink;
 use super::directory::Watch;
 use super::spool::{Spool, SpoolError};
+use super::suspicion::Suspicion;
 use super::{Fate, Heard, Intake, QUEUE, Waiting};
 use crate::model::delivery::Job;
 
@@ -38,6 +39,22 @@ pub struct IntakeHealth {
     pub refused: u64,
 }
 
+/// What a writer works with.
+pub struct Settings {
+    /// Where everything is kept.
+    pub pool: PgPool,
+    /// What verifies whose messages.
+    pub directory: Watch,
+    /// Where messages wait while the database is away.
+    pub spool: Spool,
+    /// Takes fresh deliveries straight to a local dispatcher.
+    pub hand_over: Option<mpsc::Sender<Job>>,
+    /// Where it is said that a partner's messages do not verify.
+    pub suspicion: Suspicion,
+    /// How often an order under way is compared with Transak's own record.
+    pub reconcile_every: Duration,
+}
+
 /// Writes what an [`Intake`] takes.
 pub struct Writer {
     sink: Sink,
@@ -48,17 +65,13 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A writer and the handle that feeds it. `hand_over` takes fresh deliveries straight to a local dispatcher.
-    pub fn new(
-        pool: PgPool,
-        directory: Watch,
-        spool: Spool,
-        hand_over: Option<mpsc::Sender<Job>>,
-    ) -> (Intake, Self) {
+    /// A writer and the handle that feeds it.
+    pub fn new(settings: Settings) -> (Intake, Self) {
+        let Settings { pool, directory, spool, hand_over, suspicion, reconcile_every } = settings;
         let (intake, queue) = Intake::channel(directory.clone());
-        let health = watch::Sender::default();
-        let sink = Sink { pool, hand_over };
-        (intake, Self { sink, directory, queue, spool: Arc::new(Mutex::new(spool)), health })
+        let sink = Sink { pool, hand_over, suspicion, reconcile_every };
+        let spool = Arc::new(Mutex::new(spool));
+        (intake, Self { sink, directory, queue, spool, health: watch::Sender::default() })
     }
 
     /// What the intake is doing.

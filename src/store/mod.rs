@@ -11,6 +11,7 @@ pub mod endpoint;
 mod error;
 pub mod event;
 pub mod gap;
+pub mod gap_repair;
 pub mod idempotency;
 pub mod list;
 pub mod listener;
@@ -20,7 +21,9 @@ pub mod partner;
 pub mod payload;
 pub mod pool;
 pub mod quarantine;
+pub mod reconcile;
 pub mod sighting;
+pub mod token_refresh;
 pub mod wake;
 pub mod watch;
 

@@ -112,7 +112,7 @@ impl RetryAfter {
     }
 
     /// The wait from `now`, capped; zero if the date has passed.
-    fn wait(self, now: DateTime<Utc>) -> Duration {
+    pub fn wait(self, now: DateTime<Utc>) -> Duration {
         let wait = match self {
             Self::Wait(wait) => wait,
             Self::At(at) => (at - now).to_std().unwrap_or_default(),
