@@ -86,7 +86,7 @@ impl Requeue {
             retry::delete(&mut *self.pool.acquire().await?, id).await?;
             return Ok(Requeued::Kept);
         }
-        if fate == Fate::Quarantined {
+        if matches!(fate, Fate::Quarantined | Fate::Unverified) {
             return Ok(Requeued::Stays("the database refused it".to_owned()));
         }
         Err(RequeueError::NotCommitted)

@@ -78,7 +78,7 @@ async fn a_message_signed_with_an_unknown_token_causes_a_refresh_and_is_then_an_
     let token = house.fake.world().new_token();
     house.fake.world().calls.clear();
     let fate = house.hear(Source::Stream, &order("o1", "COMPLETED", now), &token).await;
-    assert_eq!(fate, Fate::Quarantined);
+    assert_eq!(fate, Fate::Unverified);
     let answer = format!(r#"{{"data":{{"accessToken":"{token}"}}}}"#);
     house.fake.fault("refresh-token", Fault::Body(answer));
     house.suspicion.raise(house.partner, &curable_reasons()[0], now);
