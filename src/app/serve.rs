@@ -8,7 +8,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret as _;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::bootstrap;
 use super::readiness::{self, Signs};
@@ -23,7 +23,7 @@ use crate::intake::stream::StreamHealth;
 use crate::intake::{Writer, directory};
 use crate::model::address::AddressPolicy;
 use crate::model::callback_url::UrlPolicy;
-use crate::model::delivery::Job;
+use crate::model::queue::HandOver;
 use crate::model::token::TokenHash;
 use crate::pusher;
 use crate::shutdown::Tasks;
@@ -82,7 +82,7 @@ impl Relay {
         AddressPolicy::new(self.config.callbacks.allow_callback_cidrs.clone())
     }
 
-    fn start_dispatcher(&self, tasks: &mut Tasks, wakes: &Wakes) -> anyhow::Result<mpsc::Sender<Job>> {
+    fn start_dispatcher(&self, tasks: &mut Tasks, wakes: &Wakes) -> anyhow::Result<HandOver> {
         let settings = SenderSettings {
             addresses: self.addresses(),
             own_listen: self.listener.iter().filter_map(|listener| listener.local_addr().ok()).collect(),
@@ -115,7 +115,7 @@ impl Relay {
     fn start_stream(
         &self,
         tasks: &mut Tasks,
-        hand_over: Option<mpsc::Sender<Job>>,
+        hand_over: Option<HandOver>,
         signs: &mut Signs,
     ) -> anyhow::Result<()> {
         let place = &self.config.spool;

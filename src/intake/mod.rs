@@ -11,6 +11,7 @@ mod commit;
 mod decode;
 pub mod directory;
 pub mod listener;
+mod owe;
 pub mod spool;
 pub mod stream;
 mod writer;

@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,13 +19,17 @@ use super::batch::Sink;
 use super::directory::Watch;
 use super::spool::{Spool, SpoolError};
 use super::{Fate, Heard, Intake, QUEUE, Waiting};
-use crate::model::delivery::Job;
+use crate::model::queue::HandOver;
+use crate::store::wake;
 
 /// The most messages of one transaction: larger ones gain nothing and make everybody wait longer.
 const LARGEST_BATCH: usize = 500;
 
 /// How long to wait before a database that is not available is asked again.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// The least time between two wake-ups of dispatchers elsewhere.
+const WAKE_SPACING: Duration = Duration::from_millis(20);
 
 /// While a commit takes long, the queue is looked at this often, so that it never fills up.
 const LOOK: Duration = Duration::from_millis(20);
@@ -45,20 +50,20 @@ pub struct Writer {
     queue: mpsc::Receiver<Waiting>,
     spool: Arc<Mutex<Spool>>,
     health: watch::Sender<IntakeHealth>,
+    /// Dispatchers elsewhere have to be told that deliveries are due, and when they may be told next.
+    due: Arc<AtomicBool>,
+    wake_next: Instant,
 }
 
 impl Writer {
     /// A writer and the handle that feeds it. `hand_over` takes fresh deliveries straight to a local dispatcher.
-    pub fn new(
-        pool: PgPool,
-        directory: Watch,
-        spool: Spool,
-        hand_over: Option<mpsc::Sender<Job>>,
-    ) -> (Intake, Self) {
+    pub fn new(pool: PgPool, directory: Watch, spool: Spool, hand_over: Option<HandOver>) -> (Intake, Self) {
         let (intake, queue) = Intake::channel();
         let health = watch::Sender::default();
-        let sink = Sink { pool, hand_over };
-        (intake, Self { sink, directory, queue, spool: Arc::new(Mutex::new(spool)), health })
+        let due = Arc::default();
+        let sink = Sink { pool, hand_over, due: Arc::clone(&due) };
+        let wake_next = Instant::now();
+        (intake, Self { sink, directory, queue, spool: Arc::new(Mutex::new(spool)), health, due, wake_next })
     }
 
     /// What the intake is doing.
@@ -78,6 +83,9 @@ impl Writer {
                 () = tokio::time::sleep_until(next_try), if spooled => {
                     next_try = if self.drain_spool().await { Instant::now() } else { Instant::now() + PAUSE };
                 }
+                () = tokio::time::sleep_until(self.wake_next), if self.due.load(Ordering::Acquire) => {
+                    self.wake_dispatchers().await;
+                }
                 taken = self.queue.recv_many(&mut batch, LARGEST_BATCH) => {
                     if taken == 0 { break }
                     self.take(std::mem::take(&mut batch)).await;
@@ -92,7 +100,20 @@ impl Writer {
         while self.queue.recv_many(&mut batch, LARGEST_BATCH).await > 0 {
             self.take(std::mem::take(&mut batch)).await;
         }
+        self.wake_dispatchers().await;
         Ok(())
+    }
+
+    /// Tells all dispatchers that something is due, if it is, at most once in [`WAKE_SPACING`]: a notification takes a
+    /// lock on the whole database. One that is lost costs as long as a dispatcher's poll.
+    async fn wake_dispatchers(&mut self) {
+        if !self.due.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        self.wake_next = Instant::now() + WAKE_SPACING;
+        if let Err(error) = wake::deliveries_now(&self.sink.pool).await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "dispatchers are not told; they poll");
+        }
     }
 
     /// Writes everything that was taken so far, the spool first. For tests, in place of [`Writer::run`].

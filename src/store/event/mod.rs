@@ -1,4 +1,5 @@
 //! Table `event`: one row per observed change of an order.
 
+pub mod announce;
 pub mod read;
 pub mod write;
