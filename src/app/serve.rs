@@ -16,11 +16,12 @@ use crate::config::{Role, Serve};
 use crate::delivery::dispatcher::{Dispatcher, Settings};
 use crate::delivery::sender::{Sender, SenderSettings};
 use crate::http::health::Trouble;
+use crate::http::ingest::Strangers;
 use crate::http::{self, Api};
 use crate::intake::listener::Listener;
 use crate::intake::spool::Spool;
 use crate::intake::stream::StreamHealth;
-use crate::intake::{Writer, directory};
+use crate::intake::{Intake, Writer, directory};
 use crate::model::address::AddressPolicy;
 use crate::model::callback_url::UrlPolicy;
 use crate::model::queue::HandOver;
@@ -65,12 +66,13 @@ impl Relay {
             if self.has(Role::Dispatch) { Some(self.start_dispatcher(tasks, &wakes)?) } else { None };
         let directory = self.start_directory(tasks, &wakes).await?;
         let mut signs = Signs { stream: None, intake: None, directory: directory.clone() };
+        let intake = self.start_intake(tasks, hand_over, &mut signs)?;
         if self.has(Role::Stream) {
-            self.start_stream(tasks, hand_over, &mut signs)?;
+            self.start_stream(tasks, &intake, &mut signs)?;
         }
         let (troubles, health) = watch::channel(Vec::new());
         tasks.spawn("readiness", readiness::watch_signs(signs, troubles, stop));
-        self.start_api(tasks, health);
+        self.start_api(tasks, (intake, health));
         Ok(())
     }
 
@@ -112,20 +114,23 @@ impl Relay {
         Ok(directory)
     }
 
-    fn start_stream(
+    fn start_intake(
         &self,
         tasks: &mut Tasks,
         hand_over: Option<HandOver>,
         signs: &mut Signs,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Intake> {
         let place = &self.config.spool;
         let spool = Spool::open(&place.spool_dir, place.spool_max_bytes).with_context(|| {
             format!("cannot use the folder {}: is it writable? (RELAY_SPOOL_DIR)", place.spool_dir.display())
         })?;
-        let directory = signs.directory.clone();
-        let (intake, writer) = Writer::new(self.pool.clone(), directory.clone(), spool, hand_over);
+        let (intake, writer) = Writer::new(self.pool.clone(), signs.directory.clone(), spool, hand_over);
         signs.intake = Some(writer.health());
         tasks.spawn("intake", writer.run(tasks.stop_token()));
+        Ok(intake)
+    }
+
+    fn start_stream(&self, tasks: &mut Tasks, intake: &Intake, signs: &mut Signs) -> anyhow::Result<()> {
         let settings =
             pusher::Settings::new(self.config.pusher.base()?, self.config.pusher.pusher_app_key.clone());
         let (health, stream_health) = watch::channel(StreamHealth::default());
@@ -133,8 +138,8 @@ impl Relay {
         let listener = Listener {
             pool: self.pool.clone(),
             pusher: settings,
-            directory,
-            intake,
+            directory: signs.directory.clone(),
+            intake: intake.clone(),
             copies: i32::from(self.config.pusher.stream_copies),
             health,
         };
@@ -142,7 +147,7 @@ impl Relay {
         Ok(())
     }
 
-    fn start_api(self, tasks: &mut Tasks, health: watch::Receiver<Vec<Trouble>>) {
+    fn start_api(self, tasks: &mut Tasks, (intake, health): (Intake, watch::Receiver<Vec<Trouble>>)) {
         let addresses = self.addresses();
         let Some(listener) = self.listener else { return };
         let admin_token = self.config.admin_token.and_then(|token| token.0);
@@ -152,12 +157,15 @@ impl Relay {
             admin_token: admin_token.map(|token| TokenHash::of(token.expose_secret())),
             url_policy: UrlPolicy { allow_http: self.config.callbacks.allow_http_callbacks, addresses },
             health,
+            intake: Some(intake),
+            strangers: Strangers::default(),
             metrics: Some(self.metrics),
         });
         let stop = tasks.stop_token();
         tasks.spawn("api", async move {
             tracing::info!(address = %listener.local_addr()?, "the relay answers");
-            axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await?;
+            let service = router.into_make_service_with_connect_info::<SocketAddr>();
+            axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await?;
             Ok(())
         });
     }

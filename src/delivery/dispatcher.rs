@@ -53,6 +53,8 @@ pub struct Dispatcher {
     presence: Presence,
     queues: HandOver,
     wake: Arc<Notify>,
+    /// Rings when the queues changed.
+    changed: Arc<Notify>,
     concurrency: usize,
 }
 
@@ -63,11 +65,13 @@ impl Dispatcher {
     /// A dispatcher, and where fresh deliveries leased to it are handed over.
     pub fn new(settings: Settings) -> (HandOver, Self) {
         let Settings { pool, key, sender, concurrency, wake } = settings;
-        let queues = HandOver::new(concurrency);
+        let changed = Arc::new(Notify::new());
+        let bell = Arc::clone(&changed);
+        let queues = HandOver::new(concurrency, move || bell.notify_one());
         let targets = Targets::new(pool.clone(), key);
         let courier = Arc::new(Courier { sender, targets, queues: queues.clone() });
         let presence = Presence::new(pool.clone());
-        (queues.clone(), Self { pool, courier, presence, queues, wake, concurrency })
+        (queues.clone(), Self { pool, courier, presence, queues, wake, changed, concurrency })
     }
 
     /// Sends until told to stop; then lets requests under way end and gives the rest back.
@@ -88,7 +92,7 @@ impl Dispatcher {
             under_way: JoinSet::new(),
         };
         let work = async {
-            tokio::join!(sending.run(&leasing, &self.wake, &stop), finisher, recoveries);
+            tokio::join!(sending.run(&leasing, (&self.wake, &self.changed), &stop), finisher, recoveries);
             ended.cancel();
         };
         tokio::join!(work, presence);
@@ -149,7 +153,7 @@ struct Sending {
 }
 
 impl Sending {
-    async fn run(mut self, leasing: &Leasing, wake: &Notify, stop: &CancellationToken) {
+    async fn run(mut self, leasing: &Leasing, (wake, changed): (&Notify, &Notify), stop: &CancellationToken) {
         let mut claims: JoinSet<usize> = JoinSet::new();
         let mut poll = tokio::time::interval(POLL);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -174,7 +178,7 @@ impl Sending {
                 Some(_) = self.under_way.join_next(), if !self.under_way.is_empty() => {}
                 // What was found may not have been all.
                 Some(found) = claims.join_next(), if !claims.is_empty() => scan |= found.is_ok_and(|found| found > 0),
-                () = self.queues.changed() => {}
+                () = changed.notified() => {}
                 () = wake.notified() => scan = true,
                 () = tokio::time::sleep_until(timer.unwrap_or_else(Instant::now).into()), if timer.is_some() => {}
                 _ = poll.tick() => {

@@ -20,12 +20,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let is_json = is_json(request.headers());
-        let bytes = Bytes::from_request(request, state).await.map_err(|error| unread(&error))?;
-        if !is_json {
-            return Err(Problem::UnsupportedMediaType);
-        }
-        parse(&bytes).map(Self)
+        parse(&read(request, state).await?).map(Self)
     }
 }
 
@@ -41,6 +36,13 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJ
             (false, false) => Err(Problem::UnsupportedMediaType),
         }
     }
+}
+
+/// Reads a body that says it is JSON to its end.
+pub async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    let is_json = is_json(request.headers());
+    let bytes = Bytes::from_request(request, state).await.map_err(|error| unread(&error))?;
+    if is_json { Ok(bytes) } else { Err(Problem::UnsupportedMediaType) }
 }
 
 /// `application/json` and what is built on it, with or without parameters.

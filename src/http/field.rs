@@ -103,6 +103,11 @@ impl Raw {
         RawValue::from_string(String::from_utf8(bytes).ok()?).ok().map(Self)
     }
 
+    /// `{}`.
+    pub fn empty() -> Self {
+        Self::from_bytes(b"{}".to_vec()).expect("an empty object is JSON")
+    }
+
     /// `None` for what is not JSON.
     pub fn from_text(text: String) -> Option<Self> {
         Self::from_bytes(text.into_bytes())

@@ -7,13 +7,17 @@ pub mod attempt;
 pub mod auth;
 pub mod body;
 pub mod condition;
+pub mod creation;
 pub mod delivery;
 mod document;
 pub mod endpoint;
 pub mod event;
 pub mod field;
+pub mod gap;
 pub mod health;
 pub mod history;
+pub mod ingest;
+pub mod observe;
 pub mod order;
 pub mod page;
 pub mod partner;
@@ -23,23 +27,30 @@ pub mod quarantine;
 pub mod query;
 pub mod timeline;
 pub mod token;
+pub mod transak;
+pub mod watch;
 
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
+use axum::middleware;
 use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
-use tokio::sync::watch;
+use tokio::sync::watch::Receiver;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::intake::Intake;
 use crate::model::callback_url::UrlPolicy;
 use crate::model::seal::MasterKey;
 use crate::model::token::TokenHash;
 use health::Trouble;
+use ingest::Strangers;
 use problem::Problem;
 
 /// The largest body, in bytes.
@@ -54,7 +65,11 @@ pub struct Api {
     /// Which callback URLs may be registered.
     pub url_policy: UrlPolicy,
     /// Why the process is not ready, the database apart; empty if it is.
-    pub health: watch::Receiver<Vec<Trouble>>,
+    pub health: Receiver<Vec<Trouble>>,
+    /// Where Transak's webhooks go; `None`: this process takes none.
+    pub intake: Option<Intake>,
+    /// Bounds what unverified webhooks may be kept.
+    pub strangers: Strangers,
     /// `None`: `/metrics` is not there.
     pub metrics: Option<PrometheusHandle>,
 }
@@ -72,6 +87,9 @@ pub fn router(api: Api) -> Router {
         .fallback(async || Problem::NoSuchPath)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(CompressionLayer::new())
+        .layer(CatchPanicLayer::custom(observe::panicked))
+        .layer(middleware::from_fn(observe::observe))
 }
 
 /// The OpenAPI document of every operation.
@@ -97,10 +115,15 @@ fn operations() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(delivery::get_delivery))
         .routes(routes!(delivery::retry_delivery))
         .routes(routes!(quarantine::list_quarantine))
+        .routes(routes!(watch::list_watches, watch::create_watch))
+        .routes(routes!(watch::delete_watch))
+        .routes(routes!(gap::list_gaps))
+        .routes(routes!(ingest::receive_webhook))
         .routes(routes!(partner::list_partners, partner::create_partner))
         .routes(routes!(partner::get_partner, partner::change_partner, partner::delete_partner))
         .routes(routes!(token::list_tokens, token::create_token))
         .routes(routes!(token::delete_token))
+        .routes(routes!(transak::get_webhooks))
         .routes(routes!(health::get_health))
         .routes(routes!(health::get_readiness))
         .routes(routes!(health::get_metrics))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use utoipa::ToSchema;
@@ -12,6 +13,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::auth::Admin;
 use super::body::Json as Body;
+use super::creation::{Creation, IdempotencyParam};
 use super::field::{Secret, Text, Time};
 use super::page::{Listing, PageParams, Paged};
 use super::path::Path;
@@ -105,29 +107,40 @@ pub struct PartnerPatch {
 
 /// Register a partner.
 #[utoipa::path(
-    post, path = "/v1/partners", tag = "Partners", request_body = NewPartner,
+    post, path = "/v1/partners", tag = "Partners", params(IdempotencyParam), request_body = NewPartner,
     responses((status = 201, description = "The partner.", body = PartnerView), WithBody),
 )]
 pub async fn create_partner(
     State(api): State<Arc<Api>>,
     _: Admin,
-    Body(new): Body<NewPartner>,
-) -> Result<(StatusCode, Json<PartnerView>), Problem> {
-    check_api_key(&new.api_key.0)?;
-    let row = store::NewPartner {
-        name: new.name.0,
-        environment: new.environment,
-        api_key: new.api_key.0,
-        api_secret: new.api_secret.map(|secret| secret.0),
-    };
+    Creation { new, once }: Creation<NewPartner>,
+) -> Result<Response, Problem> {
+    let (row, token) = new.check()?;
     let mut tx = api.pool.begin().await?;
+    if let Some(answer) = once.replay(&mut tx, &api.master_key).await? {
+        return Ok(answer);
+    }
     let id = store::insert(&mut tx, &api.master_key, &row).await?.ok_or(API_KEY_TAKEN)?;
-    if let Some(token) = new.access_token {
+    if let Some(token) = token {
         access_token::add(&mut tx, &api.master_key, id, &token.0).await?;
     }
-    let partner = show(&mut tx, id).await?;
+    let Json(partner) = show(&mut tx, id).await?;
+    let answer = once.answer(&mut tx, &api.master_key, &partner).await?;
     tx.commit().await?;
-    Ok((StatusCode::CREATED, partner))
+    Ok(answer)
+}
+
+impl NewPartner {
+    fn check(self) -> Result<(store::NewPartner, Option<Secret>), Problem> {
+        check_api_key(&self.api_key.0)?;
+        let row = store::NewPartner {
+            name: self.name.0,
+            environment: self.environment,
+            api_key: self.api_key.0,
+            api_secret: self.api_secret.map(|secret| secret.0),
+        };
+        Ok((row, self.access_token))
+    }
 }
 
 const API_KEY_TAKEN: Problem = Problem::Conflict("Another partner has this `apiKey` in this `environment`.");

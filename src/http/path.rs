@@ -4,7 +4,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 
 use super::problem::Problem;
-use crate::model::id::{DeliveryId, EndpointId, EventId, PartnerId, TokenId};
+use crate::model::id::{DeliveryId, EndpointId, EventId, PartnerId, TokenId, WatchId};
 use crate::model::order::OrderId;
 
 /// Something that a path names. What cannot be an id names nothing: 404.
@@ -57,4 +57,5 @@ named! {
     EndpointId = "endpoint";
     EventId = "event";
     DeliveryId = "delivery";
+    WatchId = "watch";
 }

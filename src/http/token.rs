@@ -5,13 +5,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
 use super::auth::Admin;
-use super::body::Json as Body;
+use super::creation::{Creation, IdempotencyParam};
 use super::field::{Text, Time};
 use super::page::{Listing, PageParams, Paged, PartnerParam};
 use super::path::Path;
@@ -88,25 +89,29 @@ impl NewToken {
 
 /// Make a token. It is shown once.
 #[utoipa::path(
-    post, path = "/v1/tokens", tag = "Tokens", request_body = NewToken,
+    post, path = "/v1/tokens", tag = "Tokens", params(IdempotencyParam), request_body = NewToken,
     responses((status = 201, description = "The token.", body = CreatedToken), WithBody),
 )]
 pub async fn create_token(
     State(api): State<Arc<Api>>,
     _: Admin,
-    Body(new): Body<NewToken>,
-) -> Result<(StatusCode, Json<CreatedToken>), Problem> {
+    Creation { new, once }: Creation<NewToken>,
+) -> Result<Response, Problem> {
     let caller = new.caller()?;
     let mut tx = api.pool.begin().await?;
+    if let Some(answer) = once.replay(&mut tx, &api.master_key).await? {
+        return Ok(answer);
+    }
     if let Some(id) = caller.partner_id {
         partner::lock(&mut tx, id).await?.ok_or_else(|| Problem::field("partnerId", "is no partner's id"))?;
     }
     let secret = generate();
     let hash = TokenHash::of(secret.expose_secret());
     let token = store::insert(&mut tx, &store::NewApiToken { name: new.name.0, caller, hash }).await?;
+    let shown = CreatedToken { summary: token.into(), token: secret.expose_secret().to_owned() };
+    let answer = once.answer(&mut tx, &api.master_key, &shown).await?;
     tx.commit().await?;
-    let token = CreatedToken { summary: token.into(), token: secret.expose_secret().to_owned() };
-    Ok((StatusCode::CREATED, Json(token)))
+    Ok(answer)
 }
 
 /// List tokens, newest first.

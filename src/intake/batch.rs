@@ -43,15 +43,23 @@ impl Sink {
             let keys = heard.partner_id.map_or(&[][..], |partner| directory.keys(partner));
             match decode(heard, keys) {
                 Decoded::Event(event) => events.push((at, *event)),
-                Decoded::Quarantine(message) => aside.push((at, *message)),
+                Decoded::Unverified(message) => aside.push((at, *message, Fate::Unverified)),
+                Decoded::Quarantine(message) => aside.push((at, *message, Fate::Quarantined)),
+                Decoded::Test => {
+                    tracing::info!(
+                        source = heard.source.as_str(),
+                        "Transak's canned test order arrived; it is not kept"
+                    );
+                    fates[at] = Some(Fate::Test);
+                }
             }
         }
         if !events.is_empty() && self.write_events(events, &mut fates).await.is_err() {
             return fates;
         }
-        for (at, message) in aside {
+        for (at, message, fate) in aside {
             match self.put_aside(message).await {
-                Ok(fate) => fates[at] = Some(fate),
+                Ok(()) => fates[at] = Some(fate),
                 Err(Unavailable) => break,
             }
         }
@@ -88,7 +96,8 @@ impl Sink {
                     "an event was refused by the database and is quarantined"
                 );
                 for (at, event) in places.into_iter().zip(events) {
-                    fates[at] = Some(self.put_aside(refused(event)).await?);
+                    self.put_aside(refused(event)).await?;
+                    fates[at] = Some(Fate::Quarantined);
                 }
             }
         }
@@ -123,7 +132,7 @@ impl Sink {
         }
     }
 
-    async fn put_aside(&self, message: Quarantined) -> Result<Fate, Unavailable> {
+    async fn put_aside(&self, message: Quarantined) -> Result<(), Unavailable> {
         let (source, bytes) = (message.source.as_str(), message.raw.len());
         tracing::warn!(source, reason = message.reason, bytes, "a message is quarantined");
         let inserted = async {
@@ -131,10 +140,10 @@ impl Sink {
             quarantine(&mut conn, &message).await
         };
         match tokio::time::timeout(COMMIT_DEADLINE, inserted).await {
-            Ok(Ok(())) => Ok(Fate::Quarantined),
+            Ok(Ok(())) => Ok(()),
             Ok(Err(error)) if !error.is_unavailable() => {
                 tracing::error!(error = &error as &dyn Error, "a message could not even be quarantined");
-                Ok(Fate::Quarantined)
+                Ok(())
             }
             _ => Err(Unavailable),
         }

@@ -69,8 +69,12 @@ pub enum Fate {
     New,
     /// An event that was kept already: one more sighting.
     Sighted,
-    /// Put aside: not verified or not readable.
+    /// Put aside: it is verified, or needs no signature, but could not be read.
     Quarantined,
+    /// Put aside: no token of the partner verifies it.
+    Unverified,
+    /// The canned order of Transak's webhook test: noticed, not kept.
+    Test,
     /// On disk until the database is back.
     Spooled,
 }
@@ -82,6 +86,8 @@ impl Fate {
             Self::New => "new",
             Self::Sighted => "sighted",
             Self::Quarantined => "quarantined",
+            Self::Unverified => "unverified",
+            Self::Test => "test",
             Self::Spooled => "spooled",
         }
     }
@@ -106,13 +112,25 @@ const QUEUE: usize = 4096;
 #[derive(Clone)]
 pub struct Intake {
     queue: mpsc::Sender<Waiting>,
+    directory: directory::Watch,
 }
 
 impl Intake {
     /// A handle, and the queue its [`Writer`] reads.
-    fn channel() -> (Self, mpsc::Receiver<Waiting>) {
+    fn channel(directory: directory::Watch) -> (Self, mpsc::Receiver<Waiting>) {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        (Self { queue }, waiting)
+        (Self { queue, directory }, waiting)
+    }
+
+    /// The partners as they are known now, also while the database is away.
+    pub fn directory(&self) -> Arc<directory::Directory> {
+        Arc::clone(&self.directory.borrow())
+    }
+
+    /// Whether a message would be believed, without taking it.
+    pub fn verifies(&self, heard: &Heard) -> bool {
+        let directory = self.directory();
+        heard.partner_id.is_some_and(|partner| decode::verifies(heard, directory.keys(partner)))
     }
 
     /// Takes a message without ever waiting. For sources that must not stall.

@@ -58,7 +58,7 @@ pub struct Writer {
 impl Writer {
     /// A writer and the handle that feeds it. `hand_over` takes fresh deliveries straight to a local dispatcher.
     pub fn new(pool: PgPool, directory: Watch, spool: Spool, hand_over: Option<HandOver>) -> (Intake, Self) {
-        let (intake, queue) = Intake::channel();
+        let (intake, queue) = Intake::channel(directory.clone());
         let health = watch::Sender::default();
         let due = Arc::default();
         let sink = Sink { pool, hand_over, due: Arc::clone(&due) };
@@ -125,6 +125,13 @@ impl Writer {
         }
         if !batch.is_empty() {
             self.take(batch).await;
+        }
+    }
+
+    /// Waits for the next message and writes it. For tests, in place of [`Writer::run`].
+    pub async fn write_next(&mut self) {
+        if let Some(waiting) = self.queue.recv().await {
+            self.take(vec![waiting]).await;
         }
     }
 

@@ -10,6 +10,7 @@ pub mod breaker;
 pub mod callback_url;
 pub mod canonical;
 pub mod change;
+pub mod channel;
 pub mod delivery;
 pub mod endpoint;
 pub mod event;

@@ -43,20 +43,16 @@ pub async fn touching_order(conn: &mut PgConnection, order: &Order) -> Result<Ve
     Ok(rows.fetch_all(conn).await?)
 }
 
-/// A partner's gaps, newest first; with no partner everybody's.
-pub async fn list(
-    conn: &mut PgConnection,
-    partner: Option<PartnerId>,
-    page: &Page<GapId>,
-) -> Result<Vec<Gap>> {
+/// The gaps of some partners, newest first.
+pub async fn list(conn: &mut PgConnection, partners: &[PartnerId], page: &Page<GapId>) -> Result<Vec<Gap>> {
     let rows = sqlx::query_as!(
         Gap,
         r#"select gap_id as "gap_id: _", partner_id as "partner_id: _", started_at as "from", ended_at as "to", reason,
                   repaired_at, last_error
            from gap
-           where ($1::uuid is null or partner_id = $1) and ($2::uuid is null or gap_id < $2)
+           where partner_id = any($1) and ($2::uuid is null or gap_id < $2)
            order by gap_id desc limit $3"#,
-        partner as _,
+        partners as _,
         page.after as _,
         page.limit,
     );

@@ -12,6 +12,7 @@ pub mod endpoint;
 mod error;
 pub mod event;
 pub mod gap;
+pub mod idempotency;
 pub mod list;
 pub mod listener;
 pub mod master_key;

@@ -56,10 +56,10 @@ pub async fn insert(
     Ok(watch)
 }
 
-/// A partner's watches, newest first; with no partner everybody's.
+/// The watches of some partners, newest first.
 pub async fn list(
     conn: &mut PgConnection,
-    partner: Option<PartnerId>,
+    partners: &[PartnerId],
     page: &Page<WatchId>,
 ) -> Result<Vec<Watch>> {
     let rows = sqlx::query_as!(
@@ -67,9 +67,9 @@ pub async fn list(
         r#"select watch_id as "watch_id: _", partner_id as "partner_id: _", order_id, partner_order_id, channel,
                   created_at, ended_at
            from watch
-           where ($1::uuid is null or partner_id = $1) and ($2::uuid is null or watch_id < $2)
+           where partner_id = any($1) and ($2::uuid is null or watch_id < $2)
            order by watch_id desc limit $3"#,
-        partner as _,
+        partners as _,
         page.after as _,
         page.limit,
     );
@@ -77,12 +77,12 @@ pub async fn list(
 }
 
 /// Ends a watch. `false`: there is none, or not of this partner.
-pub async fn end(conn: &mut PgConnection, partner: Option<PartnerId>, watch: WatchId) -> Result<bool> {
+pub async fn end(conn: &mut PgConnection, partners: &[PartnerId], watch: WatchId) -> Result<bool> {
     let ended = sqlx::query!(
         "update watch set ended_at = coalesce(ended_at, now())
-         where watch_id = $1 and ($2::uuid is null or partner_id = $2)",
+         where watch_id = $1 and partner_id = any($2)",
         watch as _,
-        partner as _,
+        partners as _,
     );
     let ended = ended.execute(&mut *conn).await?.rows_affected() > 0;
     wake::partners(conn).await?;

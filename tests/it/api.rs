@@ -65,13 +65,15 @@ impl Answer {
 pub(crate) struct Relay {
     pub(crate) pool: PgPool,
     router: Router,
-    _health: tokio::sync::watch::Sender<Vec<Trouble>>,
+    pub(crate) health: tokio::sync::watch::Sender<Vec<Trouble>>,
 }
 
 impl Relay {
     pub(crate) fn new(pool: PgPool) -> Self {
         let (health, watched) = tokio::sync::watch::channel(Vec::new());
         let api = Api {
+            intake: None,
+            strangers: transak_relay::http::ingest::Strangers::default(),
             pool: pool.clone(),
             master_key: MasterKey::parse("a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=").unwrap(),
             admin_token: Some(TokenHash::of(ADMIN)),
@@ -79,7 +81,7 @@ impl Relay {
             health: watched,
             metrics: None,
         };
-        Self { pool, router: router(api), _health: health }
+        Self { pool, router: router(api), health }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {

@@ -1,7 +1,6 @@
 //! A relay whose tasks are driven by hand: what is heard is written when a test says so, what is owed is sent when a
 //! test says so. The sandbox plays Transak and the receiver.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -17,6 +16,7 @@ use tokio::sync::{Notify, watch};
 use tower::ServiceExt as _;
 use transak_relay::delivery::dispatcher::{Dispatcher, Settings};
 use transak_relay::delivery::sender::{Sender, SenderSettings};
+use transak_relay::http::ingest::Strangers;
 use transak_relay::http::{self, Api};
 use transak_relay::intake::spool::Spool;
 use transak_relay::intake::{Form, Heard, Intake, Writer, directory};
@@ -60,7 +60,13 @@ impl World {
             concurrency: 64,
             wake: Arc::new(Notify::new()),
         });
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path(), 1 << 24).unwrap();
+        let (pictures, directory) = watch::channel(Arc::default());
+        let (intake, writer) = Writer::new(pool.clone(), directory, spool, Some(hand_over));
         let api = http::router(Api {
+            intake: Some(intake.clone()),
+            strangers: Strangers::default(),
             pool: pool.clone(),
             master_key: key.clone(),
             admin_token: Some(TokenHash::of(ADMIN)),
@@ -68,10 +74,6 @@ impl World {
             health: watch::channel(Vec::new()).1,
             metrics: None,
         });
-        let folder = tempfile::tempdir().unwrap();
-        let spool = Spool::open(folder.path(), 1 << 24).unwrap();
-        let (pictures, directory) = watch::channel(Arc::default());
-        let (intake, writer) = Writer::new(pool.clone(), directory, spool, Some(hand_over));
         let access_token = signing::access_token(API_KEY, Utc::now().timestamp(), 604_800).unwrap();
         let mut world = Self {
             pool,
@@ -125,6 +127,25 @@ impl World {
             .unwrap();
         let answer = self.api.clone().oneshot(request).await.unwrap();
         (answer.status(), answer.into_body().collect().await.unwrap().to_bytes())
+    }
+
+    /// Posts as Transak does, while the intake writes what arrives.
+    pub(crate) async fn post_while_writing(&mut self, path: &str, body: Value) -> (StatusCode, Value) {
+        let request = Request::post(path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        let mut answer = std::pin::pin!(self.api.clone().oneshot(request));
+        let answer = loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => break answer.unwrap(),
+                () = self.writer.write_next() => {}
+            }
+        };
+        let status = answer.status();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 
     /// Registers a callback receiver that trusts what it is then sent.
@@ -185,13 +206,4 @@ pub(crate) fn order(id: &str, status: &str, minute: u32) -> String {
 /// The values of one field over a list.
 pub(crate) fn pluck<'a>(list: &'a Value, field: &str) -> Vec<&'a str> {
     list.as_array().unwrap().iter().map(|one| one[field].as_str().unwrap()).collect()
-}
-
-/// How often each value of a field occurs.
-pub(crate) fn tally(list: &Value, field: &str) -> HashMap<String, usize> {
-    let mut tally = HashMap::new();
-    for value in pluck(list, field) {
-        *tally.entry(value.to_owned()).or_default() += 1;
-    }
-    tally
 }

@@ -11,20 +11,21 @@ use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use super::Api;
 use super::auth::{Reader, Writer};
 use super::body::Json as Body;
 use super::condition::IfMatch;
+use super::creation::{Creation, IdempotencyParam};
 use super::page::{Listing, PageParams, Paged, PartnerParam};
 use super::path::Path;
 use super::problem::Problem;
 use super::problem::openapi::{Common, WithBody, Writing};
 use super::quarantine::NoFilter;
-use crate::model::id::{EndpointId, PartnerId};
+use crate::model::id::EndpointId;
 use crate::model::signing::EndpointSecret;
-use crate::store::endpoint::{self as store, Endpoint, EndpointSettings, secret};
+use crate::store::endpoint::{self as store, secret};
 use crate::store::list::snapshot;
 use crate::store::partner;
 use settings::{EndpointPatch, Judge, NewEndpoint, defaults};
@@ -32,42 +33,37 @@ use view::{CreatedEndpoint, EndpointView, etag, tagged};
 
 /// Register a callback URL. The secret is shown once.
 #[utoipa::path(
-    post, path = "/v1/endpoints", tag = "Endpoints", params(PartnerParam), request_body = NewEndpoint,
+    post, path = "/v1/endpoints", tag = "Endpoints",
+    params(PartnerParam, IdempotencyParam), request_body = NewEndpoint,
     responses((status = 201, description = "The endpoint.", body = CreatedEndpoint), WithBody),
 )]
 pub async fn create_endpoint(
     State(api): State<Arc<Api>>,
     writer: Writer,
-    Body(new): Body<NewEndpoint>,
+    Creation { new, once }: Creation<NewEndpoint>,
 ) -> Result<Response, Problem> {
     let owner = writer.owner(new.partner_id)?;
     let secret = new.secret.as_deref().map_or_else(|| Ok(EndpointSecret::generate()), EndpointSecret::parse);
     let secret = secret.map_err(|error| Problem::field("secret", error.to_string()))?;
     let id = EndpointId::new();
     let settings = new.into_patch().apply(defaults(), &judge(&api, id))?;
-    let endpoint = register(&api, (owner, id), &settings, &secret).await?;
-    let shown = EndpointView::new(endpoint, &api.master_key).with_secret(&secret);
-    Ok((StatusCode::CREATED, Json(shown)).into_response())
+    let mut tx = api.pool.begin().await?;
+    if let Some(answer) = once.replay(&mut tx, &api.master_key).await? {
+        return Ok(answer);
+    }
+    partner::lock(&mut tx, owner).await?.ok_or(Problem::NotFound("partner"))?;
+    store::write::insert(&mut tx, owner, id, &settings).await?;
+    let first = secret::NewSecret { partner_id: owner, endpoint_id: id, secret: &secret.expose() };
+    secret::add(&mut tx, &api.master_key, &first).await?;
+    let made = store::read::find(&mut tx, &[owner], id).await?.ok_or(Problem::NotFound("endpoint"))?;
+    let shown = EndpointView::new(made, &api.master_key).with_secret(&secret);
+    let answer = once.answer(&mut tx, &api.master_key, &shown).await?;
+    tx.commit().await?;
+    Ok(answer)
 }
 
 fn judge(api: &Api, endpoint_id: EndpointId) -> Judge<'_> {
     Judge { policy: &api.url_policy, key: &api.master_key, endpoint_id }
-}
-
-async fn register(
-    api: &Api,
-    (owner, id): (PartnerId, EndpointId),
-    settings: &EndpointSettings,
-    secret: &EndpointSecret,
-) -> Result<Endpoint, Problem> {
-    let mut tx = api.pool.begin().await?;
-    partner::lock(&mut tx, owner).await?.ok_or(Problem::NotFound("partner"))?;
-    store::write::insert(&mut tx, owner, id, settings).await?;
-    let first = secret::NewSecret { partner_id: owner, endpoint_id: id, secret: &secret.expose() };
-    secret::add(&mut tx, &api.master_key, &first).await?;
-    let endpoint = store::read::find(&mut tx, &[owner], id).await?.ok_or(Problem::NotFound("endpoint"))?;
-    tx.commit().await?;
-    Ok(endpoint)
 }
 
 /// List endpoints, newest first.

@@ -135,6 +135,28 @@ pub(super) static IDEMPOTENCY_KEY_REUSED: Kind = kind(
         "Use a new key for every new request, and the same key only to send the very same request again.",
     ],
 );
+pub(super) static UNVERIFIED: Kind = kind(
+    "unverified",
+    StatusCode::UNAUTHORIZED,
+    [
+        "The webhook is not verified",
+        "No access token of this partner verifies the webhook.",
+        "Give the relay the partner's current access token with `PATCH /v1/partners/{id}`. The message was put aside \
+         and can be retried: see `GET /v1/quarantine`.",
+    ],
+);
+pub(super) static TOO_MANY_REQUESTS: Kind = Kind {
+    header: Some(("retry-after", "1")),
+    ..kind(
+        "too-many-requests",
+        StatusCode::TOO_MANY_REQUESTS,
+        [
+            "Too many requests",
+            "Too many requests came from there.",
+            "Send the same request again after the seconds in `Retry-After`.",
+        ],
+    )
+};
 pub(super) static UNAVAILABLE: Kind = Kind {
     header: Some(("retry-after", "2")),
     ..kind(
@@ -158,7 +180,7 @@ pub(super) static INTERNAL: Kind = kind(
 );
 
 /// All of them.
-pub(super) static KINDS: [&Kind; 15] = [
+pub(super) static KINDS: [&Kind; 17] = [
     &MALFORMED_BODY,
     &INVALID_PARAMETER,
     &INVALID_CURSOR,
@@ -172,6 +194,8 @@ pub(super) static KINDS: [&Kind; 15] = [
     &UNSUPPORTED_MEDIA_TYPE,
     &VALIDATION_FAILED,
     &IDEMPOTENCY_KEY_REUSED,
+    &UNVERIFIED,
+    &TOO_MANY_REQUESTS,
     &UNAVAILABLE,
     &INTERNAL,
 ];

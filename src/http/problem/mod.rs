@@ -65,6 +65,12 @@ pub enum Problem {
     Validation(Vec<FieldError>),
     /// The idempotency key was used for another request.
     IdempotencyKeyReused,
+    /// No token of the partner verifies the webhook.
+    Unverified,
+    /// Too many requests from there.
+    TooManyRequests,
+    /// The message can be neither kept nor spooled.
+    IntakeFull,
     /// It took too long.
     Timeout,
     /// A query failed.
@@ -102,6 +108,9 @@ impl Problem {
             Self::Timeout | Self::Store(store::Error::Unavailable(_) | store::Error::Contended(_)) => {
                 &catalogue::UNAVAILABLE
             }
+            Self::Unverified => &catalogue::UNVERIFIED,
+            Self::TooManyRequests => &catalogue::TOO_MANY_REQUESTS,
+            Self::IntakeFull => &catalogue::UNAVAILABLE,
             Self::Store(_) | Self::Internal(_) => &catalogue::INTERNAL,
         }
     }

@@ -40,6 +40,15 @@ pub struct Writing;
 /// What every operation with a body can answer beside.
 pub struct WithBody;
 
+/// What the way in for Transak's webhooks can answer beside.
+pub struct Ingesting;
+
+impl IntoResponses for Ingesting {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        references(&[401, 404, 413, 429, 500, 503])
+    }
+}
+
 impl IntoResponses for Common {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         references(&[400, 401, 403, 404, 500, 503])

@@ -1,26 +1,31 @@
 //! The queues of a process as its tasks share them: the intake hands fresh deliveries over, the dispatcher sends them.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
-
-use tokio::sync::Notify;
 
 use super::Queues;
 use crate::model::delivery::Job;
 use crate::model::id::EndpointId;
 
 /// A handle of the queues. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HandOver {
     queues: Arc<Mutex<Queues>>,
-    changed: Arc<Notify>,
+    ring: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl fmt::Debug for HandOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandOver").finish_non_exhaustive()
+    }
 }
 
 impl HandOver {
-    /// Queues for at most `most` requests at once.
-    pub fn new(most: usize) -> Self {
-        Self { queues: Arc::new(Mutex::new(Queues::new(most))), changed: Arc::default() }
+    /// Queues for at most `most` requests at once. `ring` tells whoever sends that something changed.
+    pub fn new(most: usize, ring: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { queues: Arc::new(Mutex::new(Queues::new(most))), ring: Arc::new(ring) }
     }
 
     /// How many deliveries each of these endpoints may have born leased to this process.
@@ -36,24 +41,19 @@ impl HandOver {
         }
         let now = Instant::now();
         self.with(|queues| jobs.into_iter().for_each(|job| queues.push_fresh(job, now)));
-        self.changed.notify_one();
+        (self.ring)();
     }
 
     /// Says that deliveries of these endpoints are due in the table. `true`: all of them are this process's to fetch.
     pub fn note_due(&self, endpoints: &[EndpointId]) -> bool {
         let ours = self.with(|queues| endpoints.iter().filter(|&&id| queues.note_due(id)).count());
-        self.changed.notify_one();
+        (self.ring)();
         ours == endpoints.len()
     }
 
-    /// Completes when something was handed over since the last time.
-    pub async fn changed(&self) {
-        self.changed.notified().await;
-    }
-
-    /// Has whoever waits for changes look.
+    /// Has whoever sends look.
     pub fn touch(&self) {
-        self.changed.notify_one();
+        (self.ring)();
     }
 
     /// Works on the queues. Never waits in there.

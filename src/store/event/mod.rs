@@ -2,4 +2,5 @@
 
 pub mod announce;
 pub mod read;
+pub mod webhooks;
 pub mod write;

@@ -1,0 +1,49 @@
+# Every everyday command. None needs anything but rustup, a C compiler and make; what else is missing is installed
+# (apt-get or Homebrew) or named in one line. Works as root too.
+
+# Queries are checked against .sqlx, so that compiling needs no database. `make sqlx` renews it.
+export SQLX_OFFLINE = true
+with_postgres = scripts/with-postgres
+tool = command -v cargo-$(1) >/dev/null || cargo install --locked cargo-$(1)
+SQLX_CLI = sqlx-cli --version ~0.9 --no-default-features --features postgres,sqlx-toml
+
+.DEFAULT_GOAL := help
+.PHONY: help dev test lint fmt bench db openapi sqlx sqlx-cli
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+dev: ## Run everything: Postgres, a simulated Transak, the relay, a callback receiver
+	@cargo run --locked -- dev
+
+test: ## Run all tests beside a Postgres of their own
+	@scripts/install node:nodejs:node npm:npm:node
+	@$(with_postgres) cargo test --locked
+
+lint: sqlx-cli ## Check format, lints, documentation, queries and dependencies
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+	SQLX_OFFLINE=false $(with_postgres) sh -ec 'cargo sqlx migrate run && cargo sqlx prepare --check -- --all-targets'
+	@$(call tool,machete)
+	cargo machete
+	@$(call tool,deny)
+	scripts/deny
+
+fmt: ## Format the code
+	cargo fmt
+
+bench: ## Run the benchmarks beside a Postgres of their own, one that waits for the disk
+	@$(with_postgres) --durable cargo bench --locked --benches
+
+db: ## Open psql on the database of a running `make dev`, or on a throw-away one
+	@scripts/db
+
+openapi: ## Write openapi.yaml from the code
+	cargo run --quiet --locked -- openapi >openapi.yaml.new && mv openapi.yaml.new openapi.yaml
+
+sqlx: sqlx-cli ## Write .sqlx, the checked form of every query, from the migrations
+	SQLX_OFFLINE=false $(with_postgres) sh -ec 'cargo sqlx migrate run && cargo sqlx prepare -- --all-targets'
+
+sqlx-cli:
+	@cargo sqlx --version 2>/dev/null | grep -q ' 0\.9\.' || cargo install --locked $(SQLX_CLI)

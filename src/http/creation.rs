@@ -1,0 +1,131 @@
+//! Requests that create something, once however often they are sent: the `Idempotency-Key` header.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sqlx::PgConnection;
+use utoipa::IntoParams;
+
+use super::Api;
+use super::auth::presented;
+use super::body;
+use super::problem::Problem;
+use crate::model::seal::MasterKey;
+use crate::model::token::TokenHash;
+use crate::store::idempotency::{self as store, Claim};
+
+/// Marks an answer that was given before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// The body of a request that creates something, and its key if it has one.
+#[derive(Debug)]
+pub struct Creation<T> {
+    pub new: T,
+    pub once: Once,
+}
+
+/// The header of every request that creates something.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it only describes what `Creation` reads")]
+pub struct IdempotencyParam {
+    /// Makes the request safe to send again: within 24 hours the same request with the same key creates nothing more
+    /// and is answered as before.
+    #[param(rename = "idempotency-key", min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
+    idempotency_key: Option<String>,
+}
+
+/// The key of a request, if it has one.
+#[derive(Debug)]
+pub struct Once(Option<store::Request>);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Api>> for Creation<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, Problem> {
+        let key = key(request.headers())?;
+        let caller = TokenHash::of(presented(request.headers()).unwrap_or_default());
+        let target = request.uri().to_string();
+        let bytes = body::read(request, api).await?;
+        let new = body::parse(&bytes)?;
+        let fingerprint = fingerprint(&target, &bytes);
+        let once = Once(key.map(|key| store::Request { caller, key, fingerprint }));
+        Ok(Self { new, once })
+    }
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut given = headers.get_all("idempotency-key").iter();
+    let Some(value) = given.next() else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    let fits = (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+    if !fits || given.next().is_some() {
+        return Err(Problem::parameter(
+            "idempotency-key",
+            "must be given once, as 1 to 255 visible ASCII characters",
+        ));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+fn fingerprint(target: &str, body: &Bytes) -> [u8; 32] {
+    let mut context = Context::new(&SHA256);
+    context.update(target.as_bytes());
+    context.update(b"\n");
+    context.update(body);
+    let mut fingerprint = [0; 32];
+    fingerprint.copy_from_slice(context.finish().as_ref());
+    fingerprint
+}
+
+impl Once {
+    /// The answer that was given before, if the request was sent before. Otherwise the key is the transaction's.
+    pub async fn replay(
+        &self,
+        conn: &mut PgConnection,
+        key: &MasterKey,
+    ) -> Result<Option<Response>, Problem> {
+        let Some(request) = &self.0 else { return Ok(None) };
+        match store::claim(conn, request).await? {
+            Claim::New => Ok(None),
+            Claim::OtherRequest => Err(Problem::IdempotencyKeyReused),
+            Claim::Answered(sealed) => {
+                let opened = key.open(&context(request), &sealed);
+                let json = opened.map_err(|_| Problem::Internal("a kept answer does not open"))?;
+                Ok(Some(([(REPLAYED, HeaderValue::from_static("true"))], created(json)).into_response()))
+            }
+        }
+    }
+
+    /// Answers what was created, and keeps the answer with the transaction that created it.
+    pub async fn answer<T: Serialize>(
+        &self,
+        conn: &mut PgConnection,
+        key: &MasterKey,
+        view: &T,
+    ) -> Result<Response, Problem> {
+        let json = serde_json::to_vec(view).map_err(|_| Problem::Internal("an answer does not serialise"))?;
+        if let Some(request) = &self.0 {
+            store::keep(conn, request, &key.seal(&context(request), &json)).await?;
+        }
+        Ok(created(json))
+    }
+}
+
+fn created(json: Vec<u8>) -> Response {
+    (StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], json).into_response()
+}
+
+/// An answer opens only for the caller and the key it was sealed for.
+fn context(request: &store::Request) -> String {
+    let caller = STANDARD_NO_PAD.encode(request.caller.0);
+    format!("idempotency/{caller}/{}", request.key)
+}

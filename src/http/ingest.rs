@@ -1,0 +1,119 @@
+//! Where Transak's own webhook arrives.
+//!
+//! Guarantees: 200 only once the message is committed, or on disk while the database is away. Does not guarantee that
+//! a stranger's message is kept: what no token of the partner verifies is answered 401 and put aside within bounds.
+//!
+//! Source: docs.transak.com/features/webhooks: POST, JSON, `{"data": "<JWT>"}`. No header identifies the sender, so the
+//! signature inside is all there is.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, FromRequest as _, Request, State};
+use chrono::Utc;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Api;
+use super::path::Path;
+use super::problem::Problem;
+use super::problem::openapi::Ingesting;
+use crate::intake::{Fate, Form, Heard};
+use crate::model::event::Source;
+use crate::model::id::PartnerId;
+
+/// The longest body. The largest webhook in Transak's documents is 7 kB.
+const MAX_BODY: usize = 256 << 10;
+
+/// What became of a webhook.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Received {
+    /// `new`, `sighted` (it was known), `spooled` (on disk until the database is back), `test` (Transak's canned test
+    /// order, not kept), or `quarantined` (signed, but not readable).
+    #[schema(value_type = String, example = "new")]
+    result: &'static str,
+}
+
+/// A webhook as Transak sends it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the body; what comes is kept as it came")]
+pub struct TransakWebhook {
+    /// A JWS, HS256, keyed with the partner's access token.
+    data: String,
+}
+
+/// Receive one of Transak's webhooks for a partner. Register this URL at Transak.
+#[utoipa::path(
+    post, path = "/ingest/transak/{partnerId}", tag = "Transak", security(()),
+    params(("partnerId" = inline(PartnerId), Path)),
+    request_body = TransakWebhook,
+    responses((status = 200, description = "It is kept.", body = Received), Ingesting),
+)]
+pub async fn receive_webhook(
+    State(api): State<Arc<Api>>,
+    Path(partner_id): Path<PartnerId>,
+    request: Request,
+) -> Result<Json<Received>, Problem> {
+    let intake = api.intake.as_ref().ok_or(Problem::NoSuchPath)?;
+    if !intake.directory().knows(partner_id) {
+        return Err(Problem::NotFound("partner"));
+    }
+    let source = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let heard = heard(partner_id, read(request).await?);
+    if !intake.verifies(&heard) && !api.strangers.admits(source) {
+        return Err(Problem::TooManyRequests);
+    }
+    match intake.keep(heard).await.map_err(|_| Problem::IntakeFull)? {
+        Fate::Unverified => Err(Problem::Unverified),
+        fate => Ok(Json(Received { result: fate.as_str() })),
+    }
+}
+
+async fn read(request: Request) -> Result<Bytes, Problem> {
+    let (parts, body) = request.into_parts();
+    let limited = http_body_util::Limited::new(body, MAX_BODY);
+    let request = Request::from_parts(parts, axum::body::Body::new(limited));
+    Bytes::from_request(request, &()).await.map_err(|_| Problem::BodyTooLarge)
+}
+
+fn heard(partner_id: PartnerId, data: Bytes) -> Heard {
+    Heard {
+        partner_id: Some(partner_id),
+        source: Source::Webhook,
+        form: Form::Signed,
+        channel: None,
+        event: None,
+        data,
+        at: Utc::now(),
+    }
+}
+
+/// Bounds what strangers can have put aside: verified messages never pass through here.
+#[derive(Debug)]
+pub struct Strangers(governor::DefaultKeyedRateLimiter<Option<IpAddr>>);
+
+/// Unverified messages a second that one address may send, and how many at once.
+const STRANGER_RATE: (std::num::NonZeroU32, std::num::NonZeroU32) =
+    (std::num::NonZeroU32::new(5).unwrap(), std::num::NonZeroU32::new(50).unwrap());
+
+/// Beyond this many addresses those that have been quiet are forgotten.
+const STRANGERS_KEPT: usize = 10_000;
+
+impl Default for Strangers {
+    fn default() -> Self {
+        let (rate, burst) = STRANGER_RATE;
+        Self(governor::RateLimiter::keyed(governor::Quota::per_second(rate).allow_burst(burst)))
+    }
+}
+
+impl Strangers {
+    fn admits(&self, source: Option<IpAddr>) -> bool {
+        if self.0.len() > STRANGERS_KEPT {
+            self.0.retain_recent();
+        }
+        self.0.check_key(&source).is_ok()
+    }
+}

@@ -1,0 +1,153 @@
+//! Watches: public channels of the stream that partners ask to be subscribed to, until the order is over.
+//!
+//! Source of the channel names: docs.transak.com/features/websockets. Public channels carry no signature.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Api;
+use super::auth::Writer;
+use super::body::Json as Body;
+use super::field::Time;
+use super::page::{Listing, PageParams, Paged, PartnerParam};
+use super::path::Path;
+use super::problem::Problem;
+use super::problem::openapi::{Common, WithBody, Writing};
+use super::quarantine::NoFilter;
+use crate::model::channel::is_channel_name;
+use crate::model::id::{PartnerId, WatchId};
+use crate::store::list::snapshot;
+use crate::store::partner;
+use crate::store::watch::{self as store, Subject};
+
+/// What is to be watched: one of the two.
+#[expect(clippy::struct_field_names, reason = "they are the names of the interface")]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct NewWatch {
+    /// Transak's order id.
+    #[schema(example = "aa39d8e1-7a1b-4f5c-9d3e-0b6f5d2ace7f")]
+    order_id: Option<String>,
+    /// The partner's own reference, as it was given to Transak.
+    #[schema(example = "order-4711")]
+    partner_order_id: Option<String>,
+    /// Needed with an admin token.
+    partner_id: Option<PartnerId>,
+}
+
+/// A public channel that is listened to.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Watch)]
+pub struct WatchView {
+    id: WatchId,
+    partner_id: PartnerId,
+    #[schema(required)]
+    order_id: Option<String>,
+    #[schema(required)]
+    partner_order_id: Option<String>,
+    /// The channel's name.
+    channel: String,
+    created_at: Time,
+    /// When the order was over or the watch was ended; null: it goes on.
+    #[schema(required)]
+    ended_at: Option<Time>,
+}
+
+impl From<store::Watch> for WatchView {
+    fn from(watch: store::Watch) -> Self {
+        Self {
+            id: watch.watch_id,
+            partner_id: watch.partner_id,
+            order_id: watch.order_id,
+            partner_order_id: watch.partner_order_id,
+            channel: watch.channel,
+            created_at: Time(watch.created_at),
+            ended_at: watch.ended_at.map(Time),
+        }
+    }
+}
+
+impl NewWatch {
+    fn subject(self) -> Result<Subject, Problem> {
+        match (self.order_id, self.partner_order_id) {
+            (Some(id), None) => Ok(Subject::Order(id)),
+            (None, Some(id)) => Ok(Subject::PartnerOrder(id)),
+            _ => Err(Problem::field("orderId", "or partnerOrderId is required, and not both")),
+        }
+    }
+}
+
+/// The channel of a subject; one whose name Pusher would refuse cannot be watched.
+fn channel(subject: &Subject, api_key: &str) -> Result<String, Problem> {
+    let (field, name) = match subject {
+        Subject::Order(id) => ("orderId", id.clone()),
+        Subject::PartnerOrder(id) => ("partnerOrderId", format!("{api_key}_{id}")),
+    };
+    let empty = matches!(subject, Subject::Order(id) | Subject::PartnerOrder(id) if id.is_empty());
+    if empty || !is_channel_name(&name) {
+        let what = "must make a channel name of at most 164 letters, digits and `_-=@,.;`, without a reserved prefix";
+        return Err(Problem::field(field, what));
+    }
+    Ok(name)
+}
+
+/// Listen to the public channel of one order until the order is over.
+///
+/// What comes that way is not signed: its sightings say `verified: false`, and it never overrides what was verified.
+#[utoipa::path(
+    post, path = "/v1/watches", tag = "Events", request_body = NewWatch,
+    responses((status = 201, description = "The watch.", body = WatchView), WithBody),
+)]
+pub async fn create_watch(
+    State(api): State<Arc<Api>>,
+    access: Writer,
+    Body(new): Body<NewWatch>,
+) -> Result<(StatusCode, Json<WatchView>), Problem> {
+    let owner = access.owner(new.partner_id)?;
+    let subject = new.subject()?;
+    let mut tx = api.pool.begin().await?;
+    let partner = partner::find(&mut tx, owner).await?.ok_or(Problem::NotFound("partner"))?;
+    let channel = channel(&subject, &partner.api_key)?;
+    let watch = store::insert(&mut tx, owner, (&subject, &channel)).await?;
+    tx.commit().await?;
+    Ok((StatusCode::CREATED, Json(watch.into())))
+}
+
+/// List watches, newest first.
+#[utoipa::path(
+    get, path = "/v1/watches", tag = "Events", params(PageParams, PartnerParam),
+    responses((status = 200, description = "A page of watches.", body = Paged<WatchView>), Common),
+)]
+pub async fn list_watches(
+    State(api): State<Arc<Api>>,
+    list: Listing<NoFilter>,
+) -> Result<Json<Paged<WatchView>>, Problem> {
+    let page = list.page::<WatchId>(&api)?;
+    let mut conn = snapshot(&api.pool).await?;
+    let rows = store::list(&mut conn, &list.access.partners, &page).await?;
+    Ok(list.answer(&api, rows, |row| row.watch_id))
+}
+
+/// End a watch.
+#[utoipa::path(
+    delete, path = "/v1/watches/{id}", tag = "Events", params(("id" = inline(WatchId), Path)),
+    responses((status = 204, description = "It is not listened to any more."), Writing),
+)]
+pub async fn delete_watch(
+    State(api): State<Arc<Api>>,
+    access: Writer,
+    Path(id): Path<WatchId>,
+) -> Result<StatusCode, Problem> {
+    let mut tx = api.pool.begin().await?;
+    if !store::end(&mut tx, &access.partners, id).await? {
+        return Err(Problem::NotFound("watch"));
+    }
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
