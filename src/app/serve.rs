@@ -10,7 +10,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret as _;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::bootstrap;
 use super::readiness::{self, Signs};
@@ -31,8 +31,8 @@ use crate::intake::tokens::TokenCare;
 use crate::intake::{self, Intake, Writer, directory, reconcile, tokens};
 use crate::model::address::AddressPolicy;
 use crate::model::callback_url::UrlPolicy;
-use crate::model::delivery::Job;
 use crate::model::pace::Rate;
+use crate::model::queue::HandOver;
 use crate::model::token::TokenHash;
 use crate::pusher;
 use crate::shutdown::Tasks;
@@ -98,7 +98,7 @@ impl Relay {
         AddressPolicy::new(self.config.callbacks.allow_callback_cidrs.clone())
     }
 
-    fn start_dispatcher(&self, tasks: &mut Tasks, wakes: &Wakes) -> anyhow::Result<mpsc::Sender<Job>> {
+    fn start_dispatcher(&self, tasks: &mut Tasks, wakes: &Wakes) -> anyhow::Result<HandOver> {
         let settings = SenderSettings {
             addresses: self.addresses(),
             own_listen: self.listener.iter().filter_map(|listener| listener.local_addr().ok()).collect(),
@@ -135,7 +135,7 @@ impl Relay {
     fn start_intake(
         &self,
         tasks: &mut Tasks,
-        (hand_over, suspicion): (Option<mpsc::Sender<Job>>, Suspicion),
+        (hand_over, suspicion): (Option<HandOver>, Suspicion),
         signs: &mut Signs,
     ) -> anyhow::Result<Intake> {
         let place = &self.config.spool;

@@ -11,6 +11,7 @@ mod commit;
 mod decode;
 pub mod directory;
 pub mod listener;
+mod owe;
 pub mod reconcile;
 pub mod requeue;
 pub mod spool;

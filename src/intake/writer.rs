@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,13 +20,17 @@ use super::directory::Watch;
 use super::spool::{Spool, SpoolError};
 use super::suspicion::Suspicion;
 use super::{Fate, Heard, Intake, QUEUE, Waiting};
-use crate::model::delivery::Job;
+use crate::model::queue::HandOver;
+use crate::store::wake;
 
 /// The most messages of one transaction: larger ones gain nothing and make everybody wait longer.
 const LARGEST_BATCH: usize = 500;
 
 /// How long to wait before a database that is not available is asked again.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// The least time between two wake-ups of dispatchers elsewhere.
+const WAKE_SPACING: Duration = Duration::from_millis(20);
 
 /// While a commit takes long, the queue is looked at this often, so that it never fills up.
 const LOOK: Duration = Duration::from_millis(20);
@@ -48,7 +53,7 @@ pub struct Settings {
     /// Where messages wait while the database is away.
     pub spool: Spool,
     /// Takes fresh deliveries straight to a local dispatcher.
-    pub hand_over: Option<mpsc::Sender<Job>>,
+    pub hand_over: Option<HandOver>,
     /// Where it is said that a partner's messages do not verify.
     pub suspicion: Suspicion,
     /// How often an order under way is compared with Transak's own record.
@@ -62,6 +67,9 @@ pub struct Writer {
     queue: mpsc::Receiver<Waiting>,
     spool: Arc<Mutex<Spool>>,
     health: watch::Sender<IntakeHealth>,
+    /// Dispatchers elsewhere have to be told that deliveries are due, and when they may be told next.
+    due: Arc<AtomicBool>,
+    wake_next: Instant,
 }
 
 impl Writer {
@@ -69,9 +77,10 @@ impl Writer {
     pub fn new(settings: Settings) -> (Intake, Self) {
         let Settings { pool, directory, spool, hand_over, suspicion, reconcile_every } = settings;
         let (intake, queue) = Intake::channel(directory.clone());
-        let sink = Sink { pool, hand_over, suspicion, reconcile_every };
-        let spool = Arc::new(Mutex::new(spool));
-        (intake, Self { sink, directory, queue, spool, health: watch::Sender::default() })
+        let due = Arc::default();
+        let sink = Sink { pool, hand_over, suspicion, reconcile_every, due: Arc::clone(&due) };
+        let (spool, health) = (Arc::new(Mutex::new(spool)), watch::Sender::default());
+        (intake, Self { sink, directory, queue, spool, health, due, wake_next: Instant::now() })
     }
 
     /// What the intake is doing.
@@ -91,6 +100,9 @@ impl Writer {
                 () = tokio::time::sleep_until(next_try), if spooled => {
                     next_try = if self.drain_spool().await { Instant::now() } else { Instant::now() + PAUSE };
                 }
+                () = tokio::time::sleep_until(self.wake_next), if self.due.load(Ordering::Acquire) => {
+                    self.wake_dispatchers().await;
+                }
                 taken = self.queue.recv_many(&mut batch, LARGEST_BATCH) => {
                     if taken == 0 { break }
                     self.take(std::mem::take(&mut batch)).await;
@@ -105,7 +117,20 @@ impl Writer {
         while self.queue.recv_many(&mut batch, LARGEST_BATCH).await > 0 {
             self.take(std::mem::take(&mut batch)).await;
         }
+        self.wake_dispatchers().await;
         Ok(())
+    }
+
+    /// Tells all dispatchers that something is due, if it is, at most once in [`WAKE_SPACING`]: a notification takes a
+    /// lock on the whole database. One that is lost costs as long as a dispatcher's poll.
+    async fn wake_dispatchers(&mut self) {
+        if !self.due.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        self.wake_next = Instant::now() + WAKE_SPACING;
+        if let Err(error) = wake::deliveries_now(&self.sink.pool).await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "dispatchers are not told; they poll");
+        }
     }
 
     /// Writes everything that was taken so far, the spool first. For tests, in place of [`Writer::run`].

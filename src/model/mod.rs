@@ -4,7 +4,9 @@
 
 pub mod address;
 pub mod amount;
+pub mod announcement;
 pub mod attempt;
+pub mod breaker;
 pub mod callback_url;
 pub mod canonical;
 pub mod change;
@@ -17,7 +19,10 @@ pub mod id;
 pub mod order;
 pub mod pace;
 pub mod partner;
+pub mod queue;
+pub mod rate;
 pub mod reconcile;
+pub mod recovery;
 pub mod redact;
 pub mod retry;
 pub mod seal;

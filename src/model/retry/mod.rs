@@ -75,6 +75,13 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// The receiver asked for patience: nothing may hasten the next try.
+    pub fn is_asked_to_wait(&self) -> bool {
+        matches!(self, Self::Answered { status: 429 | 503, retry_after: Some(_) })
+    }
+}
+
 /// What becomes of the delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
