@@ -17,6 +17,7 @@ pub mod gap;
 pub mod health;
 pub mod history;
 pub mod ingest;
+pub mod live;
 pub mod observe;
 pub mod order;
 pub mod page;
@@ -51,6 +52,7 @@ use crate::model::seal::MasterKey;
 use crate::model::token::TokenHash;
 use health::Trouble;
 use ingest::Strangers;
+use live::Feed;
 use problem::Problem;
 
 /// The largest body, in bytes.
@@ -68,6 +70,8 @@ pub struct Api {
     pub health: Receiver<Vec<Trouble>>,
     /// Where Transak's webhooks go; `None`: this process takes none.
     pub intake: Option<Intake>,
+    /// New events, for those who follow them.
+    pub feed: Feed,
     /// Bounds what unverified webhooks may be kept.
     pub strangers: Strangers,
     /// `None`: `/metrics` is not there.
@@ -109,6 +113,7 @@ fn operations() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(timeline::get_timeline))
         .routes(routes!(history::get_status_history))
         .routes(routes!(event::list_events))
+        .routes(routes!(live::stream_events))
         .routes(routes!(event::get_event))
         .routes(routes!(delivery::redeliver_event))
         .routes(routes!(delivery::list_deliveries))

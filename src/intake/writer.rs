@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +45,7 @@ pub struct Writer {
     queue: mpsc::Receiver<Waiting>,
     spool: Arc<Mutex<Spool>>,
     health: watch::Sender<IntakeHealth>,
+    kept: Arc<Notify>,
 }
 
 impl Writer {
@@ -58,12 +59,18 @@ impl Writer {
         let (intake, queue) = Intake::channel(directory.clone());
         let health = watch::Sender::default();
         let sink = Sink { pool, hand_over };
-        (intake, Self { sink, directory, queue, spool: Arc::new(Mutex::new(spool)), health })
+        let spool = Arc::new(Mutex::new(spool));
+        (intake, Self { sink, directory, queue, spool, health, kept: Arc::default() })
     }
 
     /// What the intake is doing.
     pub fn health(&self) -> watch::Receiver<IntakeHealth> {
         self.health.subscribe()
+    }
+
+    /// Is notified after each commit that kept new events.
+    pub fn kept(&self) -> Arc<Notify> {
+        Arc::clone(&self.kept)
     }
 
     /// Runs until told to stop, then writes what was already taken.
@@ -127,6 +134,7 @@ impl Writer {
             batch.into_iter().map(|waiting| (waiting.heard, waiting.reply)).unzip();
         let sink = self.sink.clone();
         let fates = self.while_hearing(QUEUE / 2, sink.write(&heard, &directory)).await;
+        self.note_kept(&fates);
         let mut left = Vec::new();
         for ((fate, heard), reply) in fates.into_iter().zip(heard).zip(replies) {
             match fate {
@@ -203,6 +211,7 @@ impl Writer {
         let sink = self.sink.clone();
         // Behind a spool everything is spooled at once: whoever waits for an answer gets it.
         let fates = self.while_hearing(0, sink.write(&heard, &directory)).await;
+        self.note_kept(&fates);
         if fates.iter().any(Option::is_none) {
             return false;
         }
@@ -227,6 +236,12 @@ impl Writer {
             work(&mut spool.lock().unwrap_or_else(PoisonError::into_inner))
         });
         done.await.unwrap_or_else(|error| Err(SpoolError::Io(std::io::Error::other(error))))
+    }
+
+    fn note_kept(&self, fates: &[Option<Fate>]) {
+        if fates.contains(&Some(Fate::New)) {
+            self.kept.notify_one();
+        }
     }
 
     fn note_spool(&self) {

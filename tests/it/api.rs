@@ -79,6 +79,7 @@ impl Relay {
             admin_token: Some(TokenHash::of(ADMIN)),
             url_policy: UrlPolicy { allow_http: false, addresses: AddressPolicy::default() },
             health: watched,
+            feed: transak_relay::http::live::Feed::default(),
             metrics: None,
         };
         Self { pool, router: router(api), health }

@@ -5,6 +5,7 @@
 mod api;
 mod api_bad_input;
 mod api_endpoints;
+mod api_live;
 mod api_orders;
 mod api_pages;
 mod api_requests;

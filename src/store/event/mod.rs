@@ -1,5 +1,6 @@
 //! Table `event`: one row per observed change of an order.
 
+pub mod feed;
 pub mod read;
 pub mod webhooks;
 pub mod write;
