@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use url::Url;
 
+use crate::model::origin::Origin;
 use crate::model::partner::Environment;
 use crate::model::seal::MasterKey;
 
@@ -98,6 +99,8 @@ pub struct Serve {
     #[arg(long, env = "RELAY_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN", value_parser = admin_token)]
     pub admin_token: Option<AdminToken>,
     #[command(flatten)]
+    pub interface: Interface,
+    #[command(flatten)]
     pub callbacks: Callbacks,
     #[command(flatten)]
     pub pusher: Pusher,
@@ -105,6 +108,17 @@ pub struct Serve {
     pub spool: SpoolPlace,
     #[command(flatten)]
     pub partner: FirstPartner,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Interface {
+    /// The origins whose web pages may call the interface, such as https://app.example.com, or `*`; none if not given.
+    #[arg(long, env = "RELAY_CORS_ORIGINS", value_delimiter = ',', value_name = "ORIGIN", value_parser = Origin::parse)]
+    pub cors_origins: Vec<Origin>,
+    /// The requests a second that each token may make for long, five times as many at once; 0: no limit.
+    #[arg(long, env = "RELAY_TOKEN_RATE", default_value = "200", value_name = "REQUESTS",
+          value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub token_rate: u32,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -20,6 +20,7 @@ use crate::delivery::sender::{Sender, SenderSettings};
 use crate::http::health::Trouble;
 use crate::http::ingest::Strangers;
 use crate::http::live::Feed;
+use crate::http::rate::TokenRates;
 use crate::http::{self, Api};
 use crate::intake::listener::Listener;
 use crate::intake::spool::Spool;
@@ -174,6 +175,8 @@ impl Relay {
             health,
             intake: Some(intake),
             feed,
+            rates: TokenRates::new(self.config.interface.token_rate),
+            cors_origins: self.config.interface.cors_origins,
             strangers: Strangers::default(),
             metrics: Some(self.metrics),
         });

@@ -7,6 +7,7 @@ pub mod attempt;
 pub mod auth;
 pub mod body;
 pub mod condition;
+pub mod cors;
 pub mod creation;
 pub mod delivery;
 mod document;
@@ -26,6 +27,7 @@ pub mod path;
 pub mod problem;
 pub mod quarantine;
 pub mod query;
+pub mod rate;
 pub mod timeline;
 pub mod token;
 pub mod transak;
@@ -40,6 +42,7 @@ use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 use tokio::sync::watch::Receiver;
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use utoipa::openapi::OpenApi;
@@ -48,12 +51,15 @@ use utoipa_axum::routes;
 
 use crate::intake::Intake;
 use crate::model::callback_url::UrlPolicy;
+use crate::model::origin::Origin;
 use crate::model::seal::MasterKey;
 use crate::model::token::TokenHash;
+
 use health::Trouble;
 use ingest::Strangers;
 use live::Feed;
 use problem::Problem;
+use rate::TokenRates;
 
 /// The largest body, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -72,6 +78,10 @@ pub struct Api {
     pub intake: Option<Intake>,
     /// New events, for those who follow them.
     pub feed: Feed,
+    /// Bounds what each token may ask.
+    pub rates: TokenRates,
+    /// The origins whose pages may call.
+    pub cors_origins: Vec<Origin>,
     /// Bounds what unverified webhooks may be kept.
     pub strangers: Strangers,
     /// `None`: `/metrics` is not there.
@@ -82,6 +92,7 @@ pub struct Api {
 pub fn router(api: Api) -> Router {
     let (routes, openapi) = operations().split_for_parts();
     let openapi = Arc::new(openapi);
+    let cors = option_layer(cors::layer(&api.cors_origins));
     routes
         .route("/openapi.json", get(move || async move { Json(openapi.as_ref().clone()) }))
         .route("/docs/problems", get(problem::page::list_problems))
@@ -92,6 +103,8 @@ pub fn router(api: Api) -> Router {
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(CompressionLayer::new())
+        .layer(middleware::from_fn(rate::tell_rate))
+        .layer(cors)
         .layer(CatchPanicLayer::custom(observe::panicked))
         .layer(middleware::from_fn(observe::observe))
 }

@@ -4,6 +4,7 @@
 
 mod api;
 mod api_bad_input;
+mod api_edge;
 mod api_endpoints;
 mod api_live;
 mod api_orders;

@@ -78,6 +78,8 @@ impl World {
         let (feed, reading) = Feed::new(pool.clone(), writer.kept());
         let api = http::router(Api {
             intake: Some(intake.clone()),
+            rates: transak_relay::http::rate::TokenRates::default(),
+            cors_origins: Vec::new(),
             strangers: Strangers::default(),
             pool: pool.clone(),
             master_key: key.clone(),
