@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::serve::ListenerExt as _;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret as _;
 use sqlx::PgPool;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::bootstrap;
@@ -19,6 +20,8 @@ use crate::delivery::dispatcher::{Dispatcher, Settings};
 use crate::delivery::sender::{Sender, SenderSettings};
 use crate::http::health::Trouble;
 use crate::http::ingest::Strangers;
+use crate::http::live::Feed;
+use crate::http::rate::TokenRates;
 use crate::http::{self, Api};
 use crate::intake::directory::Directory;
 use crate::intake::listener::Listener;
@@ -43,6 +46,9 @@ use crate::transak::rest::{self, TransakRest};
 /// A burst is what two seconds allow.
 const TWO: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
 
+/// How long a client may leave what it was sent unacknowledged, or take nothing.
+const LONGEST_SILENCE: Duration = Duration::from_secs(30);
+
 /// A relay that is ready to run: connected, migrated, its port bound.
 pub struct Relay {
     config: Serve,
@@ -58,6 +64,7 @@ impl Relay {
         let url = database.database_url.expose_secret();
         let pool = pool::connect(url, database.database_connections).await?;
         pool::migrate(&pool).await?;
+        bootstrap::settle_events(&pool).await?;
         bootstrap::check_master_key(&pool, &config.master_key).await?;
         bootstrap::first_partner(&pool, &config.master_key, &config.partner).await?;
         let listener = if config.roles.contains(&Role::Api) { Some(bind(&config).await?) } else { None };
@@ -86,7 +93,9 @@ impl Relay {
         }
         let (troubles, health) = watch::channel(Vec::new());
         tasks.spawn("readiness", readiness::watch_signs(signs, troubles, stop));
-        self.start_api(tasks, (intake, health));
+        let (feed, reading) = Feed::new(self.pool.clone(), wakes.events);
+        tasks.spawn("live events", reading.run(tasks.stop_token()));
+        self.start_api(tasks, (intake, health, feed));
         Ok(())
     }
 
@@ -151,6 +160,8 @@ impl Relay {
             reconcile_every: self.reconcile_every(),
         });
         signs.intake = Some(writer.health());
+        let announcing = wake::announce_events(self.pool.clone(), writer.kept(), tasks.stop_token());
+        tasks.spawn("announcements", announcing);
         tasks.spawn("intake", writer.run(tasks.stop_token()));
         Ok(intake)
     }
@@ -207,7 +218,11 @@ impl Relay {
         Ok(())
     }
 
-    fn start_api(self, tasks: &mut Tasks, (intake, health): (Intake, watch::Receiver<Vec<Trouble>>)) {
+    fn start_api(
+        self,
+        tasks: &mut Tasks,
+        (intake, health, feed): (Intake, watch::Receiver<Vec<Trouble>>, Feed),
+    ) {
         let addresses = self.addresses();
         let Some(listener) = self.listener else { return };
         let admin_token = self.config.admin_token.and_then(|token| token.0);
@@ -218,17 +233,34 @@ impl Relay {
             url_policy: UrlPolicy { allow_http: self.config.callbacks.allow_http_callbacks, addresses },
             health,
             intake: Some(intake),
+            feed,
+            rates: TokenRates::new(self.config.interface.token_rate),
+            cors_origins: self.config.interface.cors_origins,
             strangers: Strangers::default(),
             metrics: Some(self.metrics),
         });
         let stop = tasks.stop_token();
         tasks.spawn("api", async move {
             tracing::info!(address = %listener.local_addr()?, "the relay answers");
+            let listener = listener.tap_io(cut_off_the_silent);
             let service = router.into_make_service_with_connect_info::<SocketAddr>();
             axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await?;
             Ok(())
         });
     }
+}
+
+/// A client that neither takes nor acknowledges what it is sent is cut off by the kernel; only Linux can.
+fn cut_off_the_silent(connection: &mut TcpStream) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = socket2::SockRef::from(&*connection).set_tcp_user_timeout(Some(LONGEST_SILENCE)) {
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "a connection has no deadline for its peer"
+        );
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (connection, LONGEST_SILENCE);
 }
 
 async fn bind(config: &Serve) -> anyhow::Result<TcpListener> {

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::Database;
+use crate::model::origin::Origin;
 use crate::model::partner::Environment;
 use crate::model::seal::MasterKey;
 
@@ -47,6 +48,8 @@ pub struct Serve {
     #[arg(long, env = "RELAY_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN", value_parser = admin_token)]
     pub admin_token: Option<AdminToken>,
     #[command(flatten)]
+    pub interface: Interface,
+    #[command(flatten)]
     pub callbacks: Callbacks,
     #[command(flatten)]
     pub pusher: Pusher,
@@ -74,6 +77,17 @@ pub struct Transak {
     #[arg(long, env = "RELAY_RECONCILE_SECONDS", default_value = "60", value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub reconcile_seconds: u64,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Interface {
+    /// The origins whose web pages may call the interface, such as `https://app.example.com`, or `*`; none if not given.
+    #[arg(long, env = "RELAY_CORS_ORIGINS", value_delimiter = ',', value_name = "ORIGIN", value_parser = Origin::parse)]
+    pub cors_origins: Vec<Origin>,
+    /// The requests a second that each token may make for long, five times as many at once; 0: no limit.
+    #[arg(long, env = "RELAY_TOKEN_RATE", default_value = "200", value_name = "REQUESTS",
+          value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub token_rate: u32,
 }
 
 #[derive(Debug, Clone, Args)]

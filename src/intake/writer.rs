@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -70,6 +70,7 @@ pub struct Writer {
     /// Dispatchers elsewhere have to be told that deliveries are due, and when they may be told next.
     due: Arc<AtomicBool>,
     wake_next: Instant,
+    kept: Arc<Notify>,
 }
 
 impl Writer {
@@ -80,12 +81,29 @@ impl Writer {
         let due = Arc::default();
         let sink = Sink { pool, hand_over, suspicion, reconcile_every, due: Arc::clone(&due) };
         let (spool, health) = (Arc::new(Mutex::new(spool)), watch::Sender::default());
-        (intake, Self { sink, directory, queue, spool, health, due, wake_next: Instant::now() })
+        (
+            intake,
+            Self {
+                sink,
+                directory,
+                queue,
+                spool,
+                health,
+                kept: Arc::default(),
+                due,
+                wake_next: Instant::now(),
+            },
+        )
     }
 
     /// What the intake is doing.
     pub fn health(&self) -> watch::Receiver<IntakeHealth> {
         self.health.subscribe()
+    }
+
+    /// Is notified after each commit that kept new events.
+    pub fn kept(&self) -> Arc<Notify> {
+        Arc::clone(&self.kept)
     }
 
     /// Runs until told to stop, then writes what was already taken.
@@ -165,6 +183,7 @@ impl Writer {
             batch.into_iter().map(|waiting| (waiting.heard, waiting.reply)).unzip();
         let sink = self.sink.clone();
         let fates = self.while_hearing(QUEUE / 2, sink.write(&heard, &directory)).await;
+        self.note_kept(&fates);
         let mut left = Vec::new();
         for ((fate, heard), reply) in fates.into_iter().zip(heard).zip(replies) {
             match fate {
@@ -241,6 +260,7 @@ impl Writer {
         let sink = self.sink.clone();
         // Behind a spool everything is spooled at once: whoever waits for an answer gets it.
         let fates = self.while_hearing(0, sink.write(&heard, &directory)).await;
+        self.note_kept(&fates);
         if fates.iter().any(Option::is_none) {
             return false;
         }
@@ -265,6 +285,12 @@ impl Writer {
             work(&mut spool.lock().unwrap_or_else(PoisonError::into_inner))
         });
         done.await.unwrap_or_else(|error| Err(SpoolError::Io(std::io::Error::other(error))))
+    }
+
+    fn note_kept(&self, fates: &[Option<Fate>]) {
+        if fates.contains(&Some(Fate::New)) {
+            self.kept.notify_one();
+        }
     }
 
     fn note_spool(&self) {

@@ -17,6 +17,7 @@ pub mod event;
 pub mod header;
 pub mod id;
 pub mod order;
+pub mod origin;
 pub mod pace;
 pub mod partner;
 pub mod queue;

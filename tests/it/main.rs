@@ -4,7 +4,9 @@
 
 mod api;
 mod api_bad_input;
+mod api_edge;
 mod api_endpoints;
+mod api_live;
 mod api_orders;
 mod api_pages;
 mod api_requests;
