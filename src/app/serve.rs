@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use chrono::Utc;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret as _;
 use sqlx::PgPool;
@@ -22,6 +23,7 @@ use crate::intake::listener::Listener;
 use crate::intake::spool::Spool;
 use crate::intake::stream::StreamHealth;
 use crate::intake::{Intake, Writer, directory};
+use crate::maintenance::Maintenance;
 use crate::model::address::AddressPolicy;
 use crate::model::callback_url::UrlPolicy;
 use crate::model::delivery::Job;
@@ -46,6 +48,8 @@ impl Relay {
         let url = database.database_url.expose_secret();
         let pool = pool::connect(url, database.database_connections).await?;
         pool::migrate(&pool).await?;
+        let maintenance = Maintenance::new(pool.clone(), config.retention.kept());
+        maintenance.make_partitions(Utc::now()).await.context("cannot make the partitions of today")?;
         bootstrap::check_master_key(&pool, &config.master_key).await?;
         bootstrap::first_partner(&pool, &config.master_key, &config.partner).await?;
         let listener = if config.roles.contains(&Role::Api) { Some(bind(&config).await?) } else { None };
@@ -62,6 +66,8 @@ impl Relay {
         let wakes = Wakes::default();
         let stop = tasks.stop_token();
         tasks.spawn("wake-ups", wake::listen(self.pool.clone(), wakes.clone(), stop.clone()));
+        let maintenance = Maintenance::new(self.pool.clone(), self.config.retention.kept());
+        tasks.spawn("maintenance", maintenance.run(stop.clone()));
         let hand_over =
             if self.has(Role::Dispatch) { Some(self.start_dispatcher(tasks, &wakes)?) } else { None };
         let directory = self.start_directory(tasks, &wakes).await?;

@@ -15,6 +15,7 @@ pub mod event;
 pub mod header;
 pub mod id;
 pub mod order;
+pub mod partition;
 pub mod partner;
 pub mod redact;
 pub mod retry;

@@ -11,6 +11,7 @@ mod api_requests;
 mod api_tenants;
 mod api_webhooks;
 mod main_job;
+mod maintenance;
 mod official_clients;
 mod openapi;
 mod signatures;
