@@ -4,26 +4,23 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
-use super::auth::{Admin, Reader, presented};
+use super::auth::Reader;
 use super::field::{Raw, Text, Time};
 use super::page::{Listing, PageParams, Paged, PartnerParam};
 use super::path::Path;
 use super::problem::Problem;
-use super::problem::openapi::{Common, Writing};
+use super::problem::openapi::Common;
 use crate::model::amount::Amount;
 use crate::model::id::PartnerId;
 use crate::model::order::{OrderId, Product};
-use crate::model::token::TokenHash;
 use crate::store::list::snapshot;
 use crate::store::order::read as store;
 use crate::store::payload::read::{self as payload, PayloadKey};
-use crate::store::{erasure, retention};
 
 /// Which orders; what is left out filters nothing.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -135,35 +132,6 @@ pub struct OrderDetail {
     /// The order as Transak last sent it, byte for byte; null once retention has dropped it.
     #[schema(required, value_type = Option<Object>)]
     order: Option<Raw>,
-}
-
-/// Erase an order: its events, payloads, deliveries, attempts and quarantined messages. Only the fact is kept. What
-/// Transak sends of it afterwards is a new order.
-#[utoipa::path(
-    delete, path = "/v1/orders/{orderId}", tag = "Orders",
-    params(("orderId" = String, Path, description = "Transak's id of the order."), PartnerParam),
-    responses((status = 204, description = "It is gone."), Writing),
-)]
-pub async fn erase_order(
-    State(api): State<Arc<Api>>,
-    _: Admin,
-    reader: Reader,
-    headers: HeaderMap,
-    Path(order_id): Path<OrderId>,
-) -> Result<StatusCode, Problem> {
-    let by = TokenHash::of(presented(&headers).ok_or(Problem::Unauthorized)?);
-    let mut tx = api.pool.begin().await?;
-    let mut erased = false;
-    // Of deleted partners too, unless one is named.
-    let partners = if reader.all { retention::partners(&mut tx).await? } else { reader.partners };
-    for partner in partners {
-        erased |= erasure::erase(&mut tx, (partner, order_id.as_str()), by).await?;
-    }
-    if !erased {
-        return Err(Problem::NotFound("order"));
-    }
-    tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
 }
 
 /// List orders, newest first.

@@ -108,8 +108,8 @@ impl Maintenance {
     }
 
     async fn all_duties(&mut self, conn: &mut PgConnection, now: DateTime<Utc>) -> store::Result<Report> {
-        let mut report = Report::default();
-        report.made = make_missing(conn, Span::of_retention(self.retention), now).await?;
+        let made = make_missing(conn, Span::of_retention(self.retention), now).await?;
+        let mut report = Report { made, ..Report::default() };
         report.rows += idempotency::forget_old(conn).await?;
         report.rows += retention::drop_expired_secrets(conn, now).await?;
         let kept = self.retention.and_then(|kept| TimeDelta::from_std(kept).ok());
@@ -156,7 +156,10 @@ fn tell(run: store::Result<Option<Report>>) {
         }
         Err(error) => {
             metrics::counter!("relay_maintenance_runs_total", "outcome" => "failed").increment(1);
-            tracing::warn!(error = &error as &dyn std::error::Error, "the database cannot be tidied right now");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the database cannot be tidied right now"
+            );
         }
     }
 }

@@ -155,9 +155,11 @@ mod tests {
         let made = missing(&[day], Span::Hour, at("2026-12-30T20:30:00Z"));
         assert_eq!(made[0].suffix(), "p2026123100");
         assert_eq!(made.len(), 21);
-        assert!(missing(&made, Span::Day, at("2026-12-31T10:00:00Z")).iter().all(|day| {
-            made.iter().all(|hour| !day.overlaps(hour))
-        }));
+        assert!(
+            missing(&made, Span::Day, at("2026-12-31T10:00:00Z"))
+                .iter()
+                .all(|day| { made.iter().all(|hour| !day.overlaps(hour)) })
+        );
     }
 
     #[test]

@@ -72,7 +72,8 @@ pub async fn list(conn: &mut PgConnection, table: Table) -> Result<Vec<Partition
         table.name(),
     );
     let names = names.fetch_all(conn).await?;
-    let suffix = |name: &String| name.strip_prefix(table.name())?.strip_prefix('_').and_then(Partition::parse);
+    let suffix =
+        |name: &String| name.strip_prefix(table.name())?.strip_prefix('_').and_then(Partition::parse);
     Ok(names.iter().filter_map(suffix).collect())
 }
 

@@ -82,11 +82,7 @@ pub async fn drop_events(
 }
 
 /// Deletes up to `limit` quarantined messages from before `cutoff`.
-pub async fn drop_quarantined(
-    conn: &mut PgConnection,
-    cutoff: DateTime<Utc>,
-    limit: i64,
-) -> Result<u64> {
+pub async fn drop_quarantined(conn: &mut PgConnection, cutoff: DateTime<Utc>, limit: i64) -> Result<u64> {
     let deleted = sqlx::query!(
         "delete from quarantine where quarantine_id in (
              select quarantine_id from quarantine where received_at < $1 limit $2)",

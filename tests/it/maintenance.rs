@@ -54,7 +54,7 @@ async fn partitions_are_made_a_week_ahead_and_what_is_heard_lands_in_them(pool: 
     let mut world = World::new(pool).await;
     assert_eq!(run(&world, 90 * DAY, 0).await.made, 3 * 8);
     assert_eq!(run(&world, 90 * DAY, 0).await, Report::default(), "a second run finds nothing to do");
-    world.endpoint(json!({})).await;
+    let _receiver = world.endpoint(json!({})).await;
     live(&mut world, "o1", &["COMPLETED"]).await;
     assert_eq!(counts(&world).await, [1, 1, 1, 1, 1, 1]);
     for table in ["attempt_default", "payload_default", "sighting_default"] {
@@ -66,7 +66,7 @@ async fn partitions_are_made_a_week_ahead_and_what_is_heard_lands_in_them(pool: 
 async fn what_is_over_goes_with_its_partitions_and_not_a_day_too_soon(pool: PgPool) {
     let mut world = World::new(pool).await;
     run(&world, 90 * DAY, 0).await;
-    world.endpoint(json!({})).await;
+    let _receiver = world.endpoint(json!({})).await;
     live(&mut world, "o1", &["PROCESSING", "COMPLETED"]).await;
     run(&world, 90 * DAY, 89).await;
     assert_eq!(counts(&world).await, [2, 1, 2, 2, 2, 2]);
@@ -85,7 +85,7 @@ async fn what_is_over_goes_with_its_partitions_and_not_a_day_too_soon(pool: PgPo
 async fn an_order_that_is_not_over_is_kept_whole_however_old_it_is(pool: PgPool) {
     let mut world = World::new(pool).await;
     run(&world, 90 * DAY, 0).await;
-    world.endpoint(json!({})).await;
+    let _receiver = world.endpoint(json!({})).await;
     live(&mut world, "o1", &["PROCESSING"]).await;
     let report = run(&world, 90 * DAY, 400).await;
     assert_eq!(report.orders, 0);
@@ -117,7 +117,7 @@ async fn what_is_still_owed_is_kept_and_sent_however_old_it_is(pool: PgPool) {
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn rows_that_came_before_their_partition_are_drained_by_age(pool: PgPool) {
     let mut world = World::new(pool).await;
-    world.endpoint(json!({})).await;
+    let _receiver = world.endpoint(json!({})).await;
     live(&mut world, "o1", &["COMPLETED"]).await;
     assert_eq!(world.count("payload_default").await, 1);
     assert_eq!(run(&world, 90 * DAY, 0).await.made, 3 * 7, "not the day that has rows already");
@@ -164,7 +164,9 @@ async fn old_messages_in_quarantine_gaps_and_expired_secrets_go(pool: PgPool) {
     let mut world = World::new(pool).await;
     let (_, endpoint) = world.endpoint(json!({})).await;
     let id = endpoint["id"].as_str().unwrap();
-    world.call("POST", &format!("/v1/endpoints/{id}/rotate-secret"), Some(json!({"overlapSeconds": 60}))).await;
+    world
+        .call("POST", &format!("/v1/endpoints/{id}/rotate-secret"), Some(json!({"overlapSeconds": 60})))
+        .await;
     world.hear("nonsense").await;
     sqlx::query("insert into gap (partner_id, gap_id, started_at, ended_at, reason) values ($1, gen_random_uuid(), now(), now(), 'a'), ($1, gen_random_uuid(), now(), null, 'b')")
         .bind(world.partner).execute(&world.pool).await.unwrap();
@@ -178,24 +180,24 @@ async fn old_messages_in_quarantine_gaps_and_expired_secrets_go(pool: PgPool) {
 async fn an_erased_order_is_nowhere_and_only_the_fact_is_kept(pool: PgPool) {
     let mut world = World::new(pool).await;
     run(&world, 90 * DAY, 0).await;
-    world.endpoint(json!({})).await;
+    let _receiver = world.endpoint(json!({})).await;
     let id = "aa39d8e1-0000-4000-8000-00000000ce7f";
     live(&mut world, id, &["PROCESSING", "COMPLETED"]).await;
     live(&mut world, "other", &["COMPLETED"]).await;
     // A message about it that nobody can verify.
-    let strange = transak_relay::sandbox::signing::sign(&"another".into(), &order(id, "REFUNDED", 9)).unwrap();
+    let strange =
+        transak_relay::sandbox::signing::sign(&"another".into(), &order(id, "REFUNDED", 9)).unwrap();
     world.hear(&strange).await;
     assert_eq!(world.count("quarantine").await, 1);
     let (status, _) = world.call("DELETE", &format!("/v1/orders/{id}"), None).await;
     assert_eq!(status, StatusCode::NO_CONTENT);
     assert_eq!(counts(&world).await, [1; 6], "the other order is untouched");
     assert_eq!(world.count("quarantine").await, 0);
-    let record: (String, i32, i32, i32, i32, i32) = sqlx::query_as(
-        "select order_id, events, deliveries, attempts, sightings, quarantined from erasure",
-    )
-    .fetch_one(&world.pool)
-    .await
-    .unwrap();
+    let record: (String, i32, i32, i32, i32, i32) =
+        sqlx::query_as("select order_id, events, deliveries, attempts, sightings, quarantined from erasure")
+            .fetch_one(&world.pool)
+            .await
+            .unwrap();
     assert_eq!(record, (id.to_owned(), 2, 2, 2, 2, 1));
     for (method, path) in [("GET", format!("/v1/orders/{id}")), ("DELETE", format!("/v1/orders/{id}"))] {
         assert_eq!(world.call(method, &path, None).await.0, StatusCode::NOT_FOUND);
