@@ -60,9 +60,15 @@ pub(super) async fn commit(
         event::write::insert_new(&mut tx, &distinct).await?.into_iter().collect();
     let (new, known): (Vec<&NewEvent>, Vec<&NewEvent>) =
         distinct.into_iter().partition(|event| inserted.contains(&event.event_id));
-    kept_as.extend(kept_ids(&mut tx, &new, &known).await?);
+    kept_as.extend(new.iter().map(|event| ((event.partner_id, event.identity), event.event_id)));
+    let rumours = known_before(&mut tx, &known, &mut kept_as).await?;
     let heard: Vec<_> = events.iter().map(|one| (kept_as[&(one.partner_id, one.identity)], one)).collect();
     sighting::write::insert(&mut tx, &heard).await?;
+    if !rumours.is_empty() {
+        let certain: Vec<&NewEvent> = rumours.iter().collect();
+        event::write::verify(&mut tx, &certain).await?;
+        move_orders(&mut tx, &certain).await?;
+    }
     let mut committed = Committed::default();
     if !new.is_empty() {
         event::write::insert_payloads(&mut tx, &new).await?;
@@ -80,28 +86,40 @@ pub(super) async fn commit(
     Ok(committed)
 }
 
-/// Each identity once, the first arrival of it, in the order in which every process inserts.
+/// Each identity once, in the order in which every process inserts: its first verified arrival, else its first.
 fn distinct(events: &[NewEvent]) -> Vec<&NewEvent> {
     let mut first: BTreeMap<(PartnerId, Identity), &NewEvent> = BTreeMap::new();
     for event in events {
-        first.entry((event.partner_id, event.identity)).or_insert(event);
+        let chosen = first.entry((event.partner_id, event.identity)).or_insert(event);
+        if event.verified && !chosen.verified {
+            *chosen = event;
+        }
     }
     first.into_values().collect()
 }
 
-async fn kept_ids(
+/// Finds under which ids known events are kept. Answers those of them that only public channels had told before and
+/// that are verified now, as they are kept.
+async fn known_before(
     tx: &mut PgConnection,
-    new: &[&NewEvent],
     known: &[&NewEvent],
-) -> store::Result<HashMap<(PartnerId, Identity), EventId>> {
-    let mut ids =
-        if known.is_empty() { HashMap::new() } else { event::write::ids_by_identity(tx, known).await? };
-    ids.extend(new.iter().map(|event| ((event.partner_id, event.identity), event.event_id)));
-    // An event that retention dropped between the two statements: its new sighting stands under the id it would get.
+    kept_as: &mut HashMap<(PartnerId, Identity), EventId>,
+) -> store::Result<Vec<NewEvent>> {
+    let kept =
+        if known.is_empty() { HashMap::new() } else { event::write::kept_by_identity(tx, known).await? };
+    let mut rumours = Vec::new();
     for event in known {
-        ids.entry((event.partner_id, event.identity)).or_insert(event.event_id);
+        // One that retention dropped between the two statements: its new sighting stands under the id it would get.
+        let before = kept.get(&(event.partner_id, event.identity));
+        kept_as
+            .insert((event.partner_id, event.identity), before.map_or(event.event_id, |kept| kept.event_id));
+        if let Some(kept) = before.filter(|kept| event.verified && !kept.verified) {
+            let certain =
+                NewEvent { event_id: kept.event_id, received_at: kept.received_at, ..(*event).clone() };
+            rumours.push(certain);
+        }
     }
-    Ok(ids)
+    Ok(rumours)
 }
 
 /// An order on its way through the events of a batch.

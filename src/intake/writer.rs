@@ -107,6 +107,13 @@ impl Writer {
         }
     }
 
+    /// Waits for the next message and writes it. For tests, in place of [`Writer::run`].
+    pub async fn write_next(&mut self) {
+        if let Some(waiting) = self.queue.recv().await {
+            self.take(vec![waiting]).await;
+        }
+    }
+
     fn is_spooling(&self) -> bool {
         !self.spool.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }

@@ -46,7 +46,8 @@ impl From<sqlx::Error> for Error {
                     Some("08" | "53" | "57" | "58") => Self::Unavailable(error),
                     // Serialization failures and deadlocks; lock not available.
                     Some("40") => Self::Contended(error),
-                    _ if code == "55P03" || code == "25006" => Self::Unavailable(error),
+                    // A lock that was not to be had, a server that only reads, a database that accepts no connections.
+                    _ if matches!(code.as_str(), "55P03" | "25006" | "55000") => Self::Unavailable(error),
                     _ => Self::Refused(error),
                 }
             }

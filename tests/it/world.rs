@@ -129,6 +129,25 @@ impl World {
         (answer.status(), answer.into_body().collect().await.unwrap().to_bytes())
     }
 
+    /// Posts as Transak does, while the intake writes what arrives.
+    pub(crate) async fn post_while_writing(&mut self, path: &str, body: Value) -> (StatusCode, Value) {
+        let request = Request::post(path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        let mut answer = std::pin::pin!(self.api.clone().oneshot(request));
+        let answer = loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => break answer.unwrap(),
+                () = self.writer.write_next() => {}
+            }
+        };
+        let status = answer.status();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
     /// Registers a callback receiver that trusts what it is then sent.
     pub(crate) async fn endpoint(&self, mut settings: Value) -> (Receiver, Value) {
         let receiver = Receiver::start(([127, 0, 0, 1], 0).into(), std::io::sink()).await.unwrap();

@@ -1,3 +1,5 @@
+//! The spool on a real disk: order, crashes, damage, bounds, and who may use which place.
+
 use bytes::Bytes;
 use chrono::Utc;
 

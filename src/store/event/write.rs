@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -16,9 +17,9 @@ use crate::store::Result;
 pub async fn insert_new(conn: &mut PgConnection, events: &[&NewEvent]) -> Result<Vec<EventId>> {
     let ids = sqlx::query_scalar!(
         r#"insert into event (partner_id, event_id, order_id, event, status, identity, occurred_at, received_at,
-                              from_history)
+                              from_history, verified)
            select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bytea[],
-                                $7::timestamptz[], $8::timestamptz[], $9::boolean[])
+                                $7::timestamptz[], $8::timestamptz[], $9::boolean[], $10::boolean[])
            on conflict on constraint event_identity_is_unique do nothing
            returning event_id as "event_id: EventId""#,
         &column(events, |event| event.partner_id.uuid()),
@@ -31,27 +32,65 @@ pub async fn insert_new(conn: &mut PgConnection, events: &[&NewEvent]) -> Result
         &column(events, |event| event.occurred_at),
         &column(events, |event| event.received_at),
         &column(events, |event| event.from_history),
+        &column(events, |event| event.verified),
     );
     Ok(ids.fetch_all(conn).await?)
 }
 
-/// The ids of kept events with these identities.
-pub async fn ids_by_identity(
+/// An event that is kept already.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept {
+    /// The id it is kept under.
+    pub event_id: EventId,
+    /// When it was first heard.
+    pub received_at: DateTime<Utc>,
+    /// It was heard from a source that can be verified.
+    pub verified: bool,
+}
+
+/// The kept events with these identities.
+pub async fn kept_by_identity(
     conn: &mut PgConnection,
     events: &[&NewEvent],
-) -> Result<HashMap<(PartnerId, Identity), EventId>> {
+) -> Result<HashMap<(PartnerId, Identity), Kept>> {
     let rows = sqlx::query!(
-        r#"select event.partner_id as "partner_id: PartnerId", event_id as "event_id: EventId", event.identity
+        r#"select event.partner_id as "partner_id: PartnerId", event_id as "event_id: EventId", event.identity,
+                  received_at, verified
            from event join unnest($1::uuid[], $2::bytea[]) as wanted (partner_id, identity)
              on event.partner_id = wanted.partner_id and event.identity = wanted.identity"#,
         &column(events, |event| event.partner_id.uuid()),
         &column(events, |event| event.identity.0.as_slice()) as &[&[u8]],
     );
     let rows = rows.fetch_all(conn).await?;
-    Ok(rows
-        .into_iter()
-        .filter_map(|row| Some(((row.partner_id, identity(&row.identity)?), row.event_id)))
-        .collect())
+    let kept = rows.into_iter().filter_map(|row| {
+        let kept = Kept { event_id: row.event_id, received_at: row.received_at, verified: row.verified };
+        Some(((row.partner_id, identity(&row.identity)?), kept))
+    });
+    Ok(kept.collect())
+}
+
+/// Makes rumours certain: these events were now heard from a source that can be verified, and what that said is what
+/// is shown from now on.
+pub async fn verify(conn: &mut PgConnection, events: &[&NewEvent]) -> Result<()> {
+    sqlx::query!(
+        "with given as (
+             select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::bytea[])
+                 as given (partner_id, event_id, received_at, body)
+         ), said as (
+             update payload set body = given.body from given
+             where payload.partner_id = given.partner_id and payload.event_id = given.event_id
+               and payload.received_at = given.received_at
+         )
+         update event set verified = true from given
+         where event.partner_id = given.partner_id and event.event_id = given.event_id",
+        &column(events, |event| event.partner_id.uuid()),
+        &column(events, |event| event.event_id.uuid()),
+        &column(events, |event| event.received_at),
+        &column(events, |event| event.payload.as_ref()) as &[&[u8]],
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Finds the kept events that these are, although their identities differ: a history row is any event of its order and

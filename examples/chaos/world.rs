@@ -1,0 +1,275 @@
+//! The world around the relay processes: a Postgres behind a door that can be shut, a simulated Transak, a receiver.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use chrono::Utc;
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::PgPool;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+use transak_relay::sandbox::lifecycle::{Lifecycle, Plan};
+use transak_relay::sandbox::postgres::{Options, Postgres};
+use transak_relay::sandbox::{RelayApi, Upstream, UpstreamSettings, signing};
+use url::Url;
+
+use crate::receiver::Receiver;
+
+const API_KEY: &str = "22222222-0000-4000-8000-000000000000";
+const ADMIN: &str = "rly_admin_of_the_chaos_tests";
+const OPTIONS: Options = Options { install: false, max_connections: 100 };
+
+pub(crate) struct World {
+    postgres: tokio::sync::Mutex<Option<Postgres>>,
+    door: Arc<Mutex<Option<u16>>>,
+    database_url: String,
+    upstream: Upstream,
+    receiver: Receiver,
+    access_token: SecretString,
+    folder: tempfile::TempDir,
+    pool: PgPool,
+    _tasks: JoinSet<()>,
+}
+
+/// A relay process; dropping it kills it.
+pub(crate) struct Process(Child);
+
+/// What was counted.
+pub(crate) struct Figures {
+    pub(crate) played: usize,
+    pub(crate) missing: usize,
+    pub(crate) duplicates: i64,
+    pub(crate) reconciled: i64,
+    pub(crate) gaps: i64,
+    pub(crate) repaired: i64,
+    pub(crate) untold: usize,
+}
+
+impl World {
+    pub(crate) async fn new() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        // The Postgres server runs as another user when this runs as root.
+        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        let postgres = Postgres::start(&folder.path().join("postgres"), OPTIONS).await?;
+        let mut url: Url = postgres.url().expose_secret().parse()?;
+        let door = Arc::new(Mutex::new(url.port()));
+        let mut tasks = JoinSet::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        url.set_port(Some(listener.local_addr()?.port())).ok().context("a URL with a port")?;
+        tasks.spawn(doorkeeper(listener, Arc::clone(&door)));
+        let access_token = signing::access_token(API_KEY, Utc::now().timestamp(), 604_800)?;
+        let upstream = Upstream::start_idle(UpstreamSettings::local(API_KEY, access_token.clone())).await?;
+        let receiver = Receiver::start().await?;
+        let pool = sqlx::postgres::PgPoolOptions::new().max_connections(2).connect_lazy(url.as_str())?;
+        let database_url = url.to_string();
+        Ok(Self {
+            postgres: tokio::sync::Mutex::new(Some(postgres)),
+            door,
+            database_url,
+            upstream,
+            receiver,
+            access_token,
+            folder,
+            pool,
+            _tasks: tasks,
+        })
+    }
+
+    /// Starts a relay and waits until it is ready and the receiver is registered.
+    pub(crate) async fn relay(&self, copies: u16, rest: bool) -> anyhow::Result<Process> {
+        let listen = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+        let process = Process(self.spawn(listen, copies, rest)?);
+        let api = RelayApi::new(format!("http://{listen}/").parse()?, ADMIN.into())?;
+        ensure!(api.ready(&tokio_util::sync::CancellationToken::new()).await, "the relay is not ready");
+        let registered: i64 =
+            sqlx::query_scalar("select count(*) from endpoint").fetch_one(&self.pool).await?;
+        if registered == 0 {
+            api.register(None, &self.receiver.url).await?;
+        }
+        Ok(process)
+    }
+
+    fn spawn(&self, listen: SocketAddr, copies: u16, rest: bool) -> anyhow::Result<Child> {
+        let binary = std::env::current_exe()?
+            .parent()
+            .and_then(|examples| examples.parent())
+            .context("target")?
+            .join("transak-relay");
+        let nowhere = "http://127.0.0.1:9".to_owned();
+        let child = Command::new(binary)
+            .args(["--log", "error", "serve"])
+            .env("DATABASE_URL", &self.database_url)
+            .env("RELAY_LISTEN", listen.to_string())
+            .env("RELAY_MASTER_KEY", "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=")
+            .env("RELAY_ADMIN_TOKEN", ADMIN)
+            .env("RELAY_ALLOW_CALLBACK_CIDRS", "127.0.0.0/8")
+            .env("RELAY_ALLOW_HTTP_CALLBACKS", "true")
+            .env("RELAY_STREAM_COPIES", copies.to_string())
+            .env("RELAY_SPOOL_DIR", self.spool())
+            .env("RELAY_RECONCILE_SECONDS", "5")
+            .env("PUSHER_URL", self.upstream.pusher().url())
+            .env("TRANSAK_API_URL", if rest { self.upstream.rest().url() } else { nowhere })
+            .env("TRANSAK_API_KEY", API_KEY)
+            .env("TRANSAK_ACCESS_TOKEN", self.access_token.expose_secret())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn();
+        child.context("the relay's binary does not start: build it first")
+    }
+
+    fn spool(&self) -> PathBuf {
+        self.folder.path().join("spool")
+    }
+
+    pub(crate) fn spooled_bytes(&self) -> u64 {
+        std::fs::metadata(self.spool().join("0/messages")).map_or(0, |file| file.len())
+    }
+
+    /// Waits until that many connections hear the partner's channel.
+    pub(crate) async fn heard_by(&self, listeners: usize) {
+        self.upstream.pusher().subscribed(API_KEY, listeners).await;
+    }
+
+    /// Postgres is gone at once, as after a crash.
+    pub(crate) async fn stop_postgres(&self) -> anyhow::Result<()> {
+        *self.door.lock().expect("no panic") = None;
+        let pid = std::fs::read_to_string(self.folder.path().join("postgres/data/postmaster.pid"))?;
+        let pid = pid.lines().next().context("a process id")?.to_owned();
+        ensure!(Command::new("kill").args(["-QUIT", &pid]).status().await?.success(), "kill -QUIT");
+        drop(self.postgres.lock().await.take());
+        Ok(())
+    }
+
+    pub(crate) async fn start_postgres(&self) -> anyhow::Result<()> {
+        let postgres = Postgres::start(&self.folder.path().join("postgres"), OPTIONS).await?;
+        let url: Url = postgres.url().expose_secret().parse()?;
+        *self.door.lock().expect("no panic") = url.port();
+        *self.postgres.lock().await = Some(postgres);
+        Ok(())
+    }
+
+    /// Waits until nothing is missing and everything is told, or time is up; then counts.
+    pub(crate) async fn settle(&self, load: &Load<'_>, patience: Duration) -> anyhow::Result<Figures> {
+        let until = Instant::now() + patience;
+        loop {
+            let figures = self.figures(load).await?;
+            if (figures.missing == 0 && figures.untold == 0) || Instant::now() > until {
+                return Ok(figures);
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    async fn figures(&self, load: &Load<'_>) -> anyhow::Result<Figures> {
+        let kept: Vec<(String, String)> =
+            sqlx::query_as("select order_id, status from event where order_id is not null")
+                .fetch_all(&self.pool)
+                .await?;
+        let kept: HashSet<_> = kept.into_iter().collect();
+        let told = self.receiver.told();
+        let count = |sql: &'static str| sqlx::query_scalar::<_, i64>(sql).fetch_one(&self.pool);
+        Ok(Figures {
+            played: load.events.len(),
+            missing: load.events.difference(&kept).count(),
+            duplicates: count("select coalesce(sum(n - 1), 0)::bigint from (select count(*) as n from event group by order_id, status) as kept").await?,
+            reconciled: count("select count(*) from event where not exists (select from sighting where sighting.event_id = event.event_id and source <> 'reconcile')").await?,
+            gaps: count("select count(*) from gap").await?,
+            repaired: count("select count(*) from gap where repaired_at is not null").await?,
+            untold: load.events.difference(&told).count(),
+        })
+    }
+
+    /// How many callbacks repeated an event that had been told.
+    pub(crate) fn told_twice(&self) -> usize {
+        self.receiver.repeats()
+    }
+
+    pub(crate) async fn end(self, figures: &Figures) -> anyhow::Result<()> {
+        if let Some(postgres) = self.postgres.into_inner() {
+            postgres.stop().await?;
+        }
+        ensure!(figures.missing == 0, "{} events are missing", figures.missing);
+        ensure!(figures.duplicates == 0, "{} events are kept twice", figures.duplicates);
+        ensure!(figures.untold == 0, "{} events were never told", figures.untold);
+        Ok(())
+    }
+}
+
+impl Process {
+    pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
+        Ok(self.0.kill().await?)
+    }
+
+    /// Ends it in order.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        let pid = self.0.id().context("it still runs")?.to_string();
+        ensure!(Command::new("kill").args(["-TERM", &pid]).status().await?.success(), "kill -TERM");
+        ensure!(self.0.wait().await?.success(), "the relay did not end with exit code 0");
+        Ok(())
+    }
+}
+
+/// Lets connections through to Postgres while the door is open.
+async fn doorkeeper(listener: TcpListener, door: Arc<Mutex<Option<u16>>>) {
+    let mut guests = JoinSet::new();
+    while let Ok((mut guest, _)) = listener.accept().await {
+        let Some(port) = *door.lock().expect("no panic") else { continue };
+        guests.spawn(async move {
+            if let Ok(mut host) = TcpStream::connect(("127.0.0.1", port)).await {
+                // Ends when either side does.
+                let _ = tokio::io::copy_bidirectional(&mut guest, &mut host).await;
+            }
+        });
+    }
+}
+
+/// Orders played at a steady rate, and every event there was.
+pub(crate) struct Load<'w> {
+    world: &'w World,
+    lives: Vec<Lifecycle>,
+    random: fastrand::Rng,
+    most: usize,
+    events: HashSet<(String, String)>,
+}
+
+impl<'w> Load<'w> {
+    pub(crate) fn new(world: &'w World, most: usize) -> Self {
+        Self { world, lives: Vec::new(), random: fastrand::Rng::with_seed(7), most, events: HashSet::new() }
+    }
+
+    pub(crate) fn played(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Goes on until `until` events were played, `rate` a second, 50 orders at a time.
+    pub(crate) async fn play(&mut self, until: usize, rate: u32) -> anyhow::Result<()> {
+        let mut beat = tokio::time::interval(Duration::from_secs(1) / rate);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while self.events.len() < until.min(self.most) {
+            beat.tick().await;
+            while self.lives.len() < 50 {
+                let plans: Vec<Plan> = Plan::ROUND
+                    .iter()
+                    .copied()
+                    .filter(|plan| plan.points().iter().all(|point| point.on_stream))
+                    .collect();
+                let plan = plans[self.random.usize(..plans.len())];
+                self.lives.push(Lifecycle::new(plan, &mut self.random));
+            }
+            let at = self.random.usize(..self.lives.len());
+            match self.world.upstream.step(&mut self.lives[at]).await? {
+                Some((step, _)) => {
+                    self.events.insert((self.lives[at].order_id().to_owned(), step.status.to_owned()));
+                }
+                None => drop(self.lives.swap_remove(at)),
+            }
+        }
+        Ok(())
+    }
+}
