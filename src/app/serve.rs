@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::bootstrap;
 use super::readiness::{self, Signs};
+use super::sampler::Sampler;
 use crate::config::{Role, Serve};
 use crate::delivery::dispatcher::{Dispatcher, Settings};
 use crate::delivery::sender::{Sender, SenderSettings};
@@ -30,6 +31,7 @@ use crate::model::delivery::Job;
 use crate::model::token::TokenHash;
 use crate::pusher;
 use crate::shutdown::Tasks;
+use crate::store::figures::Queue;
 use crate::store::pool;
 use crate::store::wake::{self, Wakes};
 
@@ -71,11 +73,12 @@ impl Relay {
         let hand_over =
             if self.has(Role::Dispatch) { Some(self.start_dispatcher(tasks, &wakes)?) } else { None };
         let directory = self.start_directory(tasks, &wakes).await?;
-        let mut signs = Signs { stream: None, intake: None, directory: directory.clone() };
+        let mut signs = Signs { stream: None, intake: None, queue: None, directory: directory.clone() };
         let intake = self.start_intake(tasks, hand_over, &mut signs)?;
         if self.has(Role::Stream) {
             self.start_stream(tasks, &intake, &mut signs)?;
         }
+        self.start_sampler(tasks, &mut signs);
         let (troubles, health) = watch::channel(Vec::new());
         tasks.spawn("readiness", readiness::watch_signs(signs, troubles, stop));
         self.start_api(tasks, (intake, health));
@@ -131,7 +134,7 @@ impl Relay {
             format!("cannot use the folder {}: is it writable? (RELAY_SPOOL_DIR)", place.spool_dir.display())
         })?;
         let (intake, writer) = Writer::new(self.pool.clone(), signs.directory.clone(), spool, hand_over);
-        signs.intake = Some(writer.health());
+        signs.intake = Some((intake.clone(), writer.health()));
         tasks.spawn("intake", writer.run(tasks.stop_token()));
         Ok(intake)
     }
@@ -151,6 +154,14 @@ impl Relay {
         };
         tasks.spawn("stream", listener.run(tasks.stop_token()));
         Ok(())
+    }
+
+    fn start_sampler(&self, tasks: &mut Tasks, signs: &mut Signs) {
+        let (queue, figures) = watch::channel(Queue::default());
+        signs.queue = self.has(Role::Dispatch).then_some(figures);
+        let (pool, metrics) = (self.pool.clone(), self.metrics.clone());
+        let sampler = Sampler { pool, stream: signs.stream.clone(), metrics, queue };
+        tasks.spawn("sampler", sampler.run(tasks.stop_token()));
     }
 
     fn start_api(self, tasks: &mut Tasks, (intake, health): (Intake, watch::Receiver<Vec<Trouble>>)) {

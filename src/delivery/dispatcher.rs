@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::compose::compose;
 use super::finisher::{self, Done};
+use super::measure;
 use super::record::{not_sent, record};
 use super::sender::Sender;
 use super::targets::Targets;
@@ -193,6 +194,7 @@ async fn attempt(sender: &Sender, job: Job, target: &Target) -> Done {
     };
     let moment = Moment { now: Utc::now(), jitter: Jitter::per_mille(fastrand::u16(0..=1000)) };
     let verdict = target.policy.verdict(&outcome, job.tries(), moment);
+    measure::attempt(&job, &verdict, (record.durations.total, moment.now));
     tracing::info!(
         delivery.id = %job.delivery_id, endpoint.id = %job.endpoint_id, event.id = %job.told.event_id,
         attempt = job.attempts, status_code = record.status_code, duration_ms = record.durations.total,

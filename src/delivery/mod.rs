@@ -8,6 +8,7 @@
 mod compose;
 pub mod dispatcher;
 mod finisher;
+mod measure;
 mod record;
 pub mod resolver;
 pub mod sender;

@@ -1,7 +1,7 @@
 //! What becomes of one batch: decoded, committed, or put aside.
 
 use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
 use tokio::sync::mpsc;
@@ -105,7 +105,9 @@ impl Sink {
     async fn commit(&self, events: &[NewEvent]) -> Result<Result<Committed, store::Error>, Unavailable> {
         loop {
             let slots = self.hand_over.as_ref().map_or(0, mpsc::Sender::capacity);
+            let began = Instant::now();
             let committed = tokio::time::timeout(COMMIT_DEADLINE, commit(&self.pool, events, slots)).await;
+            count(events.len(), began.elapsed());
             match committed {
                 Ok(Ok(committed)) => return Ok(Ok(committed)),
                 Ok(Err(CommitError::Raced | CommitError::Store(store::Error::Contended(_)))) => {}
@@ -145,6 +147,13 @@ impl Sink {
             _ => Err(Unavailable),
         }
     }
+}
+
+/// Whatever came of it: a commit that failed took its time as well.
+fn count(events: usize, took: Duration) {
+    #[expect(clippy::cast_precision_loss, reason = "a batch has hundreds of events")]
+    metrics::histogram!("relay_intake_batch_events").record(events as f64);
+    metrics::histogram!("relay_intake_commit_duration_seconds").record(took);
 }
 
 fn refused(event: NewEvent) -> Quarantined {

@@ -11,6 +11,7 @@ pub mod endpoint;
 pub mod erasure;
 mod error;
 pub mod event;
+pub mod figures;
 pub mod gap;
 pub mod idempotency;
 pub mod list;
