@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::serve::ListenerExt as _;
+use chrono::Utc;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret as _;
 use sqlx::PgPool;
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 
 use super::bootstrap;
 use super::readiness::{self, Signs};
+use super::sampler::Sampler;
 use crate::config::{Role, Serve};
 use crate::delivery::dispatcher::{Dispatcher, Settings};
 use crate::delivery::sender::{Sender, SenderSettings};
@@ -32,6 +34,7 @@ use crate::intake::stream::StreamHealth;
 use crate::intake::suspicion::Suspicion;
 use crate::intake::tokens::TokenCare;
 use crate::intake::{self, Intake, Writer, directory, reconcile, tokens};
+use crate::maintenance::Maintenance;
 use crate::model::address::AddressPolicy;
 use crate::model::callback_url::UrlPolicy;
 use crate::model::pace::Rate;
@@ -39,6 +42,7 @@ use crate::model::queue::HandOver;
 use crate::model::token::TokenHash;
 use crate::pusher;
 use crate::shutdown::Tasks;
+use crate::store::figures::Queue;
 use crate::store::pool;
 use crate::store::wake::{self, Wakes};
 use crate::transak::rest::{self, TransakRest};
@@ -65,6 +69,8 @@ impl Relay {
         let pool = pool::connect(url, database.database_connections).await?;
         pool::migrate(&pool).await?;
         bootstrap::settle_events(&pool).await?;
+        let maintenance = Maintenance::new(pool.clone(), config.retention.kept());
+        maintenance.make_partitions(Utc::now()).await.context("cannot make the partitions of today")?;
         bootstrap::check_master_key(&pool, &config.master_key).await?;
         bootstrap::first_partner(&pool, &config.master_key, &config.partner).await?;
         let listener = if config.roles.contains(&Role::Api) { Some(bind(&config).await?) } else { None };
@@ -81,16 +87,19 @@ impl Relay {
         let wakes = Wakes::default();
         let stop = tasks.stop_token();
         tasks.spawn("wake-ups", wake::listen(self.pool.clone(), wakes.clone(), stop.clone()));
+        let maintenance = Maintenance::new(self.pool.clone(), self.config.retention.kept());
+        tasks.spawn("maintenance", maintenance.run(stop.clone()));
         let hand_over =
             if self.has(Role::Dispatch) { Some(self.start_dispatcher(tasks, &wakes)?) } else { None };
         let (picture, directory) = self.start_directory(tasks, &wakes).await?;
         let suspicion = Suspicion::default();
-        let mut signs = Signs { stream: None, intake: None, directory: directory.clone() };
+        let mut signs = Signs { stream: None, intake: None, queue: None, directory: directory.clone() };
         let intake = self.start_intake(tasks, (hand_over, suspicion.clone()), &mut signs)?;
         if self.has(Role::Stream) {
             self.start_stream(tasks, &intake, &mut signs)?;
             self.start_transak(tasks, &intake, (picture, suspicion))?;
         }
+        self.start_sampler(tasks, &mut signs);
         let (troubles, health) = watch::channel(Vec::new());
         tasks.spawn("readiness", readiness::watch_signs(signs, troubles, stop));
         let (feed, reading) = Feed::new(self.pool.clone(), wakes.events);
@@ -159,7 +168,7 @@ impl Relay {
             suspicion,
             reconcile_every: self.reconcile_every(),
         });
-        signs.intake = Some(writer.health());
+        signs.intake = Some((intake.clone(), writer.health()));
         let announcing = wake::announce_events(self.pool.clone(), writer.kept(), tasks.stop_token());
         tasks.spawn("announcements", announcing);
         tasks.spawn("intake", writer.run(tasks.stop_token()));
@@ -181,6 +190,14 @@ impl Relay {
         };
         tasks.spawn("stream", listener.run(tasks.stop_token()));
         Ok(())
+    }
+
+    fn start_sampler(&self, tasks: &mut Tasks, signs: &mut Signs) {
+        let (queue, figures) = watch::channel(Queue::default());
+        signs.queue = self.has(Role::Dispatch).then_some(figures);
+        let (pool, metrics) = (self.pool.clone(), self.metrics.clone());
+        let sampler = Sampler { pool, stream: signs.stream.clone(), metrics, queue };
+        tasks.spawn("sampler", sampler.run(tasks.stop_token()));
     }
 
     fn reconcile_every(&self) -> Duration {

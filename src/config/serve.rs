@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
@@ -58,6 +59,8 @@ pub struct Serve {
     #[command(flatten)]
     pub spool: SpoolPlace,
     #[command(flatten)]
+    pub retention: Retention,
+    #[command(flatten)]
     pub partner: FirstPartner,
 }
 
@@ -88,6 +91,30 @@ pub struct Interface {
     #[arg(long, env = "RELAY_TOKEN_RATE", default_value = "200", value_name = "REQUESTS",
           value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub token_rate: u32,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Retention {
+    /// How many days things are kept: what is older is deleted, orders that are not over and what is still owed to an
+    /// endpoint excepted. 0 keeps everything.
+    #[arg(long, env = "RELAY_RETENTION_DAYS", default_value = "90", value_name = "DAYS",
+          value_parser = clap::value_parser!(u32).range(0..=36_500))]
+    pub retention_days: u32,
+    /// Instead of days, to watch retention at work: 60 seconds or more.
+    #[arg(long, env = "RELAY_RETENTION_SECONDS", hide = true, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u32).range(60..))]
+    pub retention_seconds: Option<u32>,
+}
+
+impl Retention {
+    /// How long things are kept; `None`: for ever.
+    pub fn kept(&self) -> Option<Duration> {
+        let days = Duration::from_hours(24) * self.retention_days;
+        match self.retention_seconds {
+            Some(seconds) => Some(Duration::from_secs(seconds.into())),
+            None => Some(days).filter(|days| !days.is_zero()),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Args)]

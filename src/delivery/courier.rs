@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::compose::compose;
 use super::finisher::{Done, Tried};
+use super::measure;
 use super::record::{not_sent, record};
 use super::sender::Sender;
 use super::targets::Targets;
@@ -68,6 +69,7 @@ impl Courier {
             began,
         };
         let effect = self.queues.with(|queues| queues.ended(job.endpoint_id, ended, Instant::now()));
+        measure::attempt(&job, &verdict, (attempt.durations.total, moment.now));
         log(&job, &attempt, verdict);
         Done::Tried(Box::new(Tried { job, verdict, asked: outcome.is_asked_to_wait(), attempt, effect }))
     }

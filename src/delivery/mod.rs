@@ -9,6 +9,7 @@ mod compose;
 mod courier;
 pub mod dispatcher;
 mod finisher;
+mod measure;
 mod presence;
 mod record;
 mod recovery;

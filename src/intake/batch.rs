@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
 
@@ -112,8 +112,10 @@ impl Sink {
     /// Commits, again and again while another transaction is in the way.
     async fn commit(&self, events: &[NewEvent]) -> Result<Result<Committed, store::Error>, Unavailable> {
         loop {
+            let began = Instant::now();
             let commit = commit(&self.pool, events, (self.hand_over.as_ref(), self.reconcile_every));
             let committed = tokio::time::timeout(COMMIT_DEADLINE, commit).await;
+            count(events.len(), began.elapsed());
             match committed {
                 Ok(Ok(committed)) => return Ok(Ok(committed)),
                 Ok(Err(CommitError::Raced | CommitError::Store(store::Error::Contended(_)))) => {}
@@ -156,6 +158,13 @@ impl Sink {
             _ => Err(Unavailable),
         }
     }
+}
+
+/// Whatever came of it: a commit that failed took its time as well.
+fn count(events: usize, took: Duration) {
+    #[expect(clippy::cast_precision_loss, reason = "a batch has hundreds of events")]
+    metrics::histogram!("relay_intake_batch_events").record(events as f64);
+    metrics::histogram!("relay_intake_commit_duration_seconds").record(took);
 }
 
 fn refused(event: NewEvent) -> Quarantined {

@@ -131,6 +131,11 @@ impl Intake {
         Arc::clone(&self.directory.borrow())
     }
 
+    /// How many messages wait to be written.
+    pub fn waiting(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
     /// Whether a message would be believed, without taking it.
     pub fn verifies(&self, heard: &Heard) -> bool {
         let directory = self.directory();

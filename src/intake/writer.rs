@@ -42,6 +42,8 @@ pub struct IntakeHealth {
     pub spooled_bytes: u64,
     /// Messages that could be neither kept nor spooled since the start.
     pub refused: u64,
+    /// Batches taken out of the queue since the start.
+    pub batches: u64,
 }
 
 /// What a writer works with.
@@ -175,6 +177,7 @@ impl Writer {
     }
 
     async fn take(&mut self, batch: Vec<Waiting>) {
+        self.health.send_modify(|health| health.batches += 1);
         if self.is_spooling() {
             return self.spool_batch(batch).await;
         }

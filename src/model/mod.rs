@@ -19,6 +19,7 @@ pub mod id;
 pub mod order;
 pub mod origin;
 pub mod pace;
+pub mod partition;
 pub mod partner;
 pub mod queue;
 pub mod rate;

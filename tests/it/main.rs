@@ -16,6 +16,7 @@ mod fake_transak;
 mod heard_is_kept;
 mod intake_house;
 mod main_job;
+mod maintenance;
 mod official_clients;
 mod openapi;
 mod reconcile;
