@@ -86,7 +86,7 @@ impl FromRequestParts<Arc<Api>> for Admin {
         // By id: what is not the caller's own is not there.
         let path = RawPathParams::from_request_parts(parts, api).await.ok();
         let own = caller.partner_id.map(|id| id.to_string()).unwrap_or_default();
-        match path.as_ref().and_then(|path| path.iter().find(|(name, _)| *name == "id")) {
+        match path.as_ref().and_then(|path| path.iter().next()) {
             Some((_, id)) if id != own => Err(Problem::NotFound("thing")),
             _ => Err(Problem::Forbidden("Partners and tokens are for `admin` tokens.")),
         }

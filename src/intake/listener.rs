@@ -114,9 +114,38 @@ impl Listener {
         let (ended, (), ()) = tokio::join!(
             stream,
             keep_slot(&self.pool, slot, session.clone()),
-            write_notes(&self.pool, number, waiting, stop.clone()),
+            self.write_notes(number, waiting, stop.clone()),
         );
         ended
+    }
+
+    /// Writes notes down, in order, as long as it takes.
+    async fn write_notes(
+        &self,
+        slot: i32,
+        mut notes: mpsc::UnboundedReceiver<Note>,
+        stop: CancellationToken,
+    ) {
+        while let Some(note) = notes.recv().await {
+            let written = async {
+                while let Err(error) = write_note(&self.pool, slot, &note).await {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "a gap waits to be written down"
+                    );
+                    tokio::time::sleep(STAND_BY).await;
+                }
+            };
+            let patience = async {
+                stop.cancelled().await;
+                tokio::time::sleep(LAST_NOTES).await;
+            };
+            tokio::select! {
+                () = written => self.health.send_modify(|health| health.noted += 1),
+                // The next listener on this slot writes the gap down from the last heartbeat.
+                () = patience => return,
+            }
+        }
     }
 }
 
@@ -147,32 +176,6 @@ async fn keep_slot(pool: &PgPool, mut slot: Slot, session: CancellationToken) {
                 error = &error as &dyn std::error::Error,
                 "the slot is lost with Postgres; listening goes on"
             ),
-        }
-    }
-}
-
-/// Writes notes down, in order, as long as it takes.
-async fn write_notes(
-    pool: &PgPool,
-    slot: i32,
-    mut notes: mpsc::UnboundedReceiver<Note>,
-    stop: CancellationToken,
-) {
-    while let Some(note) = notes.recv().await {
-        let written = async {
-            while let Err(error) = write_note(pool, slot, &note).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a gap waits to be written down");
-                tokio::time::sleep(STAND_BY).await;
-            }
-        };
-        let patience = async {
-            stop.cancelled().await;
-            tokio::time::sleep(LAST_NOTES).await;
-        };
-        tokio::select! {
-            () = written => {}
-            // The next listener on this slot writes the gap down from the last heartbeat.
-            () = patience => return,
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct StreamHealth {
     pub confirmed: usize,
     /// When the last event arrived.
     pub last_event_at: Option<DateTime<Utc>>,
+    /// How many changes of what is heard were written down.
+    pub noted: u64,
 }
 
 /// What a stream reads and feeds.

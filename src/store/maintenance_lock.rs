@@ -30,7 +30,9 @@ impl Turn {
     }
 
     /// Ends the session.
-    pub async fn end(self) -> Result<()> {
+    pub async fn end(mut self) -> Result<()> {
+        // Closing alone would give the lock back a moment later.
+        sqlx::query!("select pg_advisory_unlock($1)", KEY).fetch_one(&mut self.session).await?;
         Ok(self.session.close().await?)
     }
 }

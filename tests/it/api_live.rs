@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::{Body, BodyDataStream};
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::StreamExt as _;
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::sync::Notify;
@@ -232,19 +232,6 @@ async fn a_commit_of_one_process_wakes_the_followers_of_another_through_postgres
     while let Some(ended) = tasks.join_next().await {
         ended.unwrap().unwrap();
     }
-}
-
-#[sqlx::test(migrator = "MIGRATOR")]
-async fn a_silent_stream_sends_a_comment_every_fifteen_seconds(pool: PgPool) {
-    let world = World::new(pool).await;
-    let mut stream = Stream::open(&world, "", None).await;
-    assert_eq!(stream.frame().await.unwrap(), "retry: 2000\n: events follow");
-    assert!(stream.frame().now_or_never().is_none());
-    tokio::time::pause();
-    let began = tokio::time::Instant::now();
-    // What it reads before it waits takes no time of this clock but its deadlines.
-    assert_eq!(stream.frame().await.unwrap(), ": nothing new");
-    assert!(began.elapsed().as_secs() >= 15);
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

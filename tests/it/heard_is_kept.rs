@@ -193,7 +193,7 @@ async fn process(world: &World, server: &Server, copies: i32) -> Process {
 
 impl Process {
     async fn listens(&mut self) {
-        self.health.wait_for(|health| health.confirmed > 0).await.unwrap();
+        self.health.wait_for(|health| health.noted > 0).await.unwrap();
     }
 
     async fn hears(&mut self) {

@@ -61,13 +61,10 @@ impl World {
     pub(crate) fn around(pool: PgPool) -> Self {
         let key = MasterKey::parse(&base64::engine::general_purpose::STANDARD.encode([7; 32])).unwrap();
         let addresses = AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
-        let sender =
-            Sender::new(SenderSettings { addresses: addresses.clone(), ..SenderSettings::default() })
-                .unwrap();
         let (hand_over, dispatcher) = Dispatcher::new(Settings {
             pool: pool.clone(),
             key: key.clone(),
-            sender,
+            sender: sender(addresses.clone()),
             concurrency: 64,
             wake: Arc::new(Notify::new()),
         });
@@ -212,6 +209,10 @@ impl World {
             .await
             .unwrap()
     }
+}
+
+fn sender(addresses: AddressPolicy) -> Sender {
+    Sender::new(SenderSettings { addresses, ..SenderSettings::default() }).unwrap()
 }
 
 /// An order as Transak sends it.

@@ -1,3 +1,5 @@
+//! What one process may send, decided without a clock or a socket.
+
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};

@@ -1,3 +1,5 @@
+//! The client against answers that are late, cut off, or not what was asked for.
+
 use std::sync::{Arc, Mutex};
 
 use axum::Router;

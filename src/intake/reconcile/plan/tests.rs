@@ -1,3 +1,5 @@
+//! What is asked of Transak for an order, row by row.
+
 use chrono::TimeDelta;
 use serde_json::json;
 use serde_json::value::RawValue;

@@ -4,10 +4,12 @@
 //! While the database is away it writes to the spool instead, and while the spool holds anything, new messages queue up
 //! behind it, so that the order of hearing stays the order of keeping.
 
+mod spooling;
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sqlx::PgPool;
@@ -17,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::Sink;
 use super::directory::Watch;
-use super::spool::{Spool, SpoolError};
+use super::spool::Spool;
 use super::suspicion::Suspicion;
 use super::{Fate, Heard, Intake, QUEUE, Waiting};
 use crate::model::queue::HandOver;
@@ -172,10 +174,6 @@ impl Writer {
         }
     }
 
-    fn is_spooling(&self) -> bool {
-        !self.spool.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
-    }
-
     async fn take(&mut self, batch: Vec<Waiting>) {
         self.health.send_modify(|health| health.batches += 1);
         if self.is_spooling() {
@@ -216,91 +214,10 @@ impl Writer {
         }
     }
 
-    async fn spool_queue(&mut self) {
-        let mut batch = Vec::new();
-        while batch.len() < LARGEST_BATCH
-            && let Ok(waiting) = self.queue.try_recv()
-        {
-            batch.push(waiting);
-        }
-        if !batch.is_empty() {
-            self.spool_batch(batch).await;
-        }
-    }
-
-    async fn spool_batch(&self, batch: Vec<Waiting>) {
-        let (heard, replies): (Vec<Heard>, Vec<_>) =
-            batch.into_iter().map(|waiting| (waiting.heard, waiting.reply)).unzip();
-        let count = heard.len() as u64;
-        let appended = self.with_spool(move |spool| spool.append(&heard)).await;
-        match appended {
-            Ok(()) => replies.into_iter().for_each(|reply| settle(reply, Fate::Spooled)),
-            // The callers see their reply dropped and tell their own callers to come again.
-            Err(error) => {
-                metrics::counter!("relay_intake_refused_total").increment(count);
-                self.health.send_modify(|health| health.refused += count);
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    messages = count,
-                    "messages are lost: they can be neither kept nor spooled"
-                );
-            }
-        }
-        self.note_spool();
-    }
-
-    /// Commits the oldest batch of the spool. `false`: the database cannot take it, ask again later.
-    async fn drain_spool(&mut self) -> bool {
-        let peeked = self.with_spool(|spool| spool.peek(LARGEST_BATCH).map_err(SpoolError::from)).await;
-        let (heard, end) = match peeked {
-            Ok(peeked) => peeked,
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the spool cannot be read");
-                return false;
-            }
-        };
-        let directory = self.directory.borrow().clone();
-        let sink = self.sink.clone();
-        // Behind a spool everything is spooled at once: whoever waits for an answer gets it.
-        let fates = self.while_hearing(0, sink.write(&heard, &directory)).await;
-        self.note_kept(&fates);
-        if fates.iter().any(Option::is_none) {
-            return false;
-        }
-        let advanced = self.with_spool(move |spool| spool.advance(end).map_err(SpoolError::from)).await;
-        if let Err(error) = advanced {
-            tracing::error!(error = &error as &dyn std::error::Error, "the spool cannot be written");
-            return false;
-        }
-        fates.into_iter().flatten().for_each(count);
-        tracing::info!(messages = heard.len(), "spooled messages are kept");
-        self.note_spool();
-        true
-    }
-
-    /// Disk work happens away from the tasks that must not wait.
-    async fn with_spool<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Spool) -> Result<T, SpoolError> + Send + 'static,
-    ) -> Result<T, SpoolError> {
-        let spool = Arc::clone(&self.spool);
-        let done = tokio::task::spawn_blocking(move || {
-            work(&mut spool.lock().unwrap_or_else(PoisonError::into_inner))
-        });
-        done.await.unwrap_or_else(|error| Err(SpoolError::Io(std::io::Error::other(error))))
-    }
-
     fn note_kept(&self, fates: &[Option<Fate>]) {
         if fates.contains(&Some(Fate::New)) {
             self.kept.notify_one();
         }
-    }
-
-    fn note_spool(&self) {
-        let bytes = self.spool.lock().unwrap_or_else(PoisonError::into_inner).bytes();
-        #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes on a disk")]
-        metrics::gauge!("relay_spool_bytes").set(bytes as f64);
-        self.health.send_modify(|health| health.spooled_bytes = bytes);
     }
 }
 
