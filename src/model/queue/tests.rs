@@ -1,3 +1,5 @@
+//! Queues on a clock that the tests turn.
+
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
