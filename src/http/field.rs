@@ -20,6 +20,7 @@ use crate::model::id::{
 };
 use crate::model::order::Product;
 use crate::model::partner::Environment;
+use crate::model::recovery::{RecoveryScope, RecoveryState};
 use crate::model::token::Scope;
 
 /// A time as it is written: RFC 3339 with milliseconds, UTC.
@@ -185,6 +186,10 @@ enum_schemas! {
     DeliveryState: "`pending`: being sent or waiting for its next try. `succeeded`: answered with 2xx. `exhausted`: \
         all tries failed. `held`: the endpoint is disabled. `cancelled`: the endpoint was deleted.",
         ["pending", "succeeded", "exhausted", "held", "cancelled"];
+    RecoveryScope: "`failed`: what was given up. `missing`: what the endpoint asks for and was never owed. `all`: \
+        everything it asks for or was ever owed, delivered or not.", ["failed", "missing", "all"];
+    RecoveryState: "`running`: deliveries are still being owed. `finished`: all are owed. `cancelled`: the endpoint was \
+        deleted.", ["running", "finished", "cancelled"];
 }
 
 macro_rules! id_schemas {

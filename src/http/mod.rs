@@ -29,6 +29,7 @@ pub mod problem;
 pub mod quarantine;
 pub mod query;
 pub mod rate;
+pub mod recovery;
 pub mod timeline;
 pub mod token;
 pub mod transak;
@@ -122,6 +123,9 @@ fn operations() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(endpoint::switch::enable_endpoint))
         .routes(routes!(endpoint::switch::disable_endpoint))
         .routes(routes!(endpoint::switch::rotate_secret))
+        .routes(routes!(endpoint::trial::test_endpoint))
+        .routes(routes!(recovery::recover_endpoint))
+        .routes(routes!(recovery::get_recovery))
         .routes(routes!(order::list_orders))
         .routes(routes!(order::get_order, erasure::erase_order))
         .routes(routes!(timeline::get_timeline))

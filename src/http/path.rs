@@ -4,7 +4,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 
 use super::problem::Problem;
-use crate::model::id::{DeliveryId, EndpointId, EventId, PartnerId, TokenId, WatchId};
+use crate::model::id::{DeliveryId, EndpointId, EventId, PartnerId, RecoveryId, TokenId, WatchId};
 use crate::model::order::OrderId;
 
 /// Something that a path names. What cannot be an id names nothing: 404.
@@ -58,4 +58,5 @@ named! {
     EventId = "event";
     DeliveryId = "delivery";
     WatchId = "watch";
+    RecoveryId = "recovery";
 }

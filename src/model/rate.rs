@@ -10,6 +10,9 @@ const MOST_PER_SECOND: u32 = 10_000;
 /// The most requests at once.
 const MOST_BURST: u64 = 10_000;
 
+/// What has its token within this time may as well wait here.
+const SOON: Duration = Duration::from_millis(500);
+
 /// So many requests in a thousand seconds, and so many at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
@@ -116,6 +119,12 @@ impl Bucket {
         let missing = self.full_at.saturating_duration_since(now);
         let room = (self.rate.interval() * self.rate.burst).saturating_sub(missing);
         usize::try_from(room.as_nanos() / self.rate.interval().as_nanos()).unwrap_or(usize::MAX)
+    }
+
+    /// How many there are, and come within half a second.
+    pub fn tokens_soon(&self, now: Instant) -> usize {
+        let coming = SOON.as_nanos() / self.rate.interval().as_nanos();
+        self.tokens(now) + usize::try_from(coming).unwrap_or(usize::MAX)
     }
 
     /// When there is one.

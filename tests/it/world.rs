@@ -25,6 +25,7 @@ use transak_relay::model::address::AddressPolicy;
 use transak_relay::model::callback_url::UrlPolicy;
 use transak_relay::model::event::Source;
 use transak_relay::model::id::PartnerId;
+use transak_relay::model::queue::HandOver;
 use transak_relay::model::seal::MasterKey;
 use transak_relay::model::token::TokenHash;
 use transak_relay::sandbox::receiver::Receiver;
@@ -61,13 +62,7 @@ impl World {
     pub(crate) fn around(pool: PgPool) -> Self {
         let key = MasterKey::parse(&base64::engine::general_purpose::STANDARD.encode([7; 32])).unwrap();
         let addresses = AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
-        let (hand_over, dispatcher) = Dispatcher::new(Settings {
-            pool: pool.clone(),
-            key: key.clone(),
-            sender: sender(addresses.clone()),
-            concurrency: 64,
-            wake: Arc::new(Notify::new()),
-        });
+        let (hand_over, dispatcher) = dispatcher(&pool, &key);
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(folder.path(), 1 << 24).unwrap();
         let (pictures, directory) = watch::channel(Arc::default());
@@ -123,6 +118,54 @@ impl World {
     /// Has the intake read the partners again.
     pub(crate) async fn look_again(&self) {
         self.directory.send_replace(Arc::new(directory::load(&self.pool, &self.key).await.unwrap()));
+    }
+
+    /// The dispatcher of another process.
+    pub(crate) fn another_dispatcher(&self) -> Dispatcher {
+        dispatcher(&self.pool, &self.key).1
+    }
+
+    /// Everything that waits for its time, or for its endpoint's pause to end, has waited long enough.
+    pub(crate) async fn pass_time(&self) {
+        self.sql("update delivery set next_attempt_at = now() where next_attempt_at < '9000-01-01'").await;
+        self.sql("update endpoint set paused_until = now() where paused_until is not null").await;
+    }
+
+    /// Whoever has died so far has been dead for long enough to be noticed.
+    pub(crate) async fn bury_the_dead(&self) {
+        self.sql("update dispatcher set heartbeat_at = now() - interval '1 min'").await;
+    }
+
+    pub(crate) async fn sql(&self, statement: &'static str) {
+        sqlx::raw_sql(statement).execute(&self.pool).await.unwrap();
+    }
+
+    /// Hears so many events, each of an order of its own.
+    pub(crate) async fn hear_many(&mut self, count: usize) {
+        for number in 0..count {
+            let message = self.signed(&order(&format!("many-{number}"), "PROCESSING", 1));
+            self.hear(&message).await;
+        }
+    }
+
+    /// One endpoint, as the interface shows it.
+    pub(crate) async fn show(&self, endpoint: &Value) -> Value {
+        self.call("GET", &format!("/v1/endpoints/{}", endpoint["id"].as_str().unwrap()), None).await.1
+    }
+
+    /// The events of a name, as the interface shows them.
+    pub(crate) async fn events(&self, name: &str) -> Vec<Value> {
+        let (_, page) = self.call("GET", &format!("/v1/events?event={name}"), None).await;
+        page["data"].as_array().unwrap().clone()
+    }
+
+    /// How many deliveries are in a state.
+    pub(crate) async fn in_state(&self, state: &str) -> i64 {
+        sqlx::query_scalar("select count(*) from delivery where state = $1::text::delivery_state")
+            .bind(state)
+            .fetch_one(&self.pool)
+            .await
+            .unwrap()
     }
 
     /// Calls the interface as the administrator.
@@ -190,17 +233,30 @@ impl World {
     }
 
     pub(crate) async fn hear_from(&mut self, source: Source, form: Form, data: &str) {
-        let heard = Heard {
+        let heard = Heard { source, form, ..self.heard(data) };
+        self.intake.offer(heard).unwrap();
+        self.writer.drain().await;
+    }
+
+    /// A message of the stream as it is heard now.
+    pub(crate) fn heard(&self, data: &str) -> Heard {
+        Heard {
             partner_id: Some(self.partner),
-            source,
-            form,
+            source: Source::Stream,
+            form: Form::Signed,
             channel: Some(API_KEY.into()),
             event: None,
             data: Bytes::copy_from_slice(data.as_bytes()),
             at: Utc::now(),
-        };
-        self.intake.offer(heard).unwrap();
-        self.writer.drain().await;
+        }
+    }
+
+    /// The intake of another process.
+    pub(crate) fn another_writer(&self) -> (Intake, Writer, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path(), 1 << 24).unwrap();
+        let (intake, writer) = Writer::new(self.pool.clone(), self.directory.subscribe(), spool, None);
+        (intake, writer, folder)
     }
 
     pub(crate) async fn count(&self, table: &str) -> i64 {
@@ -211,8 +267,16 @@ impl World {
     }
 }
 
-fn sender(addresses: AddressPolicy) -> Sender {
-    Sender::new(SenderSettings { addresses, ..SenderSettings::default() }).unwrap()
+fn dispatcher(pool: &PgPool, key: &MasterKey) -> (HandOver, Dispatcher) {
+    let addresses = AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
+    let sender = Sender::new(SenderSettings { addresses, ..SenderSettings::default() }).unwrap();
+    Dispatcher::new(Settings {
+        pool: pool.clone(),
+        key: key.clone(),
+        sender,
+        concurrency: 64,
+        wake: Arc::new(Notify::new()),
+    })
 }
 
 /// An order as Transak sends it.

@@ -3,6 +3,7 @@
 pub mod pace;
 pub mod settings;
 pub mod switch;
+pub mod trial;
 pub mod view;
 
 use std::sync::Arc;

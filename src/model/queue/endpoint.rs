@@ -101,7 +101,7 @@ impl Queue {
         let room = ahead.saturating_sub(self.waiting.len());
         match &self.bucket {
             // What would have to wait for tokens can as well wait in the table.
-            Some(bucket) => room.min(bucket.tokens(now).saturating_sub(self.waiting.len())),
+            Some(bucket) => room.min(bucket.tokens_soon(now).saturating_sub(self.waiting.len())),
             None => room,
         }
     }
@@ -163,11 +163,17 @@ impl Queue {
         Effect { change, first_success }
     }
 
-    /// What has waited so long that its lease could end before its answer. The oldest wait in front.
+    /// What has waited so long that its lease could end before its answer, and what has no token soon. The oldest wait in
+    /// front.
     pub(super) fn take_stale(&mut self, now: Instant) -> Vec<Job> {
         let stale = |job: &Job| now.saturating_duration_since(job.leased_at) > LONGEST_WAIT;
         let count = self.waiting.iter().take_while(|job| stale(job)).count();
-        self.waiting.drain(..count).collect()
+        let soon = self.bucket.map_or(usize::MAX, |bucket| bucket.tokens_soon(now));
+        let mut given_back: Vec<Job> = self.waiting.drain(..count).collect();
+        if self.waiting.len() > soon {
+            given_back.extend(self.waiting.drain(soon..));
+        }
+        given_back
     }
 
     pub(super) fn is_idle(&self, now: Instant, after: Duration) -> bool {

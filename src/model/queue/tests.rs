@@ -1,4 +1,4 @@
-//! What one process may send, decided without a clock or a socket.
+//! Queues on a clock that the tests turn.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -153,6 +153,7 @@ fn a_rate_lets_the_burst_go_and_then_says_when_to_look_again() {
     let rate = Some(Rate::parse("2", 1).unwrap());
     world.push(place, Terms { rate, ..terms(16) }, 3);
     assert_eq!(world.start_all().len(), 1);
+    assert_eq!(world.queues.take_unsent(world.now).len(), 1, "what has no token soon waits in the table");
     let timer = world.queues.next_timer().unwrap();
     assert_eq!(timer - world.now, Duration::from_millis(500));
     world.now = timer;

@@ -53,7 +53,7 @@ async fn recipients(
            where partner_id = $1 and deleted_at is null
              and (endpoint_id = $2
                   or ($2::uuid is null and (
-                      ((events is null or $3 = any(events)) and (statuses is null or $4::text = any(statuses)))
+                      (((events is null and $3 not like 'relay.%') or $3 = any(events)) and (statuses is null or $4::text = any(statuses)))
                       or exists (select from delivery d
                                  where d.partner_id = e.partner_id and d.event_id = $5
                                    and d.endpoint_id = e.endpoint_id))))"#,

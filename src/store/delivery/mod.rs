@@ -6,4 +6,5 @@ pub mod finish;
 pub mod hasten;
 pub mod lane;
 pub mod read;
+pub mod trial;
 pub mod write;

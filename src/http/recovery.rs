@@ -1,0 +1,147 @@
+//! Recoveries: an endpoint is owed again what it missed in a span of time.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use chrono::Utc;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Api;
+use super::auth::{Reader, Writer};
+use super::body::Json as Body;
+use super::field::Time;
+use super::page::PartnerParam;
+use super::path::Path;
+use super::problem::Problem;
+use super::problem::openapi::{Common, WithBody};
+use crate::model::id::{EndpointId, PartnerId, RecoveryId};
+use crate::model::recovery::{RecoveryScope, RecoveryState};
+use crate::store::endpoint::read as endpoint;
+use crate::store::recovery::{self as store, Recovery, Span};
+
+/// What is to be recovered.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct NewRecovery {
+    /// Events the relay received then or later.
+    since: Time,
+    /// Events it received before; left out: until now.
+    until: Option<Time>,
+    only: RecoveryScope,
+    /// Only count what would be sent.
+    #[schema(default = false)]
+    dry_run: Option<bool>,
+}
+
+/// What a recovery would send.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RecoveryPreview {
+    /// Deliveries it is about.
+    #[schema(minimum = 0)]
+    total: i64,
+}
+
+/// A recovery and how far it is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Recovery)]
+pub struct RecoveryView {
+    id: RecoveryId,
+    /// Whose it is.
+    partner_id: PartnerId,
+    endpoint_id: EndpointId,
+    since: Time,
+    until: Time,
+    only: RecoveryScope,
+    state: RecoveryState,
+    /// Deliveries it was about when it began.
+    #[schema(minimum = 0)]
+    total: i64,
+    /// Deliveries that are owed by now, each on a schedule that starts anew.
+    #[schema(minimum = 0)]
+    done: i64,
+    created_at: Time,
+    /// When everything was owed; null until then.
+    #[schema(required)]
+    finished_at: Option<Time>,
+}
+
+impl From<Recovery> for RecoveryView {
+    fn from(recovery: Recovery) -> Self {
+        Self {
+            id: recovery.recovery_id,
+            partner_id: recovery.partner_id,
+            endpoint_id: recovery.endpoint_id,
+            since: Time(recovery.since),
+            until: Time(recovery.until),
+            only: recovery.scope,
+            state: recovery.state,
+            total: recovery.total,
+            done: recovery.done,
+            created_at: Time(recovery.created_at),
+            finished_at: recovery.finished_at.map(Time),
+        }
+    }
+}
+
+/// Send again what an endpoint missed: what was given up, what it was never owed, or everything.
+///
+/// It is done in the background, in small batches behind what is heard meanwhile, and survives a restart.
+#[utoipa::path(
+    post, path = "/v1/endpoints/{id}/recover", tag = "Endpoints",
+    params(("id" = inline(EndpointId), Path), PartnerParam), request_body = NewRecovery,
+    responses(
+        (status = 202, description = "It has begun.", body = RecoveryView),
+        (status = 200, description = "What it would send, for `dryRun`.", body = RecoveryPreview),
+        WithBody,
+    ),
+)]
+pub async fn recover_endpoint(
+    State(api): State<Arc<Api>>,
+    writer: Writer,
+    Path(endpoint_id): Path<EndpointId>,
+    Body(new): Body<NewRecovery>,
+) -> Result<Response, Problem> {
+    let (since, until) = span(&new)?;
+    let mut tx = api.pool.begin().await?;
+    let found = endpoint::find(&mut tx, &writer.partners, endpoint_id).await?;
+    let partner_id = found.ok_or(Problem::NotFound("endpoint"))?.partner_id;
+    let span = Span { partner_id, endpoint_id, since: since.0, until: until.0, scope: new.only };
+    let total = store::count(&mut tx, &span).await?;
+    if new.dry_run == Some(true) {
+        return Ok(Json(RecoveryPreview { total }).into_response());
+    }
+    let id = RecoveryId::new();
+    store::insert(&mut tx, id, &span, total).await?;
+    let made = store::find(&mut tx, &[partner_id], id).await?.ok_or(Problem::NotFound("recovery"))?;
+    tx.commit().await?;
+    Ok((StatusCode::ACCEPTED, Json(RecoveryView::from(made))).into_response())
+}
+
+fn span(new: &NewRecovery) -> Result<(Time, Time), Problem> {
+    let now = Time(Utc::now());
+    let until = new.until.unwrap_or(now).min(now);
+    if new.since >= until {
+        return Err(Problem::field("since", "must be before `until` and before now"));
+    }
+    Ok((new.since, until))
+}
+
+/// Get a recovery and how far it is.
+#[utoipa::path(
+    get, path = "/v1/recoveries/{id}", tag = "Endpoints", params(("id" = inline(RecoveryId), Path), PartnerParam),
+    responses((status = 200, description = "The recovery.", body = RecoveryView), Common),
+)]
+pub async fn get_recovery(
+    State(api): State<Arc<Api>>,
+    reader: Reader,
+    Path(id): Path<RecoveryId>,
+) -> Result<Json<RecoveryView>, Problem> {
+    let mut conn = api.pool.acquire().await?;
+    let found = store::find(&mut conn, &reader.partners, id).await?;
+    Ok(Json(found.ok_or(Problem::NotFound("recovery"))?.into()))
+}

@@ -1,0 +1,139 @@
+//! Endpoints that only fail: paused, probed, resumed, and in the end disabled.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use transak_relay::store::pool::MIGRATOR;
+
+use crate::stub::Stub;
+use crate::world::World;
+
+async fn breakable() -> (Stub, Arc<AtomicBool>) {
+    let up = Arc::new(AtomicBool::new(false));
+    let state = Arc::clone(&up);
+    let stub = Stub::start(move |_, _| {
+        let up = state.load(Ordering::SeqCst);
+        async move { if up { StatusCode::OK } else { StatusCode::BAD_GATEWAY }.into_response() }
+    })
+    .await;
+    (stub, up)
+}
+
+async fn tried(world: &World) -> i64 {
+    sqlx::query_scalar("select sum(attempts) from delivery").fetch_one(&world.pool).await.unwrap()
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_receiver_that_is_down_is_paused_probed_and_caught_up_with_and_nobody_has_to_help(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let (stub, up) = breakable().await;
+    let watcher = Stub::always(StatusCode::OK).await;
+    let endpoint = stub.register(&world, json!({ "retrySchedule": [3600, 3600] })).await;
+    watcher.register(&world, json!({ "events": ["relay.endpoint.recovered"] })).await;
+    world.hear_many(40).await;
+    world.dispatcher.drain().await.unwrap();
+    let first = stub.count();
+    assert!((10..=12).contains(&first), "{first} tries before the pause");
+    assert!(world.show(&endpoint).await["pausedUntil"].is_string());
+    assert_eq!(world.dispatcher.drain().await.unwrap(), 0, "paused");
+    assert_eq!(tried(&world).await, i64::try_from(first).unwrap(), "a pause burns no attempt");
+
+    world.sql("update endpoint set paused_until = now() where paused_until is not null").await;
+    assert_eq!(world.dispatcher.drain().await.unwrap(), 1, "one probe");
+    assert!(world.show(&endpoint).await["pausedUntil"].is_string(), "and a longer pause");
+
+    up.store(true, Ordering::SeqCst);
+    world.sql("update endpoint set paused_until = now() where paused_until is not null").await;
+    // What failed waits for an hour, but everything is sent at once.
+    world.dispatcher.drain().await.unwrap();
+    assert_eq!(world.in_state("succeeded").await, 41);
+    let shown = world.show(&endpoint).await;
+    assert_eq!((&shown["pausedUntil"], &shown["failingSince"]), (&Value::Null, &Value::Null));
+    assert_eq!((watcher.count(), world.events("relay.endpoint.recovered").await.len()), (1, 1));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn the_pause_outlives_the_process(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let (stub, up) = breakable().await;
+    stub.register(&world, json!({})).await;
+    world.hear_many(40).await;
+    let mut other = world.another_dispatcher();
+    other.drain().await.unwrap();
+    let _ = other.die_with_what_is_due().await.unwrap();
+    world.bury_the_dead().await;
+    up.store(true, Ordering::SeqCst);
+    assert_eq!(world.dispatcher.drain().await.unwrap(), 0);
+    world.pass_time().await;
+    assert_eq!(world.dispatcher.drain().await.unwrap(), 40);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_the_receiver_asked_to_be_spared_is_not_hastened(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let up = Arc::new(AtomicBool::new(false));
+    let state = Arc::clone(&up);
+    let stub = Stub::start(move |number, _| {
+        let up = state.load(Ordering::SeqCst);
+        async move {
+            match (up, number) {
+                (true, _) => StatusCode::OK.into_response(),
+                (false, 0) => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "3600")]).into_response(),
+                (false, _) => StatusCode::BAD_GATEWAY.into_response(),
+            }
+        }
+    })
+    .await;
+    stub.register(&world, json!({})).await;
+    world.hear_many(30).await;
+    world.dispatcher.drain().await.unwrap();
+    up.store(true, Ordering::SeqCst);
+    world.sql("update endpoint set paused_until = now() where paused_until is not null").await;
+    world.dispatcher.drain().await.unwrap();
+    assert_eq!((world.in_state("succeeded").await, world.in_state("pending").await), (29, 1));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn five_days_of_only_failures_disable_an_endpoint_and_enabling_it_sends_what_was_held(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let (stub, up) = breakable().await;
+    let watcher = Stub::always(StatusCode::OK).await;
+    let endpoint = stub.register(&world, json!({})).await;
+    watcher.register(&world, json!({ "events": ["relay.endpoint.disabled"] })).await;
+    world.hear_many(3).await;
+    world.dispatcher.drain().await.unwrap();
+    assert_eq!(world.show(&endpoint).await["state"], json!("enabled"));
+    world.sql("update endpoint set failing_since = failing_since - interval '5 days'").await;
+    world.pass_time().await;
+    world.dispatcher.drain().await.unwrap();
+    let shown = world.show(&endpoint).await;
+    assert_eq!(shown["disabledReason"], json!("the endpoint has only failed for 5 days"));
+    assert_eq!((world.in_state("held").await, watcher.count()), (3, 1));
+    world.hear_many(5).await;
+    up.store(true, Ordering::SeqCst);
+    let path = format!("/v1/endpoints/{}/enable", endpoint["id"].as_str().unwrap());
+    assert_eq!(world.call("POST", &path, None).await.0, StatusCode::OK);
+    world.dispatcher.drain().await.unwrap();
+    assert_eq!((world.in_state("held").await, world.in_state("succeeded").await), (0, 6));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn one_answer_in_five_days_keeps_an_endpoint_enabled(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let (stub, up) = breakable().await;
+    let endpoint = stub.register(&world, json!({})).await;
+    world.hear_many(1).await;
+    world.dispatcher.drain().await.unwrap();
+    world.sql("update endpoint set failing_since = failing_since - interval '5 days'").await;
+    up.store(true, Ordering::SeqCst);
+    world.pass_time().await;
+    world.dispatcher.drain().await.unwrap();
+    up.store(false, Ordering::SeqCst);
+    world.hear_many(2).await;
+    world.dispatcher.drain().await.unwrap();
+    assert_eq!(world.show(&endpoint).await["state"], json!("enabled"));
+}
