@@ -1,6 +1,10 @@
 //! The command line and the environment. Every field is already what the program works with: nothing is checked later,
 //! and nothing else reads the environment.
 
+mod operator;
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -12,6 +16,10 @@ use url::Url;
 use crate::model::origin::Origin;
 use crate::model::partner::Environment;
 use crate::model::seal::MasterKey;
+
+pub use operator::{
+    Endpoints, Events, NewToken, Orders, Place, Recover, Remote, Tail, Token, TokenCommand, TokenScope,
+};
 
 /// Hears every Transak order event, keeps it in Postgres, and tells every callback URL that was registered.
 #[derive(Debug, Parser)]
@@ -48,7 +56,18 @@ pub enum Command {
     /// Run the whole relay without anything else: its own Postgres, a simulated Transak, and a callback receiver.
     Dev(Box<Dev>),
     /// Make an API token.
-    Token(Token),
+    Token(Box<Token>),
+    /// Ask a running relay about its endpoints.
+    #[command(subcommand)]
+    Endpoints(Endpoints),
+    /// Ask a running relay about orders.
+    #[command(subcommand)]
+    Orders(Orders),
+    /// Follow the events of a running relay.
+    #[command(subcommand)]
+    Events(Events),
+    /// Have a running relay send again what an endpoint missed.
+    Recover(Box<Recover>),
     /// Print the interface as OpenAPI 3.1, in YAML.
     Openapi,
     /// Ask a running relay whether it is ready; exit 0 if so. For containers without a shell.
@@ -243,28 +262,6 @@ pub enum DevOnly {
 }
 
 #[derive(Debug, Args)]
-pub struct Token {
-    #[command(flatten)]
-    pub database: Database,
-    /// What it is for.
-    #[arg(long)]
-    pub name: String,
-    /// What it may do.
-    #[arg(long, value_enum, default_value = "admin")]
-    pub scope: TokenScope,
-    /// Whose data it may touch; not with `admin`.
-    #[arg(long, value_name = "ptr_…")]
-    pub partner: Option<crate::model::id::PartnerId>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TokenScope {
-    Admin,
-    Write,
-    Read,
-}
-
-#[derive(Debug, Args)]
 pub struct Healthcheck {
     /// The relay to ask.
     #[arg(long, env = "RELAY_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
@@ -291,33 +288,5 @@ fn environment(text: &str) -> Result<Environment, String> {
         "STAGING" => Ok(Environment::Staging),
         "PRODUCTION" => Ok(Environment::Production),
         _ => Err("must be STAGING or PRODUCTION".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        use clap::CommandFactory as _;
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn secrets_are_not_shown_when_the_configuration_is_printed() {
-        let key = "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=";
-        let args = [
-            "x",
-            "serve",
-            "--database-url",
-            "postgres://u:hidden1@h/d",
-            "--master-key",
-            key,
-            "--transak-access-token",
-            "hidden2",
-        ];
-        let shown = format!("{:?}", Cli::try_parse_from(args).unwrap());
-        assert!(!shown.contains("hidden") && !shown.contains(key), "{shown}");
     }
 }
