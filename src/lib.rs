@@ -8,6 +8,7 @@ pub mod config;
 pub mod delivery;
 pub mod http;
 pub mod intake;
+pub mod maintenance;
 pub mod model;
 pub mod pusher;
 pub mod sandbox;

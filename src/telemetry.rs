@@ -14,6 +14,9 @@ const LATENCY_BUCKETS: &[f64] = &[
     60.0,
 ];
 
+/// How many events one transaction takes.
+const BATCH_BUCKETS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
+
 /// Starts logging. `filter` is in the form of `RUST_LOG`.
 pub fn start_logging(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter)
@@ -30,6 +33,7 @@ pub fn start_logging(filter: &str, format: LogFormat) -> anyhow::Result<()> {
 pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), LATENCY_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full("relay_intake_batch_events".to_owned()), BATCH_BUCKETS)?
         .install_recorder()
         .context("metrics were started twice")
 }

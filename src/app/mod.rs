@@ -5,6 +5,7 @@ mod bootstrap;
 mod commands;
 mod dev;
 mod readiness;
+mod sampler;
 mod serve;
 
 pub use commands::run;

@@ -12,6 +12,7 @@ pub mod creation;
 pub mod delivery;
 mod document;
 pub mod endpoint;
+pub mod erasure;
 pub mod event;
 pub mod field;
 pub mod gap;
@@ -122,7 +123,7 @@ fn operations() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(endpoint::switch::disable_endpoint))
         .routes(routes!(endpoint::switch::rotate_secret))
         .routes(routes!(order::list_orders))
-        .routes(routes!(order::get_order))
+        .routes(routes!(order::get_order, erasure::erase_order))
         .routes(routes!(timeline::get_timeline))
         .routes(routes!(history::get_status_history))
         .routes(routes!(event::list_events))

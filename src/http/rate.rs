@@ -59,8 +59,8 @@ impl TokenRates {
         if buckets.len() > TOKENS_KEPT {
             buckets.retain_recent();
         }
-        let taken = buckets.check_key(&token);
-        let left = match &taken {
+        let decision = buckets.check_key(&token);
+        let left = match &decision {
             Ok(state) => Left::of(state),
             Err(refusal) => Left { remaining: 0, quota: refusal.quota() },
         };
@@ -68,7 +68,7 @@ impl TokenRates {
             // A request that shows its token twice is counted twice and told what was left first.
             let _ = slip.0.set(left);
         }
-        taken.map(|_| ()).map_err(|_| Problem::TooManyRequests)
+        decision.map(|_| ()).map_err(|_| Problem::TooManyRequests)
     }
 }
 

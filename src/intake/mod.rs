@@ -11,8 +11,13 @@ mod commit;
 mod decode;
 pub mod directory;
 pub mod listener;
+mod owe;
+pub mod reconcile;
+pub mod requeue;
 pub mod spool;
 pub mod stream;
+pub mod suspicion;
+pub mod tokens;
 mod writer;
 
 use std::sync::Arc;
@@ -24,7 +29,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::model::event::Source;
 use crate::model::id::PartnerId;
 
-pub use writer::{IntakeHealth, Writer};
+pub use writer::{IntakeHealth, Settings, Writer};
 
 /// How a message can be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +129,11 @@ impl Intake {
     /// The partners as they are known now, also while the database is away.
     pub fn directory(&self) -> Arc<directory::Directory> {
         Arc::clone(&self.directory.borrow())
+    }
+
+    /// How many messages wait to be written.
+    pub fn waiting(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
     }
 
     /// Whether a message would be believed, without taking it.

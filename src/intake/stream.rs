@@ -110,6 +110,9 @@ impl Feeds {
     fn hear_event(&self, channel: &Channel, event: &str, (data, at): (&str, DateTime<Utc>)) {
         let directory = self.directory.borrow().clone();
         for owner in directory.owners(channel.as_str()) {
+            #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit exactly")]
+            metrics::gauge!("relay_stream_last_heard_timestamp_seconds", "partner" => owner.partner_id.to_string())
+                .set(at.timestamp_millis() as f64 / 1e3);
             self.offer(Heard {
                 partner_id: Some(owner.partner_id),
                 source: Source::Stream,

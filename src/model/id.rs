@@ -40,6 +40,12 @@ macro_rules! ids {
                 Self(Uuid::now_v7())
             }
 
+            /// Sorts after every id made before this moment and before every one made later.
+            pub fn boundary(at: chrono::DateTime<chrono::Utc>) -> Self {
+                let ms = u128::try_from(at.timestamp_millis()).unwrap_or(0);
+                Self(Uuid::from_u128(ms << 80))
+            }
+
             /// The id as Postgres stores it.
             pub const fn uuid(self) -> Uuid {
                 self.0
@@ -108,6 +114,8 @@ ids! {
     GapId = "gap";
     /// A durable re-delivery job.
     RecoveryId = "rec";
+    /// An order that was erased on request.
+    ErasureId = "ers";
 }
 
 fn parse(prefix: &'static str, text: &str) -> Result<Uuid, InvalidId> {
@@ -140,6 +148,14 @@ mod tests {
             assert!(text.parse::<EventId>().is_err(), "{text}");
         }
         assert!(id.to_string().parse::<DeliveryId>().is_err());
+    }
+
+    #[test]
+    fn a_boundary_lies_between_the_ids_before_and_after() {
+        let now = chrono::Utc::now();
+        let id = EventId::new();
+        assert!(EventId::boundary(now) <= id);
+        assert!(EventId::boundary(now + chrono::TimeDelta::seconds(10)) > id);
     }
 
     #[test]

@@ -4,7 +4,9 @@
 
 pub mod address;
 pub mod amount;
+pub mod announcement;
 pub mod attempt;
+pub mod breaker;
 pub mod callback_url;
 pub mod canonical;
 pub mod change;
@@ -16,7 +18,13 @@ pub mod header;
 pub mod id;
 pub mod order;
 pub mod origin;
+pub mod pace;
+pub mod partition;
 pub mod partner;
+pub mod queue;
+pub mod rate;
+pub mod reconcile;
+pub mod recovery;
 pub mod redact;
 pub mod retry;
 pub mod seal;
@@ -26,3 +34,4 @@ pub mod target;
 pub mod timeline;
 pub mod tls_identity;
 pub mod token;
+pub mod token_care;

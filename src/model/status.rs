@@ -44,6 +44,9 @@ impl Status {
         self.stage() >= Stage::Unsuccessful
     }
 
+    /// Every status that [`Status::is_terminal`] says is over.
+    pub const TERMINAL: [&str; 5] = ["FAILED", "EXPIRED", "CANCELLED", "COMPLETED", "REFUNDED"];
+
     /// Transak's documents name it.
     pub fn is_known(&self) -> bool {
         self.stage() != Stage::Unknown

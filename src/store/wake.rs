@@ -34,6 +34,12 @@ pub async fn deliveries(conn: &mut PgConnection) -> Result<()> {
     notify(conn, DELIVERIES).await
 }
 
+/// Wakes the dispatchers of all processes now.
+pub async fn deliveries_now(pool: &PgPool) -> Result<()> {
+    sqlx::query!("select pg_notify($1, '')", DELIVERIES).execute(pool).await?;
+    Ok(())
+}
+
 /// With the commit of this transaction, has all processes look at the partners again.
 pub async fn partners(conn: &mut PgConnection) -> Result<()> {
     notify(conn, PARTNERS).await

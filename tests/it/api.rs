@@ -265,12 +265,11 @@ pub(crate) async fn keep_delivery(
     sqlx::query(
         r#"insert into attempt (partner_id, delivery_id, attempt_id, at, status_code, remote_ip, dns_ms, total_ms,
                                 request_headers, response_headers, response_body)
-           values ($1, $2, gen_random_uuid(), $3, 500, '192.0.2.1', 1, 7, '{"webhook-id":"evt"}',
+           values ($1, $2, gen_random_uuid(), now(), 500, '192.0.2.1', 1, 7, '{"webhook-id":"evt"}',
                    '{"server":"x"}', '\xff6e6f')"#,
     )
     .bind(tenant.partner_id)
     .bind(id)
-    .bind(at(9))
     .execute(&relay.pool)
     .await
     .unwrap();

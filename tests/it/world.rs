@@ -74,7 +74,14 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(folder.path(), 1 << 24).unwrap();
         let (pictures, directory) = watch::channel(Arc::default());
-        let (intake, writer) = Writer::new(pool.clone(), directory, spool, Some(hand_over));
+        let (intake, writer) = Writer::new(transak_relay::intake::Settings {
+            pool: pool.clone(),
+            directory,
+            spool,
+            hand_over: Some(hand_over),
+            suspicion: transak_relay::intake::suspicion::Suspicion::default(),
+            reconcile_every: std::time::Duration::from_mins(1),
+        });
         let (feed, reading) = Feed::new(pool.clone(), writer.kept());
         let api = http::router(Api {
             intake: Some(intake.clone()),

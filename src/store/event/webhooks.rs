@@ -77,7 +77,7 @@ pub async fn last_attempts(conn: &mut PgConnection, events: &[WebhookEvent]) -> 
         r#"select e.event_id as "event_id!: _", n.url, a.status_code, a.error, a.response_body as body
            from unnest($1::uuid[], $2::uuid[]) as e (partner_id, event_id)
            cross join lateral (
-               select d.delivery_id, d.endpoint_id from delivery d
+               select d.delivery_id, d.endpoint_id, d.created_at from delivery d
                where d.partner_id = e.partner_id and d.event_id = e.event_id
                order by d.delivery_id desc
                limit 1
@@ -85,6 +85,7 @@ pub async fn last_attempts(conn: &mut PgConnection, events: &[WebhookEvent]) -> 
            cross join lateral (
                select a.status_code, a.error, a.response_body from attempt a
                where a.partner_id = e.partner_id and a.delivery_id = d.delivery_id
+                 and a.at >= d.created_at - interval '1 hour'
                order by a.attempt_id desc
                limit 1
            ) as a

@@ -19,7 +19,8 @@ pub struct Sighting {
     pub verified: bool,
 }
 
-/// The sightings of several events, oldest first; of each event the first 100.
+/// The sightings of several events, oldest first; of each event the first 100. What a spool brought more than a day
+/// after somebody else had heard the event is not found: only the partitions since then are looked into.
 pub async fn of_events(
     conn: &mut PgConnection,
     partners: &[PartnerId],
@@ -28,13 +29,15 @@ pub async fn of_events(
     let rows = sqlx::query_as!(
         Sighting,
         r#"select s.event_id as "event_id: _", s.source as "source: _", s.at, s.verified
-           from unnest($2::uuid[]) as e (id)
+           from event e
            cross join lateral (
                select * from sighting s
-               where s.partner_id = any($1::uuid[]) and s.event_id = e.id
+               where s.partner_id = e.partner_id and s.event_id = e.event_id
+                 and s.at >= e.received_at - interval '1 day'
                order by s.at
                limit $3
            ) as s
+           where e.partner_id = any($1::uuid[]) and e.event_id = any($2::uuid[])
            order by s.at"#,
         partners as _,
         events as _,

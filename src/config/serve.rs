@@ -1,0 +1,209 @@
+//! What `serve` is told.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use ipnet::IpNet;
+use secrecy::SecretString;
+use url::Url;
+
+use super::Database;
+use crate::model::origin::Origin;
+use crate::model::partner::Environment;
+use crate::model::seal::MasterKey;
+
+/// What a process does. Several processes may share one database and the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Answer the HTTP interface.
+    Api,
+    /// Listen to Transak's stream.
+    Stream,
+    /// Send callbacks.
+    Dispatch,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Serve {
+    #[command(flatten)]
+    pub database: Database,
+    /// Where the HTTP interface listens.
+    #[arg(long, env = "RELAY_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+    /// What this process does.
+    #[arg(
+        long,
+        env = "RELAY_ROLES",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "api,stream,dispatch"
+    )]
+    pub roles: Vec<Role>,
+    /// Encrypts secrets in the database: 32 bytes in base64 (`openssl rand -base64 32`). Losing it loses them.
+    #[arg(long, env = "RELAY_MASTER_KEY", hide_env_values = true, value_name = "BASE64", value_parser = master_key)]
+    pub master_key: MasterKey,
+    /// A token with all rights, to make the first partners and tokens with: 20 characters or more.
+    #[arg(long, env = "RELAY_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN", value_parser = admin_token)]
+    pub admin_token: Option<AdminToken>,
+    #[command(flatten)]
+    pub interface: Interface,
+    #[command(flatten)]
+    pub callbacks: Callbacks,
+    #[command(flatten)]
+    pub pusher: Pusher,
+    #[command(flatten)]
+    pub transak: Transak,
+    #[command(flatten)]
+    pub spool: SpoolPlace,
+    #[command(flatten)]
+    pub retention: Retention,
+    #[command(flatten)]
+    pub partner: FirstPartner,
+}
+
+/// How Transak's REST API is asked.
+#[derive(Debug, Clone, Args)]
+pub struct Transak {
+    /// Transak's REST API, instead of the host of each partner's environment.
+    #[arg(long, env = "TRANSAK_API_URL", value_name = "URL")]
+    pub transak_api_url: Option<Url>,
+    /// Sent to Transak as `x-user-ip`, for accounts that must send one.
+    #[arg(long, env = "RELAY_TRANSAK_USER_IP", value_name = "ADDRESS")]
+    pub transak_user_ip: Option<IpAddr>,
+    /// The most requests a second to Transak for one partner.
+    #[arg(long, env = "RELAY_TRANSAK_REQUESTS_PER_SECOND", default_value = "10", value_name = "NUMBER")]
+    pub transak_requests_per_second: NonZeroU32,
+    /// How often an order under way is compared with Transak's own record, in seconds.
+    #[arg(long, env = "RELAY_RECONCILE_SECONDS", default_value = "60", value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub reconcile_seconds: u64,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Interface {
+    /// The origins whose web pages may call the interface, such as `https://app.example.com`, or `*`; none if not given.
+    #[arg(long, env = "RELAY_CORS_ORIGINS", value_delimiter = ',', value_name = "ORIGIN", value_parser = Origin::parse)]
+    pub cors_origins: Vec<Origin>,
+    /// The requests a second that each token may make for long, five times as many at once; 0: no limit.
+    #[arg(long, env = "RELAY_TOKEN_RATE", default_value = "200", value_name = "REQUESTS",
+          value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub token_rate: u32,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Retention {
+    /// How many days things are kept: what is older is deleted, orders that are not over and what is still owed to an
+    /// endpoint excepted. 0 keeps everything.
+    #[arg(long, env = "RELAY_RETENTION_DAYS", default_value = "90", value_name = "DAYS",
+          value_parser = clap::value_parser!(u32).range(0..=36_500))]
+    pub retention_days: u32,
+    /// Instead of days, to watch retention at work: 60 seconds or more.
+    #[arg(long, env = "RELAY_RETENTION_SECONDS", hide = true, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u32).range(60..))]
+    pub retention_seconds: Option<u32>,
+}
+
+impl Retention {
+    /// How long things are kept; `None`: for ever.
+    pub fn kept(&self) -> Option<Duration> {
+        let days = Duration::from_hours(24) * self.retention_days;
+        match self.retention_seconds {
+            Some(seconds) => Some(Duration::from_secs(seconds.into())),
+            None => Some(days).filter(|days| !days.is_zero()),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct SpoolPlace {
+    /// Where messages wait on disk while the database is away. Must be on a disk that outlives the process.
+    #[arg(long, env = "RELAY_SPOOL_DIR", default_value = "spool", value_name = "FOLDER")]
+    pub spool_dir: PathBuf,
+    /// The most bytes that may wait there; beyond it messages are refused, loudly.
+    #[arg(long, env = "RELAY_SPOOL_MAX_BYTES", default_value = "1073741824", value_name = "BYTES")]
+    pub spool_max_bytes: u64,
+}
+
+/// A token text that may be absent: an empty variable counts as none.
+#[derive(Debug, Clone)]
+pub struct AdminToken(pub Option<SecretString>);
+
+#[derive(Debug, Clone, Args)]
+pub struct Callbacks {
+    /// Address ranges that callbacks may reach although they are private or special, such as 10.1.0.0/16.
+    #[arg(long, env = "RELAY_ALLOW_CALLBACK_CIDRS", value_delimiter = ',', value_name = "CIDR")]
+    pub allow_callback_cidrs: Vec<IpNet>,
+    /// Let callback URLs begin with http://.
+    #[arg(long, env = "RELAY_ALLOW_HTTP_CALLBACKS", default_value = "false", action = clap::ArgAction::Set,
+          num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub allow_http_callbacks: bool,
+    /// The most callbacks under way at once.
+    #[arg(long, env = "RELAY_DISPATCH_CONCURRENCY", default_value = "256", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub dispatch_concurrency: u16,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Pusher {
+    /// The Pusher server, instead of the one of the cluster: ws://host:port or wss://host:port.
+    #[arg(long, env = "PUSHER_URL", value_name = "URL")]
+    pub pusher_url: Option<Url>,
+    /// Transak's Pusher application (docs.transak.com/features/websockets).
+    #[arg(long, env = "PUSHER_APP_KEY", default_value = "1d9ffac87de599c61283", value_name = "KEY")]
+    pub pusher_app_key: String,
+    /// The cluster that application lives in.
+    #[arg(long, env = "PUSHER_CLUSTER", default_value = "ap2", value_name = "NAME")]
+    pub pusher_cluster: String,
+    /// How many processes listen at once, each on a connection of its own.
+    #[arg(long, env = "RELAY_STREAM_COPIES", default_value = "2", value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub stream_copies: u16,
+}
+
+impl Pusher {
+    /// Where to connect.
+    pub fn base(&self) -> anyhow::Result<Url> {
+        let cluster = || Url::parse(&format!("wss://ws-{}.pusher.com", self.pusher_cluster));
+        let url = self.pusher_url.clone().map_or_else(cluster, Ok)?;
+        anyhow::ensure!(matches!(url.scheme(), "ws" | "wss"), "PUSHER_URL must begin with ws:// or wss://");
+        Ok(url)
+    }
+}
+
+/// A partner that is there from the first start on.
+#[derive(Debug, Clone, Args)]
+pub struct FirstPartner {
+    /// The API key of a first partner, made at start if it is not there yet.
+    #[arg(long, env = "TRANSAK_API_KEY", value_name = "KEY")]
+    pub transak_api_key: Option<String>,
+    /// That partner's access token: verifies what Transak sends.
+    #[arg(long, env = "TRANSAK_ACCESS_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub transak_access_token: Option<SecretString>,
+    /// That partner's API secret: makes new access tokens.
+    #[arg(long, env = "TRANSAK_API_SECRET", hide_env_values = true, value_name = "SECRET")]
+    pub transak_api_secret: Option<SecretString>,
+    /// Which of Transak's two worlds the key belongs to.
+    #[arg(long, env = "TRANSAK_ENVIRONMENT", default_value = "STAGING", value_parser = environment, value_name = "STAGING|PRODUCTION")]
+    pub transak_environment: Environment,
+}
+
+fn master_key(text: &str) -> Result<MasterKey, String> {
+    MasterKey::parse(text).map_err(|error| error.to_string())
+}
+
+fn admin_token(text: &str) -> Result<AdminToken, String> {
+    match text.len() {
+        0 => Ok(AdminToken(None)),
+        20.. => Ok(AdminToken(Some(SecretString::from(text)))),
+        _ => Err("must be 20 characters or more, so that nobody can guess it".to_owned()),
+    }
+}
+
+fn environment(text: &str) -> Result<Environment, String> {
+    match text.to_ascii_uppercase().as_str() {
+        "STAGING" => Ok(Environment::Staging),
+        "PRODUCTION" => Ok(Environment::Production),
+        _ => Err("must be STAGING or PRODUCTION".to_owned()),
+    }
+}

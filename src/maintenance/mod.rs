@@ -1,0 +1,239 @@
+//! Periodic, idempotent duties that keep the database small: partitions are made ahead of time and dropped when they
+//! are over; what is older than retention and needed by nobody is deleted.
+//!
+//! Guarantees: one process at a time does it; every step is bounded, so that nobody waits for it for long; an order that
+//! is not over, and whatever is still owed to an endpoint, is kept however old it is. A step that fails is done by a
+//! later run.
+//! Does not guarantee: that something is gone at the minute it is old enough.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{PgConnection, PgPool};
+use tokio_util::sync::CancellationToken;
+
+use crate::model::id::EventId;
+use crate::model::partition::{self, Partition, Span};
+use crate::store::maintenance_lock::Turn;
+use crate::store::partition::{self as tables, TABLES, Table};
+use crate::store::{self, idempotency, retention};
+
+/// How often it is done, unless retention is so short that this would be too seldom.
+const PERIOD: Duration = Duration::from_mins(1);
+
+/// How often the default partitions are searched for what is over. They are empty, or nearly so.
+const DRAIN_PERIOD: Duration = Duration::from_hours(1);
+
+/// How many orders or events one statement looks at.
+const BATCH: i64 = 1_000;
+
+/// The most statements of one kind in one run: what is left waits for the next.
+const BATCHES: usize = 500;
+
+/// A partition that holds something of more events than this is not dropped yet: moving that much would lock its table
+/// for too long.
+const MOST_MOVED: i64 = 10_000;
+
+/// What one run did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Partitions made.
+    pub made: u64,
+    /// Partitions dropped.
+    pub dropped: u64,
+    /// Orders deleted, with all that belongs to them.
+    pub orders: u64,
+    /// Events of no order deleted.
+    pub events: u64,
+    /// Other rows deleted: messages in quarantine, gaps, watches, idempotency keys, expired secrets, rows of default
+    /// partitions.
+    pub rows: u64,
+}
+
+/// What keeps the database small.
+#[derive(Debug)]
+pub struct Maintenance {
+    pool: PgPool,
+    /// How long things are kept; `None`: for ever.
+    retention: Option<Duration>,
+    drained_at: Option<DateTime<Utc>>,
+}
+
+impl Maintenance {
+    /// `retention`: how long what is over is kept; `None`: for ever.
+    pub fn new(pool: PgPool, retention: Option<Duration>) -> Self {
+        Self { pool, retention, drained_at: None }
+    }
+
+    /// Does everything that is due at the moment `now`; `None` if another process is at it.
+    ///
+    /// # Errors
+    /// The database is not available, or a step could not be done; later steps are not tried.
+    pub async fn run_once(&mut self, now: DateTime<Utc>) -> store::Result<Option<Report>> {
+        let Some(mut turn) = Turn::take(&self.pool).await? else { return Ok(None) };
+        let done = self.all_duties(turn.session(), now).await;
+        turn.end().await?;
+        done.map(Some)
+    }
+
+    /// Makes the partitions that are missing at the moment `now`; nothing if another process is at it.
+    ///
+    /// # Errors
+    /// The database is not available.
+    pub async fn make_partitions(&self, now: DateTime<Utc>) -> store::Result<()> {
+        let Some(mut turn) = Turn::take(&self.pool).await? else { return Ok(()) };
+        let made = make_missing(turn.session(), Span::of_retention(self.retention), now).await;
+        turn.end().await?;
+        made.map(drop)
+    }
+
+    /// Does it again and again until told to stop.
+    pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+        let period = self.retention.map_or(PERIOD, |kept| (kept / 10).clamp(Duration::from_secs(1), PERIOD));
+        let mut ticks = tokio::time::interval(period);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                _ = ticks.tick() => {}
+            }
+            let run = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                run = self.run_once(Utc::now()) => run,
+            };
+            tell(run);
+        }
+    }
+
+    async fn all_duties(&mut self, conn: &mut PgConnection, now: DateTime<Utc>) -> store::Result<Report> {
+        let made = make_missing(conn, Span::of_retention(self.retention), now).await?;
+        let mut report = Report { made, ..Report::default() };
+        report.rows += idempotency::forget_old(conn).await?;
+        report.rows += retention::drop_expired_secrets(conn, now).await?;
+        let kept = self.retention.and_then(|kept| TimeDelta::from_std(kept).ok());
+        let Some(cutoff) = kept.and_then(|kept| now.checked_sub_signed(kept)) else { return Ok(report) };
+        delete_old(conn, cutoff, &mut report).await?;
+        for table in TABLES {
+            report.dropped += drop_over(conn, table, cutoff).await?;
+        }
+        if self.drained_at.is_none_or(|at| now - at >= self.drain_period()) {
+            for table in TABLES {
+                report.rows += drain_default(conn, table, cutoff).await?;
+            }
+            self.drained_at = Some(now);
+        }
+        Ok(report)
+    }
+
+    fn drain_period(&self) -> TimeDelta {
+        let period = self.retention.map_or(DRAIN_PERIOD, |kept| (kept / 10).min(DRAIN_PERIOD));
+        TimeDelta::from_std(period).unwrap_or(TimeDelta::MAX)
+    }
+}
+
+fn tell(run: store::Result<Option<Report>>) {
+    match run {
+        Ok(None) => {}
+        Ok(Some(report)) => {
+            metrics::counter!("relay_maintenance_runs_total", "outcome" => "done").increment(1);
+            #[expect(clippy::cast_precision_loss, reason = "seconds since 1970")]
+            metrics::gauge!("relay_maintenance_last_success_timestamp_seconds")
+                .set(Utc::now().timestamp() as f64);
+            metrics::counter!("relay_retention_orders_total").increment(report.orders);
+            metrics::counter!("relay_retention_partitions_total").increment(report.dropped);
+            if report != Report::default() {
+                tracing::info!(
+                    partitions_made = report.made,
+                    partitions_dropped = report.dropped,
+                    orders = report.orders,
+                    events = report.events,
+                    rows = report.rows,
+                    "the database was tidied"
+                );
+            }
+        }
+        Err(error) => {
+            metrics::counter!("relay_maintenance_runs_total", "outcome" => "failed").increment(1);
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the database cannot be tidied right now"
+            );
+        }
+    }
+}
+
+async fn make_missing(conn: &mut PgConnection, span: Span, now: DateTime<Utc>) -> store::Result<u64> {
+    let mut made = 0;
+    for table in TABLES {
+        let existing = tables::list(conn, table).await?;
+        for missing in partition::missing(&existing, span, now) {
+            made += u64::from(tables::make(conn, table, &missing).await?);
+        }
+    }
+    Ok(made)
+}
+
+async fn delete_old(
+    conn: &mut PgConnection,
+    cutoff: DateTime<Utc>,
+    report: &mut Report,
+) -> store::Result<()> {
+    for partner in retention::partners(conn).await? {
+        let mut place = Some((DateTime::UNIX_EPOCH, String::new()));
+        for _ in 0..BATCHES {
+            let Some(after) = place else { break };
+            let step = retention::drop_orders(conn, (partner, &after), (cutoff, BATCH)).await?;
+            report.orders += step.deleted;
+            place = step.next;
+        }
+        let mut place = Some(EventId::boundary(DateTime::UNIX_EPOCH));
+        for _ in 0..BATCHES {
+            let Some(after) = place else { break };
+            let step = retention::drop_events(conn, (partner, after), (cutoff, BATCH)).await?;
+            report.events += step.deleted;
+            place = step.next;
+        }
+    }
+    for _ in 0..BATCHES {
+        let deleted = retention::drop_quarantined(conn, cutoff, BATCH).await?
+            + retention::drop_gaps_and_watches(conn, cutoff, BATCH).await?;
+        report.rows += deleted;
+        if deleted == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn drop_over(conn: &mut PgConnection, table: Table, cutoff: DateTime<Utc>) -> store::Result<u64> {
+    let mut over: Vec<Partition> = tables::list(conn, table).await?;
+    over.retain(|partition| partition.is_over(cutoff));
+    let mut dropped = 0;
+    for partition in over {
+        let before = EventId::boundary(cutoff).uuid();
+        if tables::keeps_more_than(conn, MOST_MOVED, before).await? {
+            tracing::warn!(
+                table = table.name(),
+                "a partition that is over is not dropped: too much in it is still needed"
+            );
+            break;
+        }
+        tables::drop(conn, (table, &partition), before).await?;
+        dropped += 1;
+    }
+    Ok(dropped)
+}
+
+async fn drain_default(conn: &mut PgConnection, table: Table, cutoff: DateTime<Utc>) -> store::Result<u64> {
+    let mut deleted = 0;
+    for _ in 0..BATCHES {
+        let gone = tables::drain_default(conn, table, (cutoff, BATCH)).await?;
+        deleted += gone;
+        if gone == 0 {
+            break;
+        }
+    }
+    Ok(deleted)
+}

@@ -1,0 +1,36 @@
+//! Who maintains the database: one process at a time.
+//!
+//! An advisory lock of a session of its own. Postgres gives it back when the session ends, however the process died.
+
+use sqlx::{Connection as _, PgConnection, PgPool};
+
+use super::Result;
+
+/// The lock's key: "maintain" in ASCII.
+const KEY: i64 = 0x6d61_696e_7461_696e;
+
+/// The right to maintain, for as long as the session lives.
+#[derive(Debug)]
+pub struct Turn {
+    session: PgConnection,
+}
+
+impl Turn {
+    /// Takes the lock; `None` if another process has it.
+    pub async fn take(pool: &PgPool) -> Result<Option<Self>> {
+        let mut session = PgConnection::connect_with(&pool.connect_options()).await?;
+        let taken = sqlx::query_scalar!(r#"select pg_try_advisory_lock($1) as "taken!""#, KEY);
+        let taken = taken.fetch_one(&mut session).await?;
+        Ok(taken.then_some(Self { session }))
+    }
+
+    /// The session that holds the lock: what is done in it is done by one process only.
+    pub fn session(&mut self) -> &mut PgConnection {
+        &mut self.session
+    }
+
+    /// Ends the session.
+    pub async fn end(self) -> Result<()> {
+        Ok(self.session.close().await?)
+    }
+}
