@@ -3,6 +3,7 @@
 //! ARCHITECTURE.md is the map; this list is its first line.
 
 pub mod app;
+pub mod cli;
 pub mod config;
 pub mod delivery;
 pub mod http;

@@ -3,12 +3,14 @@
 use std::io::Write as _;
 
 use anyhow::{Context as _, bail};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::dev;
 use super::serve::Relay;
-use crate::config::{Cli, Command, Database, Healthcheck, Token, TokenScope};
+use crate::cli;
+use crate::config::{Cli, Command, Database, Healthcheck, Token, TokenCommand, TokenScope};
 use crate::http;
+use crate::model::id::PartnerId;
 use crate::model::token::{self, Caller, Scope, TokenHash};
 use crate::shutdown::{self, Tasks};
 use crate::store::api_token::{self, NewApiToken};
@@ -32,7 +34,11 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Migrate(database) => migrate(&database).await,
         Command::Dev(config) => dev::run(*config).await,
-        Command::Token(config) => make_token(config).await,
+        Command::Token(config) => token(*config).await,
+        Command::Endpoints(asked) => cli::endpoints(&asked, &mut std::io::stdout()).await,
+        Command::Orders(asked) => cli::orders(&asked, &mut std::io::stdout()).await,
+        Command::Events(asked) => cli::events(&asked, &mut std::io::stdout()).await,
+        Command::Recover(asked) => cli::recover(&asked, &mut std::io::stdout()).await,
         Command::Openapi => {
             print(&http::openapi().to_yaml().context("the interface cannot be written as YAML")?)
         }
@@ -51,29 +57,47 @@ async fn migrate(database: &Database) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn make_token(config: Token) -> anyhow::Result<()> {
-    let scope = match config.scope {
+/// Makes a token: in the database if one is named, else by asking a relay.
+async fn token(config: Token) -> anyhow::Result<()> {
+    match config.command {
+        Some(TokenCommand::Create(asked)) => match asked.database_url {
+            Some(database) => make_token(&database, asked.name, (asked.scope, asked.partner)).await,
+            None => cli::create_token(&asked, &mut std::io::stdout()).await,
+        },
+        None => {
+            let database = config.database_url.context("a database is needed: set DATABASE_URL")?;
+            let name = config.name.context("--name is needed: what is the token for?")?;
+            make_token(&database, name, (config.scope, config.partner)).await
+        }
+    }
+}
+
+async fn make_token(
+    database: &SecretString,
+    name: String,
+    (scope, partner_id): (TokenScope, Option<PartnerId>),
+) -> anyhow::Result<()> {
+    let scope = match scope {
         TokenScope::Admin => Scope::Admin,
         TokenScope::Write => Scope::Write,
         TokenScope::Read => Scope::Read,
     };
-    if (scope == Scope::Admin) != config.partner.is_none() {
+    if (scope == Scope::Admin) != partner_id.is_none() {
         bail!("an admin token belongs to no partner, and any other token needs one: see --partner");
     }
-    let database = &config.database;
-    let pool = pool::connect(database.database_url.expose_secret(), database.database_connections).await?;
+    let pool = pool::connect(database.expose_secret(), 1).await?;
     if !pool::is_migrated(&pool).await {
         bail!("the database is not up to date: run `transak-relay migrate` first");
     }
     let token = token::generate();
     let hash = TokenHash::of(token.expose_secret());
     let mut conn = pool.acquire().await?;
-    if let Some(partner) = config.partner {
+    if let Some(partner) = partner_id {
         let known = partner::find(&mut conn, partner).await?.is_some();
         anyhow::ensure!(known, "there is no partner {partner}");
     }
-    let caller = Caller { scope, partner_id: config.partner };
-    api_token::insert(&mut conn, &NewApiToken { name: config.name, caller, hash }).await?;
+    let caller = Caller { scope, partner_id };
+    api_token::insert(&mut conn, &NewApiToken { name, caller, hash }).await?;
     print(token.expose_secret())
 }
 

@@ -1,6 +1,7 @@
 //! The command line and the environment. Every field is already what the program works with: nothing is checked later,
 //! and nothing else reads the environment.
 
+mod operator;
 mod sandbox;
 mod serve;
 
@@ -9,6 +10,9 @@ use std::net::SocketAddr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
+pub use operator::{
+    Endpoints, Events, NewToken, Orders, Place, Recover, Remote, Tail, Token, TokenCommand, TokenScope,
+};
 pub use sandbox::{Dev, DevOnly};
 pub use serve::{AdminToken, Callbacks, FirstPartner, Pusher, Role, Serve, SpoolPlace, Transak};
 
@@ -47,7 +51,18 @@ pub enum Command {
     /// Run the whole relay without anything else: its own Postgres, a simulated Transak, and a callback receiver.
     Dev(Box<Dev>),
     /// Make an API token.
-    Token(Token),
+    Token(Box<Token>),
+    /// Ask a running relay about its endpoints.
+    #[command(subcommand)]
+    Endpoints(Endpoints),
+    /// Ask a running relay about orders.
+    #[command(subcommand)]
+    Orders(Orders),
+    /// Follow the events of a running relay.
+    #[command(subcommand)]
+    Events(Events),
+    /// Have a running relay send again what an endpoint missed.
+    Recover(Box<Recover>),
     /// Print the interface as OpenAPI 3.1, in YAML.
     Openapi,
     /// Ask a running relay whether it is ready; exit 0 if so. For containers without a shell.
@@ -62,28 +77,6 @@ pub struct Database {
     /// The most connections to it.
     #[arg(long, env = "RELAY_DATABASE_CONNECTIONS", default_value = "16", value_parser = clap::value_parser!(u32).range(4..=500))]
     pub database_connections: u32,
-}
-
-#[derive(Debug, Args)]
-pub struct Token {
-    #[command(flatten)]
-    pub database: Database,
-    /// What it is for.
-    #[arg(long)]
-    pub name: String,
-    /// What it may do.
-    #[arg(long, value_enum, default_value = "admin")]
-    pub scope: TokenScope,
-    /// Whose data it may touch; not with `admin`.
-    #[arg(long, value_name = "ptr_…")]
-    pub partner: Option<crate::model::id::PartnerId>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TokenScope {
-    Admin,
-    Write,
-    Read,
 }
 
 #[derive(Debug, Args)]

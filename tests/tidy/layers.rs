@@ -82,10 +82,12 @@ const LAYERS: &[Layer] = &[
     // The process.
     Layer { name: "config", ours: &["model"], crates: Crates::And(&["clap"]) },
     Layer { name: "telemetry", ours: &["config"], crates: Crates::And(&["metrics_exporter_prometheus", "tracing_subscriber"]) },
+    // The operator's commands: they know the relay only from outside.
+    Layer { name: "cli", ours: &["config", "model"], crates: Crates::And(&["reqwest"]) },
     Layer { name: "shutdown", ours: &[], crates: Crates::And(&[]) },
     // The one place that knows them all; known by `main` alone.
     Layer { name: "app", ours: &[
-        "config", "delivery", "http", "intake", "maintenance", "model", "pusher", "sandbox", "shutdown", "store", "telemetry",
+        "cli", "config", "delivery", "http", "intake", "maintenance", "model", "pusher", "sandbox", "shutdown", "store", "telemetry",
         "transak",
     ], crates: Crates::Any },
     Layer { name: "main", ours: &["app", "config", "telemetry"], crates: Crates::Any },

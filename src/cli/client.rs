@@ -1,0 +1,133 @@
+//! A caller of the HTTP interface, for one command.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use reqwest::{Method, RequestBuilder, Response};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use url::Url;
+
+use crate::config::Place;
+
+/// How long an answer may take.
+const DEADLINE: Duration = Duration::from_secs(35);
+
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// The most a stream may be silent: it sends a comment every 15 seconds.
+const SILENCE: Duration = Duration::from_secs(45);
+
+/// An answer, as it came and as it reads: numbers stay digit for digit as they came in the text alone.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Answer {
+    pub(super) text: String,
+    pub(super) value: Value,
+}
+
+impl Answer {
+    pub(super) fn parse(text: String) -> anyhow::Result<Self> {
+        let value = serde_json::from_str(&text).context("the answer is not JSON: is RELAY_URL a relay?")?;
+        Ok(Self { text, value })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    data: Vec<Box<RawValue>>,
+    next_cursor: Option<String>,
+}
+
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    token: SecretString,
+}
+
+impl Client {
+    pub(super) fn new(place: &Place) -> anyhow::Result<Self> {
+        let token = place.relay_token.clone();
+        let token = token.context("a token is needed: set RELAY_TOKEN, or give --relay-token")?;
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .read_timeout(SILENCE)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("transak-relay/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { http, base: place.relay_url.clone(), token })
+    }
+
+    pub(super) async fn get(&self, path: &str) -> anyhow::Result<Answer> {
+        self.answer(self.request(Method::GET, path)?).await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
+        self.answer(self.request(Method::POST, path)?.json(body)).await
+    }
+
+    /// Every row of a list, over all its pages.
+    pub(super) async fn list(&self, path: &str) -> anyhow::Result<Vec<Answer>> {
+        let mut rows = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let mut request = self.request(Method::GET, path)?.query(&[("limit", "200")]);
+            if let Some(cursor) = &cursor {
+                request = request.query(&[("cursor", cursor)]);
+            }
+            let page: Page = serde_json::from_str(&self.answer(request).await?.text)?;
+            for row in page.data {
+                rows.push(Answer::parse(row.get().to_owned())?);
+            }
+            match page.next_cursor {
+                Some(next) => cursor = Some(next),
+                None => return Ok(rows),
+            }
+        }
+    }
+
+    /// A stream that has begun; `None`: nobody answers, or not now.
+    pub(super) async fn stream(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        last: Option<&str>,
+    ) -> anyhow::Result<Option<Response>> {
+        let mut request = self.request(Method::GET, path)?.query(query);
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        match request.send().await {
+            Ok(answer) if answer.status().is_server_error() || answer.status().as_u16() == 429 => Ok(None),
+            Ok(answer) => Ok(Some(judged(answer).await?)),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn request(&self, method: Method, path: &str) -> anyhow::Result<RequestBuilder> {
+        let url = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
+        Ok(self.http.request(method, Url::parse(&url)?).bearer_auth(self.token.expose_secret()))
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> anyhow::Result<Answer> {
+        let answer = request.timeout(DEADLINE).send().await;
+        let answer = answer.with_context(|| format!("nobody answers at {} (RELAY_URL)", self.base))?;
+        Answer::parse(judged(answer).await?.text().await.context("the answer broke off")?)
+    }
+}
+
+/// An answer of success; else what the relay says is wrong.
+async fn judged(answer: Response) -> anyhow::Result<Response> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let problem: Value = answer.json().await.unwrap_or_default();
+    match problem["detail"].as_str() {
+        Some(detail) => bail!("{detail} ({status})"),
+        None => bail!("the relay answered {status}"),
+    }
+}
