@@ -5,11 +5,15 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /build
 ENV SQLX_OFFLINE=true CARGO_TERM_COLOR=never
 # First the dependencies, with an empty program around them: this layer is reused until Cargo.toml or Cargo.lock change.
-COPY Cargo.toml Cargo.lock ./
-RUN mkdir src && echo 'fn main() {}' >src/main.rs && touch src/lib.rs \
+# Examples and benchmarks are named in Cargo.toml but not in the image: their sections are left out.
+COPY Cargo.toml Cargo.lock /manifest/
+RUN awk '/^\[/ { out = /^\[\[(example|bench|test)\]\]/ } !out' /manifest/Cargo.toml >Cargo.toml \
+ && cp /manifest/Cargo.lock . && mkdir src && echo 'fn main() {}' >src/main.rs && touch src/lib.rs \
  && cargo build --release --locked \
  && rm -r src
-COPY . .
+COPY migrations migrations
+COPY .sqlx .sqlx
+COPY src src
 # Newer than what the empty program left, or cargo takes that for up to date.
 RUN touch src/main.rs src/lib.rs && cargo build --release --locked --bin transak-relay \
  && install -D --mode 755 target/release/transak-relay /image/usr/local/bin/transak-relay \

@@ -99,7 +99,7 @@ fn environment(source: &Source, rest: &[Token<'_>]) -> Option<String> {
         && path == "::"
         && ["var", "var_os", "vars", "vars_os", "set_var", "remove_var", "{"].contains(&name);
     (reads && source.path.starts_with("src/") && !source.path.starts_with("src/config/")).then(|| {
-        "only src/config/ reads the environment: make it a field there and pass the value in".to_owned()
+        "only src/config reads the environment: make it a field there and pass the value in".to_owned()
     })
 }
 
@@ -163,7 +163,7 @@ mod tests {
     fn what_is_allowed_is_not_told() {
         let longest = format!("//! A.\nfn f() {{\n{}}}", "g();\n\n// why\n".repeat(FUNCTION));
         for (path, text) in [
-            ("src/config/mod.rs", "//! A.\nfn f() { std::env::var(\"A\") }"),
+            ("src/config/serve.rs", "//! A.\nfn f() { std::env::var(\"A\") }"),
             ("src/store/wake.rs", "//! A.\nfn f() { sleep(SECOND) }\nmod tests { // sleep(SECOND)\n}"),
             ("src/store/a.rs", "//! A.\ntrait T { fn f(); }\nconst A: &str = env!(\"A\");"),
             ("src/store/a.rs", &*longest),
