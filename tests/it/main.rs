@@ -10,6 +10,7 @@ mod api_pages;
 mod api_requests;
 mod api_tenants;
 mod api_webhooks;
+mod figures;
 mod heard_is_kept;
 mod main_job;
 mod maintenance;
