@@ -5,6 +5,8 @@
 export SQLX_OFFLINE = true
 with_postgres = scripts/with-postgres
 tool = command -v cargo-$(1) >/dev/null || cargo install --locked cargo-$(1)
+# Private items are documented too, so links to them lead somewhere.
+DOC_LINTS = -D warnings -A rustdoc::private_intra_doc_links
 SQLX_CLI = sqlx-cli --version ~0.9 --no-default-features --features postgres,sqlx-toml
 
 .DEFAULT_GOAL := help
@@ -18,12 +20,12 @@ dev: ## Run everything: Postgres, a simulated Transak, the relay, a callback rec
 
 test: ## Run all tests beside a Postgres of their own
 	@scripts/install node:nodejs:node npm:npm:node
-	@$(with_postgres) cargo test --locked
+	@$(with_postgres) cargo test --locked --no-fail-fast
 
 lint: sqlx-cli ## Check format, lints, documentation, queries and dependencies
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+	RUSTDOCFLAGS='$(DOC_LINTS)' cargo doc --locked --no-deps --document-private-items
 	SQLX_OFFLINE=false $(with_postgres) sh -ec 'cargo sqlx migrate run && cargo sqlx prepare --check -- --all-targets'
 	@$(call tool,machete)
 	cargo machete

@@ -57,3 +57,14 @@ pub(super) async fn first_partner(
 fn is_given(secret: &secrecy::SecretString) -> bool {
     !secrecy::ExposeSecret::expose_secret(secret).trim().is_empty()
 }
+
+/// Makes events followable that were brought here from another Postgres.
+pub(super) async fn settle_events(pool: &PgPool) -> anyhow::Result<()> {
+    let mut tx = pool.begin().await?;
+    if store::event::feed::adopt_foreign(&mut tx).await? {
+        tracing::info!(
+            "events that came from another Postgres now stand before all others for those who follow live"
+        );
+    }
+    Ok(tx.commit().await?)
+}

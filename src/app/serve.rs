@@ -1,15 +1,18 @@
 //! One relay process: everything its roles need, on one database.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::serve::ListenerExt as _;
 use chrono::Utc;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret as _;
 use sqlx::PgPool;
-use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use super::bootstrap;
 use super::readiness::{self, Signs};
@@ -19,21 +22,36 @@ use crate::delivery::dispatcher::{Dispatcher, Settings};
 use crate::delivery::sender::{Sender, SenderSettings};
 use crate::http::health::Trouble;
 use crate::http::ingest::Strangers;
+use crate::http::live::Feed;
+use crate::http::rate::TokenRates;
 use crate::http::{self, Api};
+use crate::intake::directory::Directory;
 use crate::intake::listener::Listener;
+use crate::intake::reconcile::Reconciler;
+use crate::intake::requeue::Requeue;
 use crate::intake::spool::Spool;
 use crate::intake::stream::StreamHealth;
-use crate::intake::{Intake, Writer, directory};
+use crate::intake::suspicion::Suspicion;
+use crate::intake::tokens::TokenCare;
+use crate::intake::{self, Intake, Writer, directory, reconcile, tokens};
 use crate::maintenance::Maintenance;
 use crate::model::address::AddressPolicy;
 use crate::model::callback_url::UrlPolicy;
-use crate::model::delivery::Job;
+use crate::model::pace::Rate;
+use crate::model::queue::HandOver;
 use crate::model::token::TokenHash;
 use crate::pusher;
 use crate::shutdown::Tasks;
 use crate::store::figures::Queue;
 use crate::store::pool;
 use crate::store::wake::{self, Wakes};
+use crate::transak::rest::{self, TransakRest};
+
+/// A burst is what two seconds allow.
+const TWO: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
+
+/// How long a client may leave what it was sent unacknowledged, or take nothing.
+const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
 /// A relay that is ready to run: connected, migrated, its port bound.
 pub struct Relay {
@@ -50,6 +68,7 @@ impl Relay {
         let url = database.database_url.expose_secret();
         let pool = pool::connect(url, database.database_connections).await?;
         pool::migrate(&pool).await?;
+        bootstrap::settle_events(&pool).await?;
         let maintenance = Maintenance::new(pool.clone(), config.retention.kept());
         maintenance.make_partitions(Utc::now()).await.context("cannot make the partitions of today")?;
         bootstrap::check_master_key(&pool, &config.master_key).await?;
@@ -72,16 +91,20 @@ impl Relay {
         tasks.spawn("maintenance", maintenance.run(stop.clone()));
         let hand_over =
             if self.has(Role::Dispatch) { Some(self.start_dispatcher(tasks, &wakes)?) } else { None };
-        let directory = self.start_directory(tasks, &wakes).await?;
+        let (picture, directory) = self.start_directory(tasks, &wakes).await?;
+        let suspicion = Suspicion::default();
         let mut signs = Signs { stream: None, intake: None, queue: None, directory: directory.clone() };
-        let intake = self.start_intake(tasks, hand_over, &mut signs)?;
+        let intake = self.start_intake(tasks, (hand_over, suspicion.clone()), &mut signs)?;
         if self.has(Role::Stream) {
             self.start_stream(tasks, &intake, &mut signs)?;
+            self.start_transak(tasks, &intake, (picture, suspicion))?;
         }
         self.start_sampler(tasks, &mut signs);
         let (troubles, health) = watch::channel(Vec::new());
         tasks.spawn("readiness", readiness::watch_signs(signs, troubles, stop));
-        self.start_api(tasks, (intake, health));
+        let (feed, reading) = Feed::new(self.pool.clone(), wakes.events);
+        tasks.spawn("live events", reading.run(tasks.stop_token()));
+        self.start_api(tasks, (intake, health, feed));
         Ok(())
     }
 
@@ -93,7 +116,7 @@ impl Relay {
         AddressPolicy::new(self.config.callbacks.allow_callback_cidrs.clone())
     }
 
-    fn start_dispatcher(&self, tasks: &mut Tasks, wakes: &Wakes) -> anyhow::Result<mpsc::Sender<Job>> {
+    fn start_dispatcher(&self, tasks: &mut Tasks, wakes: &Wakes) -> anyhow::Result<HandOver> {
         let settings = SenderSettings {
             addresses: self.addresses(),
             own_listen: self.listener.iter().filter_map(|listener| listener.local_addr().ok()).collect(),
@@ -111,30 +134,43 @@ impl Relay {
         Ok(hand_over)
     }
 
-    async fn start_directory(&self, tasks: &mut Tasks, wakes: &Wakes) -> anyhow::Result<directory::Watch> {
+    async fn start_directory(
+        &self,
+        tasks: &mut Tasks,
+        wakes: &Wakes,
+    ) -> anyhow::Result<(watch::Sender<Arc<Directory>>, directory::Watch)> {
         let key = self.config.master_key.clone();
         let first = directory::load(&self.pool, &key).await?;
         let (picture, directory) = watch::channel(Arc::new(first));
-        let changed = Arc::clone(&wakes.partners);
+        let (changed, pictures) = (Arc::clone(&wakes.partners), picture.clone());
         tasks.spawn(
             "directory",
-            directory::follow((self.pool.clone(), key), changed, picture, tasks.stop_token()),
+            directory::follow((self.pool.clone(), key), changed, pictures, tasks.stop_token()),
         );
-        Ok(directory)
+        Ok((picture, directory))
     }
 
     fn start_intake(
         &self,
         tasks: &mut Tasks,
-        hand_over: Option<mpsc::Sender<Job>>,
+        (hand_over, suspicion): (Option<HandOver>, Suspicion),
         signs: &mut Signs,
     ) -> anyhow::Result<Intake> {
         let place = &self.config.spool;
         let spool = Spool::open(&place.spool_dir, place.spool_max_bytes).with_context(|| {
             format!("cannot use the folder {}: is it writable? (RELAY_SPOOL_DIR)", place.spool_dir.display())
         })?;
-        let (intake, writer) = Writer::new(self.pool.clone(), signs.directory.clone(), spool, hand_over);
+        let (intake, writer) = Writer::new(intake::Settings {
+            pool: self.pool.clone(),
+            directory: signs.directory.clone(),
+            spool,
+            hand_over,
+            suspicion,
+            reconcile_every: self.reconcile_every(),
+        });
         signs.intake = Some((intake.clone(), writer.health()));
+        let announcing = wake::announce_events(self.pool.clone(), writer.kept(), tasks.stop_token());
+        tasks.spawn("announcements", announcing);
         tasks.spawn("intake", writer.run(tasks.stop_token()));
         Ok(intake)
     }
@@ -164,7 +200,46 @@ impl Relay {
         tasks.spawn("sampler", sampler.run(tasks.stop_token()));
     }
 
-    fn start_api(self, tasks: &mut Tasks, (intake, health): (Intake, watch::Receiver<Vec<Trouble>>)) {
+    fn reconcile_every(&self) -> Duration {
+        Duration::from_secs(self.config.transak.reconcile_seconds)
+    }
+
+    /// What asks Transak: the care of access tokens, and the comparison with its own record.
+    fn start_transak(
+        &self,
+        tasks: &mut Tasks,
+        intake: &Intake,
+        (picture, suspicion): (watch::Sender<Arc<Directory>>, Suspicion),
+    ) -> anyhow::Result<()> {
+        let (pool, key, config) = (self.pool.clone(), self.config.master_key.clone(), &self.config.transak);
+        let per_second = config.transak_requests_per_second;
+        let rest = Arc::new(TransakRest::new(rest::Settings {
+            api_url: config.transak_api_url.clone(),
+            user_ip: config.transak_user_ip,
+            rate: Rate { per_second, burst: per_second.saturating_mul(TWO) },
+            ..rest::Settings::default()
+        })?);
+        let requeue = Requeue::new(pool.clone(), picture.subscribe(), intake.clone());
+        let care = TokenCare::new(tokens::Settings {
+            pool: pool.clone(),
+            key: key.clone(),
+            rest: Arc::clone(&rest),
+            requeue,
+            picture,
+            suspicion: suspicion.clone(),
+        });
+        tasks.spawn("token care", care.run(tasks.stop_token()));
+        let (intake, every) = (intake.clone(), self.reconcile_every());
+        let reconciler = Reconciler::new(reconcile::Settings { pool, key, rest, intake, suspicion, every });
+        tasks.spawn("reconcile", reconciler.run(tasks.stop_token()));
+        Ok(())
+    }
+
+    fn start_api(
+        self,
+        tasks: &mut Tasks,
+        (intake, health, feed): (Intake, watch::Receiver<Vec<Trouble>>, Feed),
+    ) {
         let addresses = self.addresses();
         let Some(listener) = self.listener else { return };
         let admin_token = self.config.admin_token.and_then(|token| token.0);
@@ -175,17 +250,34 @@ impl Relay {
             url_policy: UrlPolicy { allow_http: self.config.callbacks.allow_http_callbacks, addresses },
             health,
             intake: Some(intake),
+            feed,
+            rates: TokenRates::new(self.config.interface.token_rate),
+            cors_origins: self.config.interface.cors_origins,
             strangers: Strangers::default(),
             metrics: Some(self.metrics),
         });
         let stop = tasks.stop_token();
         tasks.spawn("api", async move {
             tracing::info!(address = %listener.local_addr()?, "the relay answers");
+            let listener = listener.tap_io(cut_off_the_silent);
             let service = router.into_make_service_with_connect_info::<SocketAddr>();
             axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await?;
             Ok(())
         });
     }
+}
+
+/// A client that neither takes nor acknowledges what it is sent is cut off by the kernel; only Linux can.
+fn cut_off_the_silent(connection: &mut TcpStream) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = socket2::SockRef::from(&*connection).set_tcp_user_timeout(Some(LONGEST_SILENCE)) {
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "a connection has no deadline for its peer"
+        );
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (connection, LONGEST_SILENCE);
 }
 
 async fn bind(config: &Serve) -> anyhow::Result<TcpListener> {

@@ -1,37 +1,35 @@
 //! Claims what is due and sends it, as much at once as it may, until told to stop.
 //!
 //! It is woken by fresh deliveries handed over, by notifications, and by a clock, so that a lost wake-up costs a
-//! second and no delivery.
+//! second and no delivery. What may be sent when is decided by the [`Queues`](crate::model::queue::Queues); here is only
+//! the coming and going.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use chrono::Utc;
 use sqlx::PgPool;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::compose::compose;
+use super::courier::{Courier, deliver};
 use super::finisher::{self, Done};
-use super::measure;
-use super::record::{not_sent, record};
+use super::presence::Presence;
+use super::recovery;
 use super::sender::Sender;
 use super::targets::Targets;
-use crate::model::delivery::{Job, LONGEST_WAIT};
-use crate::model::retry::{Jitter, Moment, Outcome};
+use crate::model::delivery::Job;
+use crate::model::queue::{HandOver, Wanted};
 use crate::model::seal::MasterKey;
-use crate::model::target::Target;
+use crate::store;
 use crate::store::delivery::claim::claim;
+use crate::store::dispatcher::DispatcherId;
 
 /// How often the table is looked at without being told to. Waits of a schedule are a second at least.
 const POLL: Duration = Duration::from_secs(1);
 
 /// How long requests under way may take when the process is told to stop; later ones are given back.
 const STOP_GRACE: Duration = Duration::from_secs(10);
-
-/// The most deliveries of one endpoint in one claim: one endpoint's backlog must not take every slot.
-const PER_ENDPOINT: usize = 16;
 
 /// What a dispatcher works with.
 #[derive(Debug)]
@@ -50,155 +48,222 @@ pub struct Settings {
 
 /// Sends deliveries.
 pub struct Dispatcher {
-    shared: Arc<Shared>,
-    fresh: mpsc::Receiver<Job>,
+    pool: PgPool,
+    courier: Arc<Courier>,
+    presence: Presence,
+    queues: HandOver,
     wake: Arc<Notify>,
+    /// Rings when the queues changed.
+    changed: Arc<Notify>,
     concurrency: usize,
 }
 
-struct Shared {
-    pool: PgPool,
-    sender: Sender,
-    targets: Targets,
-}
+/// Claims change which endpoints are this process's, and so do heartbeats: one at a time.
+type Leasing = Arc<tokio::sync::Mutex<()>>;
 
 impl Dispatcher {
     /// A dispatcher, and where fresh deliveries leased to it are handed over.
-    pub fn new(settings: Settings) -> (mpsc::Sender<Job>, Self) {
-        let (hand_over, fresh) = mpsc::channel(settings.concurrency);
-        let targets = Targets::new(settings.pool.clone(), settings.key);
-        let shared = Arc::new(Shared { pool: settings.pool, sender: settings.sender, targets });
-        (hand_over, Self { shared, fresh, wake: settings.wake, concurrency: settings.concurrency })
+    pub fn new(settings: Settings) -> (HandOver, Self) {
+        let Settings { pool, key, sender, concurrency, wake } = settings;
+        let changed = Arc::new(Notify::new());
+        let bell = Arc::clone(&changed);
+        let queues = HandOver::new(concurrency, move || bell.notify_one());
+        let targets = Targets::new(pool.clone(), key);
+        let courier = Arc::new(Courier { sender, targets, queues: queues.clone() });
+        let presence = Presence::new(pool.clone());
+        (queues.clone(), Self { pool, courier, presence, queues, wake, changed, concurrency })
     }
 
     /// Sends until told to stop; then lets requests under way end and gives the rest back.
-    pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let (done, results) = mpsc::channel(self.concurrency);
-        let finisher = finisher::run(self.shared.pool.clone(), results);
-        let ((), ()) = tokio::join!(self.dispatch(done, &stop), finisher);
+        let ended = CancellationToken::new();
+        let leasing = Leasing::default();
+        let id = self.presence.id;
+        let finisher = finisher::run(self.pool.clone(), self.queues.clone(), results);
+        let recoveries = recovery::run(self.pool.clone(), stop.clone());
+        let presence = self.presence.run((self.queues.clone(), &leasing), ended.clone());
+        let sending = Sending {
+            pool: self.pool,
+            courier: self.courier,
+            queues: self.queues,
+            id,
+            done,
+            under_way: JoinSet::new(),
+        };
+        let work = async {
+            tokio::join!(sending.run(&leasing, (&self.wake, &self.changed), &stop), finisher, recoveries);
+            ended.cancel();
+        };
+        tokio::join!(work, presence);
         Ok(())
     }
 
-    /// Sends everything that is due now, and what its answers make due, then returns. For tests.
+    /// Sends everything that is due now, and what its answers make due, then returns how many were sent. For tests.
     pub async fn drain(&mut self) -> anyhow::Result<usize> {
         let mut sent = 0;
         loop {
+            self.presence.beat(&self.queues).await?;
+            while recovery::step(&self.pool).await? == recovery::Step::Worked {}
+            claim_once(&self.pool, self.presence.id, &self.queues, true).await?;
             let (done, results) = mpsc::channel(self.concurrency);
-            let mut jobs = Vec::new();
-            while let Ok(job) = self.fresh.try_recv() {
-                jobs.push(job);
-            }
-            jobs.extend(claim(&self.shared.pool, most(self.concurrency), most(PER_ENDPOINT)).await?);
-            if jobs.is_empty() {
+            let mut under_way: JoinSet<()> = JoinSet::new();
+            let mut started = 0;
+            let work = async {
+                loop {
+                    while let Some(job) = self.queues.with(|queues| queues.start(Instant::now())) {
+                        started += 1;
+                        under_way.spawn(deliver(Arc::clone(&self.courier), job, done.clone()));
+                    }
+                    if under_way.join_next().await.is_none() {
+                        break;
+                    }
+                }
+                for job in self.queues.with(|queues| queues.take_unsent(Instant::now())) {
+                    let _ = done.send(Done::Unsent(job)).await;
+                }
+                drop(done);
+            };
+            tokio::join!(work, finisher::run(self.pool.clone(), self.queues.clone(), results));
+            if started == 0 {
                 return Ok(sent);
             }
-            sent += jobs.len();
-            let mut under_way: JoinSet<()> = JoinSet::new();
-            for job in jobs {
-                under_way.spawn(deliver(Arc::clone(&self.shared), job, done.clone()));
-            }
-            drop(done);
-            finisher::run(self.shared.pool.clone(), results).await;
-            under_way.join_all().await;
+            sent += started;
         }
     }
 
-    async fn dispatch(&mut self, done: mpsc::Sender<Done>, stop: &CancellationToken) {
-        let mut under_way: JoinSet<()> = JoinSet::new();
+    /// Claims what is due and then ends as if killed, without a word to anybody. Answers how many deliveries were
+    /// under way. For tests.
+    pub async fn die_with_what_is_due(mut self) -> anyhow::Result<Vec<Job>> {
+        self.presence.beat(&self.queues).await?;
+        claim_once(&self.pool, self.presence.id, &self.queues, true).await?;
+        self.presence.vanish().await;
+        Ok(self.queues.with(crate::model::queue::Queues::take_all))
+    }
+}
+
+/// The loop of a running dispatcher.
+struct Sending {
+    pool: PgPool,
+    courier: Arc<Courier>,
+    queues: HandOver,
+    id: DispatcherId,
+    done: mpsc::Sender<Done>,
+    under_way: JoinSet<()>,
+}
+
+impl Sending {
+    async fn run(mut self, leasing: &Leasing, (wake, changed): (&Notify, &Notify), stop: &CancellationToken) {
+        let mut claims: JoinSet<usize> = JoinSet::new();
         let mut poll = tokio::time::interval(POLL);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut look = true;
+        let mut scan = true;
         loop {
-            let free = self.concurrency - under_way.len();
-            if look && free > 0 {
-                let claimed = self.claim(free).await;
-                look = !claimed.is_empty();
-                for job in claimed {
-                    under_way.spawn(deliver(Arc::clone(&self.shared), job, done.clone()));
-                }
+            self.start();
+            if claims.is_empty()
+                && let Some(wanted) = self.queues.with(|queues| queues.wanted(scan, Instant::now()))
+            {
+                scan = false;
+                claims.spawn(claim_wanted(
+                    self.pool.clone(),
+                    self.id,
+                    (self.queues.clone(), Arc::clone(leasing)),
+                    wanted,
+                ));
             }
+            let timer = self.queues.with(|queues| queues.next_timer());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
-                Some(job) = self.fresh.recv(), if under_way.len() < self.concurrency => {
-                    under_way.spawn(deliver(Arc::clone(&self.shared), job, done.clone()));
+                Some(_) = self.under_way.join_next(), if !self.under_way.is_empty() => {}
+                // What was found may not have been all.
+                Some(found) = claims.join_next(), if !claims.is_empty() => scan |= found.is_ok_and(|found| found > 0),
+                () = changed.notified() => {}
+                () = wake.notified() => scan = true,
+                () = tokio::time::sleep_until(timer.unwrap_or_else(Instant::now).into()), if timer.is_some() => {}
+                _ = poll.tick() => {
+                    scan = true;
+                    self.give_back().await;
                 }
-                () = self.wake.notified() => look = true,
-                _ = poll.tick() => look = true,
             }
         }
-        self.wind_down(under_way, done).await;
+        self.queues.with(crate::model::queue::Queues::close);
+        claims.join_all().await;
+        self.wind_down().await;
     }
 
-    async fn claim(&self, free: usize) -> Vec<Job> {
-        match claim(&self.shared.pool, most(free), most(PER_ENDPOINT)).await {
-            Ok(jobs) => jobs,
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "due deliveries cannot be claimed right now"
-                );
-                Vec::new()
-            }
+    fn start(&mut self) {
+        while let Some(job) = self.queues.with(|queues| queues.start(Instant::now())) {
+            self.under_way.spawn(deliver(Arc::clone(&self.courier), job, self.done.clone()));
         }
     }
 
-    async fn wind_down(&mut self, mut under_way: JoinSet<()>, done: mpsc::Sender<Done>) {
-        self.fresh.close();
-        while let Some(job) = self.fresh.recv().await {
-            if done.send(Done::Unsent(job)).await.is_err() {
-                return;
-            }
+    async fn give_back(&self) {
+        for job in self.queues.with(|queues| queues.take_unsent(Instant::now())) {
+            // The finisher outlives this.
+            let _ = self.done.send(Done::Unsent(job)).await;
         }
-        drop(done);
-        let ended = async { while under_way.join_next().await.is_some() {} };
+    }
+
+    async fn wind_down(mut self) {
+        for job in self.queues.with(crate::model::queue::Queues::take_all) {
+            let _ = self.done.send(Done::Unsent(job)).await;
+        }
+        let ended = async { while self.under_way.join_next().await.is_some() {} };
         if tokio::time::timeout(STOP_GRACE, ended).await.is_err() {
             // Nobody knows whether these were received: their leases run out, and they are sent again.
             tracing::warn!("callbacks still under way are abandoned and will be sent again");
         }
+        // What the intake handed over last.
+        for job in self.queues.with(crate::model::queue::Queues::take_all) {
+            let _ = self.done.send(Done::Unsent(job)).await;
+        }
     }
 }
 
-fn most(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
+async fn claim_wanted(
+    pool: PgPool,
+    id: DispatcherId,
+    (queues, leasing): (HandOver, Leasing),
+    wanted: Wanted,
+) -> usize {
+    let _guard = leasing.lock().await;
+    match claim_into(&pool, id, &queues, &wanted).await {
+        Ok(count) if wanted.scan => count,
+        Ok(_) => 0,
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "due deliveries cannot be claimed right now"
+            );
+            0
+        }
+    }
 }
 
-/// One delivery from claim to result.
-async fn deliver(shared: Arc<Shared>, job: Job, done: mpsc::Sender<Done>) {
-    let result = if job.leased_at.elapsed() > LONGEST_WAIT {
-        Done::Unsent(job)
-    } else {
-        match shared.targets.of(&job).await {
-            Ok(Some(target)) => attempt(&shared.sender, job, &target).await,
-            Ok(None) => Done::Orphaned(job),
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, endpoint.id = %job.endpoint_id, "an endpoint cannot be read; its delivery waits");
-                // Not given back at once, or it would be claimed and fail again in a hot loop: the lease runs out.
-                return;
-            }
-        }
-    };
-    // The finisher outlives every delivery, unless the process is being torn down.
-    let _ = done.send(result).await;
+async fn claim_once(pool: &PgPool, id: DispatcherId, queues: &HandOver, scan: bool) -> store::Result<usize> {
+    match queues.with(|queues| queues.wanted(scan, Instant::now())) {
+        Some(wanted) => claim_into(pool, id, queues, &wanted).await,
+        None => Ok(0),
+    }
 }
 
-async fn attempt(sender: &Sender, job: Job, target: &Target) -> Done {
-    let at = Utc::now();
-    let (outcome, record) = match compose(&job, target, at) {
-        Ok(request) => {
-            let attempt = sender.send(request).await;
-            (attempt.outcome(), record(attempt, at))
+async fn claim_into(
+    pool: &PgPool,
+    id: DispatcherId,
+    queues: &HandOver,
+    wanted: &Wanted,
+) -> store::Result<usize> {
+    let claimed = claim(pool, id, wanted).await?;
+    let now = Instant::now();
+    queues.with(|queues| {
+        let count = claimed.len();
+        let mut counts = std::collections::HashMap::new();
+        for one in claimed {
+            *counts.entry(one.job.endpoint_id).or_insert(0_usize) += 1;
+            queues.push(one.job, one.lost, now);
         }
-        Err(error) => (Outcome::Failed { kind: error.kind() }, not_sent(&error, at)),
-    };
-    let moment = Moment { now: Utc::now(), jitter: Jitter::per_mille(fastrand::u16(0..=1000)) };
-    let verdict = target.policy.verdict(&outcome, job.tries(), moment);
-    measure::attempt(&job, &verdict, (record.durations.total, moment.now));
-    tracing::info!(
-        delivery.id = %job.delivery_id, endpoint.id = %job.endpoint_id, event.id = %job.told.event_id,
-        attempt = job.attempts, status_code = record.status_code, duration_ms = record.durations.total,
-        error = record.error, ?verdict, "attempt"
-    );
-    Done::Tried { job, verdict, attempt: Box::new(record) }
+        queues.claimed(wanted, &counts);
+        Ok(count)
+    })
 }

@@ -1,18 +1,17 @@
 //! Writes back how attempts went, in batches: whatever has gathered since the last write.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
+use super::verdicts::{self, Verdicts};
 use crate::model::attempt::AttemptRecord;
-use crate::model::delivery::{DeliveryState, Job};
-use crate::model::id::{EndpointId, PartnerId};
+use crate::model::breaker::Change;
+use crate::model::delivery::Job;
+use crate::model::queue::{Effect, HandOver, Place};
 use crate::model::retry::Verdict;
-use crate::store::delivery::claim::release;
-use crate::store::delivery::finish::{Finished, finish};
-use crate::store::{self, attempt, endpoint};
+use crate::store;
 
 const LARGEST_BATCH: usize = 500;
 
@@ -23,19 +22,68 @@ const PAUSE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) enum Done {
     /// It was sent, or failed to be.
-    Tried { job: Job, verdict: Verdict, attempt: Box<AttemptRecord> },
+    Tried(Box<Tried>),
     /// Its endpoint is gone: owed no more.
     Orphaned(Job),
     /// It was not sent after all: the attempt does not count.
     Unsent(Job),
+    /// It was not sent because deliveries of its order come first: it has to stand in line.
+    OutOfLane(Job),
 }
 
-/// Writes back until every sender of `done` is gone.
-pub(super) async fn run(pool: PgPool, mut done: mpsc::Receiver<Done>) {
-    let mut batch = Vec::with_capacity(LARGEST_BATCH);
-    while done.recv_many(&mut batch, LARGEST_BATCH).await > 0 {
-        write(&pool, &batch).await;
-        batch.clear();
+/// A delivery that was tried.
+#[derive(Debug)]
+pub(super) struct Tried {
+    pub(super) job: Job,
+    pub(super) verdict: Verdict,
+    /// The receiver asked for the wait.
+    pub(super) asked: bool,
+    pub(super) attempt: AttemptRecord,
+    /// What it means for the endpoint.
+    pub(super) effect: Effect,
+}
+
+/// Writes back until every sender of `done` is gone. What endpoints that answer again are owed is hastened.
+pub(super) async fn run(pool: PgPool, queues: HandOver, mut done: mpsc::Receiver<Done>) {
+    let (recovered, answering) = mpsc::unbounded_channel();
+    let write = async {
+        let mut batch = Vec::with_capacity(LARGEST_BATCH);
+        while done.recv_many(&mut batch, LARGEST_BATCH).await > 0 {
+            write(&pool, &batch).await;
+            settle(&queues, &batch, &recovered);
+            batch.clear();
+        }
+        drop(recovered);
+    };
+    tokio::join!(write, hasten(&pool, &queues, answering));
+}
+
+/// What the queues wait for has been written.
+fn settle(queues: &HandOver, batch: &[Done], recovered: &mpsc::UnboundedSender<Place>) {
+    for done in batch {
+        let Done::Tried(tried) = done else { continue };
+        match tried.effect.change {
+            Some(Change::Opened { .. }) => {
+                queues.with(|queues| queues.opening_is_known(tried.job.endpoint_id));
+            }
+            // Whoever hastens outlives this.
+            Some(Change::Closed) => drop(recovered.send((tried.job.partner_id, tried.job.endpoint_id))),
+            None => {}
+        }
+    }
+    queues.touch();
+}
+
+async fn hasten(pool: &PgPool, queues: &HandOver, mut answering: mpsc::UnboundedReceiver<Place>) {
+    while let Some(place) = answering.recv().await {
+        if let Err(error) = store::delivery::hasten::hasten(pool, place).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                endpoint.id = %place.1,
+                "deliveries of an endpoint that answers again wait for their own time"
+            );
+        }
+        queues.note_due(&[place.1]);
     }
 }
 
@@ -52,6 +100,8 @@ async fn write(pool: &PgPool, batch: &[Done]) {
                 );
                 return;
             }
+            // Another transaction was in the way.
+            Err(store::Error::Contended(_)) => {}
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -65,25 +115,11 @@ async fn write(pool: &PgPool, batch: &[Done]) {
 }
 
 async fn write_once(pool: &PgPool, batch: &[Done]) -> store::Result<()> {
-    let finished: Vec<Finished> = batch.iter().filter_map(finished).collect();
-    let attempts: Vec<_> = batch.iter().filter_map(attempted).collect();
-    let unsent: Vec<Job> = batch
-        .iter()
-        .filter_map(|done| if let Done::Unsent(job) = done { Some(job.clone()) } else { None })
-        .collect();
     let mut tx = pool.begin().await?;
-    let ours = if finished.is_empty() { Vec::new() } else { finish(&mut tx, &finished).await? };
-    if !attempts.is_empty() {
-        attempt::write::insert(&mut tx, &attempts).await?;
-    }
-    if !unsent.is_empty() {
-        release(&mut tx, &unsent).await?;
-    }
-    judge_endpoints(&mut tx, batch).await?;
+    let late = verdicts::write(&mut tx, &Verdicts::of(batch)).await?;
     tx.commit().await?;
     count(batch);
-    if ours.len() < finished.len() {
-        let late = finished.len() - ours.len();
+    if late > 0 {
         metrics::counter!("relay_delivery_late_write_backs_total").increment(late as u64);
         tracing::warn!(
             late,
@@ -93,65 +129,17 @@ async fn write_once(pool: &PgPool, batch: &[Done]) -> store::Result<()> {
     Ok(())
 }
 
-async fn judge_endpoints(tx: &mut sqlx::PgConnection, batch: &[Done]) -> store::Result<()> {
-    let (mut failing, mut answering, mut gone) = (HashSet::new(), HashSet::new(), HashSet::new());
-    for done in batch {
-        if let Done::Tried { job, verdict, .. } = done {
-            let place: (PartnerId, EndpointId) = (job.partner_id, job.endpoint_id);
-            match verdict {
-                Verdict::Succeeded => answering.insert(place),
-                Verdict::Gone => gone.insert(place),
-                Verdict::Retry { .. } | Verdict::Exhausted => failing.insert(place),
-            };
-        }
-    }
-    let failing: Vec<_> = failing.difference(&answering).copied().collect();
-    if !failing.is_empty() {
-        endpoint::health::mark_failing(tx, &failing).await?;
-    }
-    if !answering.is_empty() {
-        endpoint::health::mark_answering(tx, &answering.into_iter().collect::<Vec<_>>()).await?;
-    }
-    for place in gone {
-        if endpoint::health::disable(tx, place, "the endpoint answered 410 Gone").await? {
-            tracing::warn!(partner.id = %place.0, endpoint.id = %place.1, "an endpoint answered 410 Gone and is disabled");
-        }
-    }
-    Ok(())
-}
-
-fn finished(done: &Done) -> Option<Finished> {
-    let (job, state, retry_after, status_code) = match done {
-        Done::Tried { job, verdict, attempt } => {
-            let (state, retry_after) = match verdict {
-                Verdict::Succeeded => (DeliveryState::Succeeded, None),
-                Verdict::Retry { after } => (DeliveryState::Pending, Some(*after)),
-                Verdict::Exhausted | Verdict::Gone => (DeliveryState::Exhausted, None),
-            };
-            (job, state, retry_after, attempt.status_code.and_then(|code| i16::try_from(code).ok()))
-        }
-        Done::Orphaned(job) => (job, DeliveryState::Cancelled, None, None),
-        Done::Unsent(_) => return None,
-    };
-    Some(Finished { job: job.clone(), state, retry_after, status_code })
-}
-
-fn attempted(done: &Done) -> Option<(&Job, &AttemptRecord)> {
-    match done {
-        Done::Tried { job, attempt, .. } => Some((job, attempt.as_ref())),
-        Done::Orphaned(_) | Done::Unsent(_) => None,
-    }
-}
-
 fn count(batch: &[Done]) {
     for done in batch {
         let outcome = match done {
-            Done::Tried { verdict: Verdict::Succeeded, .. } => "succeeded",
-            Done::Tried { verdict: Verdict::Retry { .. }, .. } => "failed",
-            Done::Tried { verdict: Verdict::Exhausted, .. } => "exhausted",
-            Done::Tried { verdict: Verdict::Gone, .. } => "gone",
+            Done::Tried(tried) => match tried.verdict {
+                Verdict::Succeeded => "succeeded",
+                Verdict::Retry { .. } => "failed",
+                Verdict::Exhausted => "exhausted",
+                Verdict::Gone => "gone",
+            },
             Done::Orphaned(_) => "cancelled",
-            Done::Unsent(_) => "unsent",
+            Done::Unsent(_) | Done::OutOfLane(_) => "unsent",
         };
         metrics::counter!("relay_deliveries_total", "outcome" => outcome).increment(1);
     }

@@ -6,10 +6,14 @@
 //! under the same `webhook-id`.
 
 mod compose;
+mod courier;
 pub mod dispatcher;
 mod finisher;
 mod measure;
+mod presence;
 mod record;
+mod recovery;
 pub mod resolver;
 pub mod sender;
 mod targets;
+mod verdicts;

@@ -48,6 +48,6 @@ impl Targets {
 
     fn known(&self, job: &Job) -> Option<Arc<Target>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&job.endpoint_id).filter(|target| target.revision >= job.endpoint_revision).map(Arc::clone)
+        known.get(&job.endpoint_id).filter(|target| target.revision >= job.terms.revision).map(Arc::clone)
     }
 }

@@ -56,7 +56,7 @@ impl FromRequestParts<Arc<Api>> for Reader {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
-        let caller = authenticate(&parts.headers, api).await?;
+        let caller = authenticate(parts, api).await?;
         let (partners, partner) = partners(parts, api, caller).await?;
         Ok(Self { partners, all: partner.is_none() })
     }
@@ -66,7 +66,7 @@ impl FromRequestParts<Arc<Api>> for Writer {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
-        let caller = authenticate(&parts.headers, api).await?;
+        let caller = authenticate(parts, api).await?;
         if caller.scope < Scope::Write {
             return Err(Problem::Forbidden("A `read` token cannot change anything."));
         }
@@ -79,7 +79,7 @@ impl FromRequestParts<Arc<Api>> for Admin {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
-        let caller = authenticate(&parts.headers, api).await?;
+        let caller = authenticate(parts, api).await?;
         if caller.scope == Scope::Admin {
             return Ok(Self);
         }
@@ -93,19 +93,30 @@ impl FromRequestParts<Arc<Api>> for Admin {
     }
 }
 
-/// Who presents the token of these headers.
-pub async fn authenticate(headers: &HeaderMap, api: &Api) -> Result<Caller, Problem> {
-    let token = presented(headers).ok_or(Problem::Unauthorized)?;
+/// Who sends this request. Counts it.
+async fn authenticate(parts: &Parts, api: &Api) -> Result<Caller, Problem> {
+    let token = presented(&parts.headers).ok_or(Problem::Unauthorized)?;
     let hash = TokenHash::of(token);
-    if api.admin_token.is_some_and(|admin| bool::from(admin.0.ct_eq(&hash.0))) {
-        return Ok(Caller { scope: Scope::Admin, partner_id: None });
-    }
     // Only what looks like one of our tokens is worth a query.
-    if !token.starts_with("rly_") {
+    if !token.starts_with("rly_") && !is_bootstrap(hash, api) {
         return Err(Problem::Unauthorized);
+    }
+    let caller = caller(hash, api).await?;
+    api.rates.take(hash, &parts.extensions)?;
+    Ok(caller)
+}
+
+/// Who presents the token with this hash.
+pub async fn caller(hash: TokenHash, api: &Api) -> Result<Caller, Problem> {
+    if is_bootstrap(hash, api) {
+        return Ok(Caller { scope: Scope::Admin, partner_id: None });
     }
     let mut conn = api.pool.acquire().await?;
     store::api_token::find_caller(&mut conn, hash).await?.ok_or(Problem::Unauthorized)
+}
+
+fn is_bootstrap(hash: TokenHash, api: &Api) -> bool {
+    api.admin_token.is_some_and(|admin| bool::from(admin.0.ct_eq(&hash.0)))
 }
 
 /// The token of `Authorization: Bearer`, or of `access-token`, Transak's own header.

@@ -166,11 +166,31 @@ pub async fn get_event(
 ) -> Result<Json<EventDetail>, Problem> {
     let mut conn = snapshot(&api.pool).await?;
     let event = store::find(&mut conn, &reader.partners, id).await?.ok_or(Problem::NotFound("event"))?;
-    let key = PayloadKey { partner_id: event.partner_id, event_id: id, received_at: event.received_at };
-    let body = payload::find(&mut conn, key).await?;
-    let mut sightings = sightings(&mut conn, std::slice::from_ref(&event)).await?;
-    let summary = EventView::new(event, sightings.remove(&id).unwrap_or_default());
-    Ok(Json(EventDetail { summary, payload: body.and_then(Raw::from_bytes) }))
+    let detail = details(&mut conn, vec![event]).await?.pop();
+    detail.map(Json).ok_or(Problem::NotFound("event"))
+}
+
+/// Adds to events what was heard and from where.
+pub async fn details(
+    conn: &mut PgConnection,
+    events: Vec<store::Event>,
+) -> Result<Vec<EventDetail>, Problem> {
+    let keys: Vec<_> = events
+        .iter()
+        .map(|event| PayloadKey {
+            partner_id: event.partner_id,
+            event_id: event.event_id,
+            received_at: event.received_at,
+        })
+        .collect();
+    let mut payloads: HashMap<_, _> = payload::find_all(conn, &keys).await?.into_iter().collect();
+    let mut sightings = sightings(conn, &events).await?;
+    let details = events.into_iter().map(|event| {
+        let id = event.event_id;
+        let payload = payloads.remove(&id).and_then(Raw::from_bytes);
+        EventDetail { summary: EventView::new(event, sightings.remove(&id).unwrap_or_default()), payload }
+    });
+    Ok(details.collect())
 }
 
 /// The arrivals of these events, each oldest first.

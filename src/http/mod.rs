@@ -7,6 +7,7 @@ pub mod attempt;
 pub mod auth;
 pub mod body;
 pub mod condition;
+pub mod cors;
 pub mod creation;
 pub mod delivery;
 mod document;
@@ -18,6 +19,7 @@ pub mod gap;
 pub mod health;
 pub mod history;
 pub mod ingest;
+pub mod live;
 pub mod observe;
 pub mod order;
 pub mod page;
@@ -26,6 +28,7 @@ pub mod path;
 pub mod problem;
 pub mod quarantine;
 pub mod query;
+pub mod rate;
 pub mod timeline;
 pub mod token;
 pub mod transak;
@@ -40,6 +43,7 @@ use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 use tokio::sync::watch::Receiver;
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use utoipa::openapi::OpenApi;
@@ -48,11 +52,15 @@ use utoipa_axum::routes;
 
 use crate::intake::Intake;
 use crate::model::callback_url::UrlPolicy;
+use crate::model::origin::Origin;
 use crate::model::seal::MasterKey;
 use crate::model::token::TokenHash;
+
 use health::Trouble;
 use ingest::Strangers;
+use live::Feed;
 use problem::Problem;
+use rate::TokenRates;
 
 /// The largest body, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -69,6 +77,12 @@ pub struct Api {
     pub health: Receiver<Vec<Trouble>>,
     /// Where Transak's webhooks go; `None`: this process takes none.
     pub intake: Option<Intake>,
+    /// New events, for those who follow them.
+    pub feed: Feed,
+    /// Bounds what each token may ask.
+    pub rates: TokenRates,
+    /// The origins whose pages may call.
+    pub cors_origins: Vec<Origin>,
     /// Bounds what unverified webhooks may be kept.
     pub strangers: Strangers,
     /// `None`: `/metrics` is not there.
@@ -79,6 +93,7 @@ pub struct Api {
 pub fn router(api: Api) -> Router {
     let (routes, openapi) = operations().split_for_parts();
     let openapi = Arc::new(openapi);
+    let cors = option_layer(cors::layer(&api.cors_origins));
     routes
         .route("/openapi.json", get(move || async move { Json(openapi.as_ref().clone()) }))
         .route("/docs/problems", get(problem::page::list_problems))
@@ -89,6 +104,8 @@ pub fn router(api: Api) -> Router {
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(CompressionLayer::new())
+        .layer(middleware::from_fn(rate::tell_rate))
+        .layer(cors)
         .layer(CatchPanicLayer::custom(observe::panicked))
         .layer(middleware::from_fn(observe::observe))
 }
@@ -110,6 +127,7 @@ fn operations() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(timeline::get_timeline))
         .routes(routes!(history::get_status_history))
         .routes(routes!(event::list_events))
+        .routes(routes!(live::stream_events))
         .routes(routes!(event::get_event))
         .routes(routes!(delivery::redeliver_event))
         .routes(routes!(delivery::list_deliveries))

@@ -1,17 +1,19 @@
 //! What becomes of one batch: decoded, committed, or put aside.
 
 use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
-use tokio::sync::mpsc;
 
 use super::commit::{CommitError, Committed, commit};
 use super::decode::{Decoded, decode};
 use super::directory::Directory;
+use super::suspicion::Suspicion;
 use super::{Fate, Heard};
-use crate::model::delivery::Job;
 use crate::model::event::NewEvent;
+use crate::model::queue::HandOver;
 use crate::store;
 use crate::store::quarantine::write::{Quarantined, insert as quarantine};
 
@@ -28,7 +30,13 @@ pub(super) struct Unavailable;
 pub(super) struct Sink {
     pub(super) pool: PgPool,
     /// Takes fresh deliveries straight to a local dispatcher.
-    pub(super) hand_over: Option<mpsc::Sender<Job>>,
+    pub(super) hand_over: Option<HandOver>,
+    /// Where it is said that a partner's messages do not verify.
+    pub(super) suspicion: Suspicion,
+    /// How often an order under way is compared with Transak's own record.
+    pub(super) reconcile_every: Duration,
+    /// Deliveries are due that a dispatcher elsewhere has to be told of.
+    pub(super) due: Arc<AtomicBool>,
 }
 
 impl Sink {
@@ -74,7 +82,7 @@ impl Sink {
                 for (at, fate) in places.into_iter().zip(&committed.fates) {
                     fates[at] = Some(*fate);
                 }
-                self.hand_over(committed.jobs);
+                self.hand_over(committed);
             }
             // One of them is what the database will never take: find it, and keep the others.
             Err(error) if events.len() > 1 => {
@@ -104,9 +112,9 @@ impl Sink {
     /// Commits, again and again while another transaction is in the way.
     async fn commit(&self, events: &[NewEvent]) -> Result<Result<Committed, store::Error>, Unavailable> {
         loop {
-            let slots = self.hand_over.as_ref().map_or(0, mpsc::Sender::capacity);
             let began = Instant::now();
-            let committed = tokio::time::timeout(COMMIT_DEADLINE, commit(&self.pool, events, slots)).await;
+            let commit = commit(&self.pool, events, (self.hand_over.as_ref(), self.reconcile_every));
+            let committed = tokio::time::timeout(COMMIT_DEADLINE, commit).await;
             count(events.len(), began.elapsed());
             match committed {
                 Ok(Ok(committed)) => return Ok(Ok(committed)),
@@ -121,17 +129,20 @@ impl Sink {
         }
     }
 
-    fn hand_over(&self, jobs: Vec<Job>) {
-        let Some(hand_over) = &self.hand_over else { return };
-        for job in jobs {
-            // Refused only while stopping: the lease then runs out and another process sends it.
-            if hand_over.try_send(job).is_err() {
-                tracing::debug!("a fresh delivery could not be handed over; it is sent when its lease ends");
-            }
+    fn hand_over(&self, committed: Committed) {
+        let ours = self.hand_over.as_ref().is_some_and(|hand_over| {
+            hand_over.give(committed.jobs);
+            committed.due.is_empty() || hand_over.note_due(&committed.due)
+        });
+        if !committed.due.is_empty() && !ours {
+            self.due.store(true, Ordering::Release);
         }
     }
 
     async fn put_aside(&self, message: Quarantined) -> Result<(), Unavailable> {
+        if let Some(partner) = message.partner_id {
+            self.suspicion.raise(partner, &message.reason, message.received_at);
+        }
         let (source, bytes) = (message.source.as_str(), message.raw.len());
         tracing::warn!(source, reason = message.reason, bytes, "a message is quarantined");
         let inserted = async {

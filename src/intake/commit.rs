@@ -1,18 +1,20 @@
 //! The transaction: events, sightings, orders and deliveries of one batch, together or not at all.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
 
 use super::Fate;
-use crate::model::delivery::{DeliveryState, Job, NewDelivery, Subscription, Told};
+use super::owe::owe;
+use crate::model::delivery::Job;
 use crate::model::event::{Identity, NewEvent};
-use crate::model::id::{DeliveryId, EventId, PartnerId};
+use crate::model::id::{EndpointId, EventId, PartnerId};
 use crate::model::order::Snapshot;
+use crate::model::queue::HandOver;
+use crate::model::reconcile::next_reconcile;
 use crate::model::status::{self, Standing};
-use crate::store::{self, delivery, endpoint, event, order, sighting};
+use crate::store::{self, event, order, sighting};
 
 /// Another transaction wrote an order between our reading and our writing: start the batch again.
 #[derive(Debug, thiserror::Error)]
@@ -36,15 +38,16 @@ pub(super) struct Committed {
     pub(super) fates: Vec<Fate>,
     /// Deliveries born leased to this process.
     pub(super) jobs: Vec<Job>,
-    /// Deliveries that are due and leased to nobody.
-    pub(super) due: usize,
+    /// Endpoints with deliveries that are due and leased to nobody.
+    pub(super) due: Vec<EndpointId>,
 }
 
-/// Commits a batch of events. At most `slots` deliveries are born leased to this process.
+/// Commits a batch of events. Deliveries for which `hand_over` has room are born leased to this process; orders under
+/// way are compared with Transak's own record every `reconcile_every`.
 pub(super) async fn commit(
     pool: &PgPool,
     events: &[NewEvent],
-    slots: usize,
+    (hand_over, reconcile_every): (Option<&HandOver>, Duration),
 ) -> Result<Committed, CommitError> {
     let mut tx = pool.begin().await?;
     let mut distinct = distinct(events);
@@ -67,16 +70,13 @@ pub(super) async fn commit(
     if !rumours.is_empty() {
         let certain: Vec<&NewEvent> = rumours.iter().collect();
         event::write::verify(&mut tx, &certain).await?;
-        move_orders(&mut tx, &certain).await?;
+        move_orders(&mut tx, &certain, reconcile_every).await?;
     }
     let mut committed = Committed::default();
     if !new.is_empty() {
         event::write::insert_payloads(&mut tx, &new).await?;
-        move_orders(&mut tx, &new).await?;
-        owe(&mut tx, &new, slots, &mut committed).await?;
-    }
-    if committed.due > 0 {
-        store::wake::deliveries(&mut tx).await?;
+        move_orders(&mut tx, &new, reconcile_every).await?;
+        owe(&mut tx, &new, hand_over, &mut committed).await?;
     }
     tx.commit().await?;
     committed.fates = events
@@ -130,7 +130,7 @@ struct Moving<'a> {
     snapshot_at: Option<chrono::DateTime<chrono::Utc>>,
 }
 
-async fn move_orders(tx: &mut PgConnection, new: &[&NewEvent]) -> Result<(), CommitError> {
+async fn move_orders(tx: &mut PgConnection, new: &[&NewEvent], every: Duration) -> Result<(), CommitError> {
     let mut by_order: BTreeMap<(PartnerId, &str), Vec<(&NewEvent, &Snapshot)>> = BTreeMap::new();
     for event in new {
         if let Some(order) = &event.order {
@@ -148,7 +148,7 @@ async fn move_orders(tx: &mut PgConnection, new: &[&NewEvent]) -> Result<(), Com
         events.sort_by_key(|(event, order)| (event.occurred_at, order.status.rank()));
         let current = current.get(&(partner_id, order_id.to_owned()));
         let moving = follow(current, &events, &mut anomalies);
-        writes.extend(write_of(partner_id, moving));
+        writes.extend(write_of(partner_id, moving, every));
     }
     if !anomalies.is_empty() {
         let flagged: Vec<_> =
@@ -190,86 +190,16 @@ fn follow<'a>(
     moving
 }
 
-fn write_of(partner_id: PartnerId, moving: Moving<'_>) -> Option<order::write::Write<'_>> {
+fn write_of(partner_id: PartnerId, moving: Moving<'_>, every: Duration) -> Option<order::write::Write<'_>> {
     let (snapshot, event) = moving.snapshot?;
+    let standing = moving.standing?;
+    let heard_at = event.received_at.max(standing.at);
     Some(order::write::Write {
         partner_id,
         read_revision: moving.revision,
-        standing: moving.standing?,
+        reconcile_at: next_reconcile(&standing.status, heard_at, event.received_at, every),
+        standing,
         snapshot: (snapshot, event.event_id),
         snapshot_times: (event.received_at, event.occurred_at),
     })
-}
-
-async fn owe(
-    tx: &mut PgConnection,
-    new: &[&NewEvent],
-    slots: usize,
-    committed: &mut Committed,
-) -> store::Result<()> {
-    let partners: HashSet<PartnerId> = new.iter().map(|event| event.partner_id).collect();
-    let partners: Vec<PartnerId> = partners.into_iter().collect();
-    let subscriptions = endpoint::subscription::of_partners(tx, &partners).await?;
-    if subscriptions.is_empty() {
-        return Ok(());
-    }
-    let mut oldest_first = new.to_vec();
-    oldest_first.sort_by_key(|event| event.event_id);
-    let mut owed = Vec::new();
-    for event in oldest_first {
-        let mut told = None;
-        let status = event.order.as_ref().map(|order| order.status.as_str());
-        let wanting = subscriptions.iter().filter(|endpoint| {
-            endpoint.partner_id == event.partner_id && endpoint.wants(&event.event, status)
-        });
-        for endpoint in wanting {
-            let leased = endpoint.enabled && committed.jobs.len() < slots;
-            let delivery = new_delivery(event, endpoint, leased);
-            if leased {
-                let told = told.get_or_insert_with(|| Arc::new(told_of(event)));
-                committed.jobs.push(job(&delivery, endpoint, told));
-            } else if endpoint.enabled {
-                committed.due += 1;
-            }
-            owed.push(delivery);
-        }
-    }
-    if owed.is_empty() { Ok(()) } else { delivery::write::insert(tx, &owed).await }
-}
-
-fn new_delivery(event: &NewEvent, endpoint: &Subscription, leased: bool) -> NewDelivery {
-    NewDelivery {
-        partner_id: event.partner_id,
-        delivery_id: DeliveryId::new(),
-        event_id: event.event_id,
-        endpoint_id: endpoint.endpoint_id,
-        order_id: event.order.as_ref().map(|order| order.order_id.as_str().to_owned()),
-        state: if endpoint.enabled { DeliveryState::Pending } else { DeliveryState::Held },
-        leased,
-    }
-}
-
-fn told_of(event: &NewEvent) -> Told {
-    Told {
-        event_id: event.event_id,
-        order_id: event.order.as_ref().map(|order| order.order_id.as_str().to_owned()),
-        event: event.event.clone(),
-        occurred_at: event.occurred_at,
-        received_at: event.received_at,
-        payload: event.payload.clone(),
-        standard: OnceLock::new(),
-    }
-}
-
-fn job(delivery: &NewDelivery, endpoint: &Subscription, told: &Arc<Told>) -> Job {
-    Job {
-        partner_id: delivery.partner_id,
-        delivery_id: delivery.delivery_id,
-        endpoint_id: delivery.endpoint_id,
-        endpoint_revision: endpoint.revision,
-        attempts: 1,
-        schedule_start: 0,
-        leased_at: Instant::now(),
-        told: Arc::clone(told),
-    }
 }

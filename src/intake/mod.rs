@@ -11,8 +11,13 @@ mod commit;
 mod decode;
 pub mod directory;
 pub mod listener;
+mod owe;
+pub mod reconcile;
+pub mod requeue;
 pub mod spool;
 pub mod stream;
+pub mod suspicion;
+pub mod tokens;
 mod writer;
 
 use std::sync::Arc;
@@ -24,7 +29,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::model::event::Source;
 use crate::model::id::PartnerId;
 
-pub use writer::{IntakeHealth, Writer};
+pub use writer::{IntakeHealth, Settings, Writer};
 
 /// How a message can be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

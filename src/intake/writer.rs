@@ -6,25 +6,31 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Sink;
 use super::directory::Watch;
 use super::spool::{Spool, SpoolError};
+use super::suspicion::Suspicion;
 use super::{Fate, Heard, Intake, QUEUE, Waiting};
-use crate::model::delivery::Job;
+use crate::model::queue::HandOver;
+use crate::store::wake;
 
 /// The most messages of one transaction: larger ones gain nothing and make everybody wait longer.
 const LARGEST_BATCH: usize = 500;
 
 /// How long to wait before a database that is not available is asked again.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// The least time between two wake-ups of dispatchers elsewhere.
+const WAKE_SPACING: Duration = Duration::from_millis(20);
 
 /// While a commit takes long, the queue is looked at this often, so that it never fills up.
 const LOOK: Duration = Duration::from_millis(20);
@@ -40,6 +46,22 @@ pub struct IntakeHealth {
     pub batches: u64,
 }
 
+/// What a writer works with.
+pub struct Settings {
+    /// Where everything is kept.
+    pub pool: PgPool,
+    /// What verifies whose messages.
+    pub directory: Watch,
+    /// Where messages wait while the database is away.
+    pub spool: Spool,
+    /// Takes fresh deliveries straight to a local dispatcher.
+    pub hand_over: Option<HandOver>,
+    /// Where it is said that a partner's messages do not verify.
+    pub suspicion: Suspicion,
+    /// How often an order under way is compared with Transak's own record.
+    pub reconcile_every: Duration,
+}
+
 /// Writes what an [`Intake`] takes.
 pub struct Writer {
     sink: Sink,
@@ -47,25 +69,43 @@ pub struct Writer {
     queue: mpsc::Receiver<Waiting>,
     spool: Arc<Mutex<Spool>>,
     health: watch::Sender<IntakeHealth>,
+    /// Dispatchers elsewhere have to be told that deliveries are due, and when they may be told next.
+    due: Arc<AtomicBool>,
+    wake_next: Instant,
+    kept: Arc<Notify>,
 }
 
 impl Writer {
-    /// A writer and the handle that feeds it. `hand_over` takes fresh deliveries straight to a local dispatcher.
-    pub fn new(
-        pool: PgPool,
-        directory: Watch,
-        spool: Spool,
-        hand_over: Option<mpsc::Sender<Job>>,
-    ) -> (Intake, Self) {
+    /// A writer and the handle that feeds it.
+    pub fn new(settings: Settings) -> (Intake, Self) {
+        let Settings { pool, directory, spool, hand_over, suspicion, reconcile_every } = settings;
         let (intake, queue) = Intake::channel(directory.clone());
-        let health = watch::Sender::default();
-        let sink = Sink { pool, hand_over };
-        (intake, Self { sink, directory, queue, spool: Arc::new(Mutex::new(spool)), health })
+        let due = Arc::default();
+        let sink = Sink { pool, hand_over, suspicion, reconcile_every, due: Arc::clone(&due) };
+        let (spool, health) = (Arc::new(Mutex::new(spool)), watch::Sender::default());
+        (
+            intake,
+            Self {
+                sink,
+                directory,
+                queue,
+                spool,
+                health,
+                kept: Arc::default(),
+                due,
+                wake_next: Instant::now(),
+            },
+        )
     }
 
     /// What the intake is doing.
     pub fn health(&self) -> watch::Receiver<IntakeHealth> {
         self.health.subscribe()
+    }
+
+    /// Is notified after each commit that kept new events.
+    pub fn kept(&self) -> Arc<Notify> {
+        Arc::clone(&self.kept)
     }
 
     /// Runs until told to stop, then writes what was already taken.
@@ -79,6 +119,9 @@ impl Writer {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep_until(next_try), if spooled => {
                     next_try = if self.drain_spool().await { Instant::now() } else { Instant::now() + PAUSE };
+                }
+                () = tokio::time::sleep_until(self.wake_next), if self.due.load(Ordering::Acquire) => {
+                    self.wake_dispatchers().await;
                 }
                 taken = self.queue.recv_many(&mut batch, LARGEST_BATCH) => {
                     if taken == 0 { break }
@@ -94,7 +137,20 @@ impl Writer {
         while self.queue.recv_many(&mut batch, LARGEST_BATCH).await > 0 {
             self.take(std::mem::take(&mut batch)).await;
         }
+        self.wake_dispatchers().await;
         Ok(())
+    }
+
+    /// Tells all dispatchers that something is due, if it is, at most once in [`WAKE_SPACING`]: a notification takes a
+    /// lock on the whole database. One that is lost costs as long as a dispatcher's poll.
+    async fn wake_dispatchers(&mut self) {
+        if !self.due.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        self.wake_next = Instant::now() + WAKE_SPACING;
+        if let Err(error) = wake::deliveries_now(&self.sink.pool).await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "dispatchers are not told; they poll");
+        }
     }
 
     /// Writes everything that was taken so far, the spool first. For tests, in place of [`Writer::run`].
@@ -130,6 +186,7 @@ impl Writer {
             batch.into_iter().map(|waiting| (waiting.heard, waiting.reply)).unzip();
         let sink = self.sink.clone();
         let fates = self.while_hearing(QUEUE / 2, sink.write(&heard, &directory)).await;
+        self.note_kept(&fates);
         let mut left = Vec::new();
         for ((fate, heard), reply) in fates.into_iter().zip(heard).zip(replies) {
             match fate {
@@ -206,6 +263,7 @@ impl Writer {
         let sink = self.sink.clone();
         // Behind a spool everything is spooled at once: whoever waits for an answer gets it.
         let fates = self.while_hearing(0, sink.write(&heard, &directory)).await;
+        self.note_kept(&fates);
         if fates.iter().any(Option::is_none) {
             return false;
         }
@@ -230,6 +288,12 @@ impl Writer {
             work(&mut spool.lock().unwrap_or_else(PoisonError::into_inner))
         });
         done.await.unwrap_or_else(|error| Err(SpoolError::Io(std::io::Error::other(error))))
+    }
+
+    fn note_kept(&self, fates: &[Option<Fate>]) {
+        if fates.contains(&Some(Fate::New)) {
+            self.kept.notify_one();
+        }
     }
 
     fn note_spool(&self) {

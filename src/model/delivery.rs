@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::id::{DeliveryId, EndpointId, EventId, PartnerId};
+use super::rate::Rate;
 
 /// The longest that one attempt may take, from name look-up to the last byte of the answer.
 pub const MAX_TOTAL_DEADLINE: Duration = Duration::from_secs(30);
@@ -57,6 +58,21 @@ pub struct Told {
     pub standard: OnceLock<Bytes>,
 }
 
+/// Under which conditions an endpoint is sent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// The endpoint's revision that says so.
+    pub revision: i32,
+    /// The most requests at once.
+    pub max_in_flight: u16,
+    /// How fast; `None`: as fast as it answers.
+    pub rate: Option<Rate>,
+    /// One request at a time for each order, in the order of hearing.
+    pub ordered: bool,
+    /// How often its breaker opened since the last success.
+    pub trips: u16,
+}
+
 /// A delivery that this process has leased.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -66,8 +82,10 @@ pub struct Job {
     pub delivery_id: DeliveryId,
     /// Whom to tell.
     pub endpoint_id: EndpointId,
-    /// The endpoint as it was when the lease was taken.
-    pub endpoint_revision: i32,
+    /// The endpoint's terms as they were when the lease was taken.
+    pub terms: Terms,
+    /// It has a place in the lane of its order.
+    pub in_lane: bool,
     /// Attempts made, this one included: the fence of the write-back.
     pub attempts: i32,
     /// Attempts made before the schedule was last started anew.
@@ -83,6 +101,11 @@ impl Job {
     pub fn tries(&self) -> u32 {
         u32::try_from(self.attempts - self.schedule_start).unwrap_or(1)
     }
+
+    /// It should wait in the lane of its order and does not: its endpoint became ordered when it was being written.
+    pub fn is_out_of_lane(&self) -> bool {
+        self.terms.ordered && self.told.order_id.is_some() && !self.in_lane
+    }
 }
 
 /// Which events an endpoint asked for.
@@ -92,8 +115,8 @@ pub struct Subscription {
     pub partner_id: PartnerId,
     /// Which endpoint.
     pub endpoint_id: EndpointId,
-    /// As it is now.
-    pub revision: i32,
+    /// As they are now.
+    pub terms: Terms,
     /// Deliveries are owed now; otherwise they are held.
     pub enabled: bool,
     /// Event names; all order and KYC events if absent.
@@ -103,6 +126,11 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// Whether its deliveries may be born leased: nothing but its own speed says when they are sent.
+    pub fn is_direct(&self) -> bool {
+        self.enabled && !self.terms.ordered && self.terms.rate.is_none() && self.terms.trips == 0
+    }
+
     /// Whether the endpoint asked for this event. The relay's own events go only to endpoints that name them.
     pub fn wants(&self, event: &str, status: Option<&str>) -> bool {
         let named = match &self.events {
@@ -135,6 +163,8 @@ pub struct NewDelivery {
     pub state: DeliveryState,
     /// Born leased to this process.
     pub leased: bool,
+    /// It waits in the lane of its order.
+    pub in_lane: bool,
 }
 
 #[cfg(test)]
@@ -146,7 +176,7 @@ mod tests {
         Subscription {
             partner_id: PartnerId::new(),
             endpoint_id: EndpointId::new(),
-            revision: 1,
+            terms: Terms { revision: 1, max_in_flight: 16, rate: None, ordered: false, trips: 0 },
             enabled: true,
             events: events.map(owned),
             statuses: statuses.map(owned),

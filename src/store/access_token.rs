@@ -37,6 +37,16 @@ pub async fn add(
     id: PartnerId,
     token: &SecretString,
 ) -> Result<()> {
+    add_expiring(conn, key, id, (token, access_token_expiry(token.expose_secret()))).await
+}
+
+/// As [`add`], with the end that Transak told for the token.
+pub async fn add_expiring(
+    conn: &mut PgConnection,
+    key: &MasterKey,
+    id: PartnerId,
+    (token, expires_at): (&SecretString, Option<DateTime<Utc>>),
+) -> Result<()> {
     let added = sqlx::query!(
         "insert into access_token (partner_id, access_token_id, token, fingerprint, expires_at)
          values ($1, $2, $3, $4, $5)
@@ -46,7 +56,7 @@ pub async fn add(
         Uuid::now_v7(),
         key.seal_text(&context(id), token),
         fingerprint(token.expose_secret()),
-        access_token_expiry(token.expose_secret()),
+        expires_at,
     );
     added.execute(&mut *conn).await?;
     super::partner::tell_others(conn).await

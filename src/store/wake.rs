@@ -2,6 +2,7 @@
 //! looks from time to time by itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::postgres::PgListener;
 use sqlx::{PgConnection, PgPool};
@@ -12,6 +13,10 @@ use super::Result;
 
 const PARTNERS: &str = "relay_partner";
 const DELIVERIES: &str = "relay_delivery";
+const EVENTS: &str = "relay_event";
+
+/// New events are announced at most this often by a process, so that much traffic is few notifications.
+const BETWEEN_ANNOUNCEMENTS: Duration = Duration::from_millis(100);
 
 /// What can be waited for.
 #[derive(Debug, Clone, Default)]
@@ -20,11 +25,19 @@ pub struct Wakes {
     pub partners: Arc<Notify>,
     /// Deliveries became due.
     pub deliveries: Arc<Notify>,
+    /// Events were committed.
+    pub events: Arc<Notify>,
 }
 
 /// With the commit of this transaction, wakes the dispatchers of all processes.
 pub async fn deliveries(conn: &mut PgConnection) -> Result<()> {
     notify(conn, DELIVERIES).await
+}
+
+/// Wakes the dispatchers of all processes now.
+pub async fn deliveries_now(pool: &PgPool) -> Result<()> {
+    sqlx::query!("select pg_notify($1, '')", DELIVERIES).execute(pool).await?;
+    Ok(())
 }
 
 /// With the commit of this transaction, has all processes look at the partners again.
@@ -35,6 +48,36 @@ pub async fn partners(conn: &mut PgConnection) -> Result<()> {
 async fn notify(conn: &mut PgConnection, channel: &str) -> Result<()> {
     sqlx::query!("select pg_notify($1, '')", channel).execute(conn).await?;
     Ok(())
+}
+
+/// Tells all processes that this one has committed events, whenever `committed` says so, until told to stop.
+///
+/// Not part of the transaction that keeps the events: a notification makes every commit that carries one wait for its
+/// turn, and costs the intake a round trip. One that is lost with a crash is made good by the listeners' own looking.
+pub async fn announce_events(
+    pool: PgPool,
+    committed: Arc<Notify>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            () = committed.notified() => {}
+        }
+        let told = sqlx::query!("select pg_notify($1, '')", EVENTS).execute(&pool).await;
+        if let Err(error) = told {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "new events are not announced; they are polled"
+            );
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(BETWEEN_ANNOUNCEMENTS) => {}
+        }
+    }
 }
 
 /// Hears the wake-ups of all processes until told to stop. Loses some while Postgres is away; wakes everybody when it
@@ -55,20 +98,22 @@ pub async fn listen(pool: PgPool, wakes: Wakes, stop: CancellationToken) -> anyh
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(std::time::Duration::from_secs(1)) => {}
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
     }
 }
 
 async fn listen_once(pool: &PgPool, wakes: &Wakes) -> sqlx::Result<()> {
     let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen_all([PARTNERS, DELIVERIES]).await?;
+    listener.listen_all([PARTNERS, DELIVERIES, EVENTS]).await?;
     loop {
         wakes.partners.notify_one();
         wakes.deliveries.notify_one();
+        wakes.events.notify_one();
         while let Some(notification) = listener.try_recv().await? {
             match notification.channel() {
                 PARTNERS => wakes.partners.notify_one(),
+                EVENTS => wakes.events.notify_one(),
                 _ => wakes.deliveries.notify_one(),
             }
         }

@@ -6,3 +6,4 @@
 pub mod claims;
 pub mod jws;
 pub mod order;
+pub mod rest;

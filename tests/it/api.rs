@@ -70,17 +70,26 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) fn new(pool: PgPool) -> Self {
+        Self::with(pool, |_| ())
+    }
+
+    /// One that is configured otherwise.
+    pub(crate) fn with(pool: PgPool, configure: impl FnOnce(&mut Api)) -> Self {
         let (health, watched) = tokio::sync::watch::channel(Vec::new());
-        let api = Api {
+        let mut api = Api {
             intake: None,
+            rates: transak_relay::http::rate::TokenRates::default(),
+            cors_origins: Vec::new(),
             strangers: transak_relay::http::ingest::Strangers::default(),
             pool: pool.clone(),
             master_key: MasterKey::parse("a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=").unwrap(),
             admin_token: Some(TokenHash::of(ADMIN)),
             url_policy: UrlPolicy { allow_http: false, addresses: AddressPolicy::default() },
             health: watched,
+            feed: transak_relay::http::live::Feed::default(),
             metrics: None,
         };
+        configure(&mut api);
         Self { pool, router: router(api), health }
     }
 

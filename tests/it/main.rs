@@ -4,17 +4,24 @@
 
 mod api;
 mod api_bad_input;
+mod api_edge;
 mod api_endpoints;
+mod api_live;
 mod api_orders;
 mod api_pages;
 mod api_requests;
 mod api_tenants;
 mod api_webhooks;
+mod fake_transak;
 mod figures;
 mod heard_is_kept;
+mod intake_house;
 mod main_job;
 mod maintenance;
 mod official_clients;
 mod openapi;
+mod reconcile;
+mod requeue;
 mod signatures;
+mod tokens;
 mod world;

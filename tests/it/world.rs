@@ -17,6 +17,7 @@ use tower::ServiceExt as _;
 use transak_relay::delivery::dispatcher::{Dispatcher, Settings};
 use transak_relay::delivery::sender::{Sender, SenderSettings};
 use transak_relay::http::ingest::Strangers;
+use transak_relay::http::live::{Feed, Reading};
 use transak_relay::http::{self, Api};
 use transak_relay::intake::spool::Spool;
 use transak_relay::intake::{Form, Heard, Intake, Writer, directory};
@@ -40,7 +41,10 @@ pub(crate) struct World {
     pub(crate) dispatcher: Dispatcher,
     pub(crate) partner: PartnerId,
     pub(crate) access_token: SecretString,
-    api: axum::Router,
+    pub(crate) api: axum::Router,
+    /// New events for those who follow; the reader runs when a test says so.
+    pub(crate) feed: Feed,
+    pub(crate) reading: Option<Reading>,
     directory: watch::Sender<Arc<directory::Directory>>,
     // Deleted with the test.
     _spool: tempfile::TempDir,
@@ -48,6 +52,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(pool: PgPool) -> Self {
+        let mut world = Self::around(pool);
+        world.add_partner().await;
+        world
+    }
+
+    /// One more process on a database that holds something already.
+    pub(crate) fn around(pool: PgPool) -> Self {
         let key = MasterKey::parse(&base64::engine::general_purpose::STANDARD.encode([7; 32])).unwrap();
         let addresses = AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
         let sender =
@@ -63,19 +74,30 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(folder.path(), 1 << 24).unwrap();
         let (pictures, directory) = watch::channel(Arc::default());
-        let (intake, writer) = Writer::new(pool.clone(), directory, spool, Some(hand_over));
+        let (intake, writer) = Writer::new(transak_relay::intake::Settings {
+            pool: pool.clone(),
+            directory,
+            spool,
+            hand_over: Some(hand_over),
+            suspicion: transak_relay::intake::suspicion::Suspicion::default(),
+            reconcile_every: std::time::Duration::from_mins(1),
+        });
+        let (feed, reading) = Feed::new(pool.clone(), writer.kept());
         let api = http::router(Api {
             intake: Some(intake.clone()),
+            rates: transak_relay::http::rate::TokenRates::default(),
+            cors_origins: Vec::new(),
             strangers: Strangers::default(),
             pool: pool.clone(),
             master_key: key.clone(),
             admin_token: Some(TokenHash::of(ADMIN)),
             url_policy: UrlPolicy { allow_http: true, addresses },
             health: watch::channel(Vec::new()).1,
+            feed: feed.clone(),
             metrics: None,
         });
         let access_token = signing::access_token(API_KEY, Utc::now().timestamp(), 604_800).unwrap();
-        let mut world = Self {
+        Self {
             pool,
             key,
             intake,
@@ -84,11 +106,11 @@ impl World {
             partner: PartnerId::new(),
             access_token,
             api,
+            feed,
+            reading: Some(reading),
             directory: pictures,
             _spool: folder,
-        };
-        world.add_partner().await;
-        world
+        }
     }
 
     async fn add_partner(&mut self) {

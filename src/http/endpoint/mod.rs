@@ -1,5 +1,6 @@
 //! Endpoints: the callback URLs partners register.
 
+pub mod pace;
 pub mod settings;
 pub mod switch;
 pub mod view;
@@ -127,8 +128,12 @@ pub async fn change_endpoint(
     if !if_match.holds(&etag(&before)) {
         return Err(Problem::PreconditionFailed);
     }
-    let from =
-        store::write::Revised { partner_id: before.partner_id, endpoint_id: id, revision: before.revision };
+    let from = store::write::Revised {
+        partner_id: before.partner_id,
+        endpoint_id: id,
+        revision: before.revision,
+        ordered: before.ordered,
+    };
     let settings = patch.apply(before.into_settings(), &judge(&api, id))?;
     if !store::write::change(&mut tx, from, &settings).await? {
         return Err(Problem::PreconditionFailed);

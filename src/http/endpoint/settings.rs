@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::pace::{DEFAULT_MAX_IN_FLIGHT, RateLimit, apply_pace};
 use crate::http::field::{Pairs, Text};
 use crate::http::partner::never_null;
 use crate::http::problem::{FieldError, Problem};
@@ -49,6 +50,14 @@ pub struct NewEndpoint {
     /// JSON pointers to values of the order that are sent as null; `*` stands for every element.
     #[schema(max_items = 50, example = json!(["/ipAddress", "/statusHistories/*/message"]))]
     redact: Option<Vec<String>>,
+    /// The most requests at once.
+    #[schema(minimum = 1, maximum = 1000, default = 16)]
+    max_in_flight: Option<i32>,
+    /// How fast at most; left out: as fast as it answers.
+    rate_limit: Option<RateLimit>,
+    /// One request at a time for each order, in the order in which its events were heard. One that fails is tried again
+    /// before those behind it are sent; one that is given up lets them pass.
+    ordered: Option<bool>,
     /// A signing secret you bring along; left out: one is made.
     #[schema(pattern = "^whsec_[A-Za-z0-9+/]+=*$", write_only)]
     pub(super) secret: Option<String>,
@@ -94,6 +103,18 @@ pub struct EndpointPatch {
     #[schema(value_type = Option<Vec<String>>, max_items = 50)]
     #[serde(default)]
     redact: Change<Vec<String>>,
+    /// The most requests at once.
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 1000)]
+    #[serde(default)]
+    max_in_flight: Change<i32>,
+    /// How fast at most; null: as fast as it answers.
+    #[schema(value_type = Option<RateLimit>)]
+    #[serde(default)]
+    rate_limit: Change<RateLimit>,
+    /// One request at a time for each order.
+    #[schema(value_type = Option<bool>)]
+    #[serde(default)]
+    ordered: Change<bool>,
 }
 
 impl NewEndpoint {
@@ -109,6 +130,9 @@ impl NewEndpoint {
             timeout_ms: self.timeout_ms.into(),
             retry_schedule: self.retry_schedule.into(),
             redact: self.redact.into(),
+            max_in_flight: self.max_in_flight.into(),
+            rate_limit: self.rate_limit.into(),
+            ordered: self.ordered.into(),
         }
     }
 }
@@ -125,6 +149,9 @@ pub(super) fn defaults() -> EndpointSettings {
         timeout_ms: DEFAULT_TIMEOUT_MS,
         retry_schedule: seconds(&RetrySchedule::default()),
         redact: Vec::new(),
+        max_in_flight: DEFAULT_MAX_IN_FLIGHT,
+        rate: None,
+        ordered: false,
     }
 }
 
@@ -166,6 +193,8 @@ impl EndpointPatch {
         set(&mut to.retry_schedule, schedule, || seconds(&RetrySchedule::default()), |waits| seconds(&waits));
         let redact = check("redact", self.redact, errors, |pointers| Redaction::parse(&pointers));
         set(&mut to.redact, redact, Vec::new, |redaction| redaction.pointers().to_vec());
+        apply_pace(self.max_in_flight, self.rate_limit, &mut to, errors);
+        set(&mut to.ordered, self.ordered, || false, |ordered| ordered);
         if errors.is_empty() { Ok(to) } else { Err(Problem::Validation(std::mem::take(errors))) }
     }
 }
@@ -185,7 +214,12 @@ fn seconds(schedule: &RetrySchedule) -> Vec<i32> {
     schedule.seconds().map(|wait| i32::try_from(wait).unwrap_or(i32::MAX)).collect()
 }
 
-fn set<T, U>(slot: &mut U, change: Change<T>, default: impl FnOnce() -> U, value: impl FnOnce(T) -> U) {
+pub(super) fn set<T, U>(
+    slot: &mut U,
+    change: Change<T>,
+    default: impl FnOnce() -> U,
+    value: impl FnOnce(T) -> U,
+) {
     match change {
         Change::Keep => {}
         Change::Clear => *slot = default(),
@@ -193,7 +227,7 @@ fn set<T, U>(slot: &mut U, change: Change<T>, default: impl FnOnce() -> U, value
     }
 }
 
-fn check<T, U, E: ToString>(
+pub(super) fn check<T, U, E: ToString>(
     field: &str,
     change: Change<T>,
     errors: &mut Vec<FieldError>,
@@ -206,7 +240,11 @@ fn check<T, U, E: ToString>(
     }
 }
 
-fn checked<T, E: ToString>(field: &str, judged: Result<T, E>, errors: &mut Vec<FieldError>) -> Option<T> {
+pub(super) fn checked<T, E: ToString>(
+    field: &str,
+    judged: Result<T, E>,
+    errors: &mut Vec<FieldError>,
+) -> Option<T> {
     judged.map_err(|error| errors.push(FieldError::new(field, error.to_string()))).ok()
 }
 

@@ -7,9 +7,10 @@ use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::field::Time;
+use crate::http::field::{Raw, Time};
 use crate::model::endpoint::{EndpointState, PayloadFormat};
 use crate::model::id::{EndpointId, PartnerId};
+use crate::model::rate::Rate;
 use crate::model::seal::MasterKey;
 use crate::model::signing::EndpointSecret;
 use crate::store::endpoint::{Endpoint, headers_context};
@@ -44,6 +45,14 @@ pub struct EndpointView {
     retry_schedule: Vec<i32>,
     /// JSON pointers to values of the order that are sent as null.
     redact: Vec<String>,
+    /// The most requests at once.
+    #[schema(minimum = 1, maximum = 1000)]
+    max_in_flight: i32,
+    /// How fast at most; null: as fast as it answers.
+    #[schema(required)]
+    rate_limit: Option<RateLimitView>,
+    /// One request at a time for each order, in the order in which its events were heard.
+    ordered: bool,
     state: EndpointState,
     /// Why it is disabled; null while it is enabled.
     #[schema(required)]
@@ -51,8 +60,29 @@ pub struct EndpointView {
     /// Since when it has only failed; null if its last answer was a success.
     #[schema(required)]
     failing_since: Option<Time>,
+    /// Nothing is sent until then because it failed too often; then one delivery is tried. Null while it is sent to.
+    #[schema(required)]
+    paused_until: Option<Time>,
     created_at: Time,
     updated_at: Time,
+}
+
+/// How fast an endpoint is sent to at most.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimitView {
+    /// Requests per second.
+    #[schema(value_type = f64, exclusive_minimum = 0, maximum = 10000)]
+    per_second: Option<Raw>,
+    /// Requests at once after a pause.
+    #[schema(minimum = 1, maximum = 10000)]
+    burst: u32,
+}
+
+impl From<Rate> for RateLimitView {
+    fn from(rate: Rate) -> Self {
+        Self { per_second: Raw::from_text(rate.per_second()), burst: rate.burst() }
+    }
 }
 
 /// A new endpoint.
@@ -80,6 +110,10 @@ impl EndpointView {
     pub(super) fn new(endpoint: Endpoint, key: &MasterKey) -> Self {
         Self {
             header_names: header_names(&endpoint, key),
+            rate_limit: endpoint.rate().map(RateLimitView::from),
+            max_in_flight: endpoint.max_in_flight,
+            ordered: endpoint.ordered,
+            paused_until: endpoint.paused_until.map(Time),
             id: endpoint.endpoint_id,
             partner_id: endpoint.partner_id,
             url: endpoint.url,

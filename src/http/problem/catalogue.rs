@@ -153,7 +153,8 @@ pub(super) static TOO_MANY_REQUESTS: Kind = Kind {
         [
             "Too many requests",
             "Too many requests came from there.",
-            "Send the same request again after the seconds in `Retry-After`.",
+            "Send the same request again after the seconds in `Retry-After`. `RateLimit-Policy` and `RateLimit` say how \
+             much a token may ask and what is left.",
         ],
     )
 };

@@ -51,19 +51,19 @@ impl IntoResponses for Ingesting {
 
 impl IntoResponses for Common {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        references(&[400, 401, 403, 404, 500, 503])
+        references(&[400, 401, 403, 404, 429, 500, 503])
     }
 }
 
 impl IntoResponses for Writing {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        references(&[400, 401, 403, 404, 409, 422, 500, 503])
+        references(&[400, 401, 403, 404, 409, 422, 429, 500, 503])
     }
 }
 
 impl IntoResponses for WithBody {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        references(&[400, 401, 403, 404, 409, 412, 413, 415, 422, 500, 503])
+        references(&[400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 500, 503])
     }
 }
 

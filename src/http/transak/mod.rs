@@ -23,6 +23,7 @@ use super::problem::Problem;
 use crate::model::endpoint::EVENTS;
 use crate::model::id::PartnerId;
 use crate::model::order::OrderId;
+use crate::model::token::TokenHash;
 use crate::store::access_token;
 use crate::store::event::webhooks::{self as store, WebhookFilter};
 use crate::store::list::snapshot;
@@ -128,7 +129,9 @@ async fn partners(parts: &mut Parts, api: &Arc<Api>) -> Result<Vec<PartnerId>, T
     if token.starts_with("eyJ") {
         let mut conn = api.pool.acquire().await.map_err(Problem::from)?;
         let partner = access_token::partner_of_current(&mut conn, token).await.map_err(Problem::from)?;
-        return Ok(vec![partner.ok_or(Problem::Unauthorized)?]);
+        let partner = partner.ok_or(Problem::Unauthorized)?;
+        api.rates.take(TokenHash::of(token), &parts.extensions)?;
+        return Ok(vec![partner]);
     }
     Ok(Reader::from_request_parts(parts, api).await?.partners)
 }
@@ -143,6 +146,7 @@ async fn partners(parts: &mut Parts, api: &Arc<Api>) -> Result<Vec<PartnerId>, T
         (status = 400, description = "A parameter is wrong.", body = ErrorBody),
         (status = 401, description = "There is no valid token.", body = ErrorBody),
         (status = 404, description = "There is no such partner.", body = ErrorBody),
+        (status = 429, description = "Too many requests with this token.", body = ErrorBody),
         (status = 500, description = "The relay failed.", body = ErrorBody),
         (status = 503, description = "Not available right now.", body = ErrorBody),
     ),

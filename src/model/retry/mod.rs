@@ -75,6 +75,13 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// The receiver asked for patience: nothing may hasten the next try.
+    pub fn is_asked_to_wait(&self) -> bool {
+        matches!(self, Self::Answered { status: 429 | 503, retry_after: Some(_) })
+    }
+}
+
 /// What becomes of the delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -112,7 +119,7 @@ impl RetryAfter {
     }
 
     /// The wait from `now`, capped; zero if the date has passed.
-    fn wait(self, now: DateTime<Utc>) -> Duration {
+    pub fn wait(self, now: DateTime<Utc>) -> Duration {
         let wait = match self {
             Self::Wait(wait) => wait,
             Self::At(at) => (at - now).to_std().unwrap_or_default(),

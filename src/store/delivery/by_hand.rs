@@ -1,31 +1,26 @@
 //! What people do to deliveries: send one again, whatever became of it before.
 //!
 //! Guarantees: the schedule starts anew, and a request that is under way at that moment is not doubled: its delivery
-//! stays as it is. Every call that owes something new wakes the dispatchers when its transaction commits.
+//! stays as it is. In a lane it takes the last place, unless it still has one. Every call that owes something new wakes
+//! the dispatchers when its transaction commits.
 
 use sqlx::PgConnection;
 
+use super::lane::{self, LaneKey};
 use super::read::Delivery;
-use crate::model::id::{DeliveryId, EndpointId, PartnerId};
+use crate::model::id::{DeliveryId, EndpointId, EventId, PartnerId};
 use crate::store::Result;
 use crate::store::event::read::Event;
 
 /// Owes a delivery again, due now; held if its endpoint is disabled. `false`: there is no such delivery, its endpoint
 /// was deleted, or a request for it is under way.
 pub async fn retry(conn: &mut PgConnection, partner_id: PartnerId, delivery_id: DeliveryId) -> Result<bool> {
-    let changed = sqlx::query!(
-        "update delivery d
-         set state = case e.state when 'enabled' then 'pending' else 'held' end::delivery_state,
-             next_attempt_at = case e.state when 'enabled' then now() end,
-             schedule_start = d.attempts, leased_at = null, finished_at = null
-         from endpoint e
-         where d.partner_id = $1 and d.delivery_id = $2
-           and e.partner_id = d.partner_id and e.endpoint_id = d.endpoint_id and e.deleted_at is null
-           and (d.leased_at is null or d.next_attempt_at <= now())",
-        partner_id as _,
-        delivery_id as _,
-    );
-    Ok(changed.execute(conn).await?.rows_affected() > 0)
+    let changed = sqlx::query_file!("src/store/delivery/retry.sql", partner_id as _, delivery_id as _);
+    let Some(row) = changed.fetch_optional(&mut *conn).await? else { return Ok(false) };
+    if let Some(order_id) = row.order_id.filter(|_| row.in_lane) {
+        lane::advance(conn, &[LaneKey { partner_id, endpoint_id: row.endpoint_id, order_id }]).await?;
+    }
+    Ok(true)
 }
 
 /// Owes an event to one endpoint, whatever it asked for; without one, to every endpoint that asks for such events or
@@ -37,8 +32,13 @@ pub async fn redeliver(
     endpoint_id: Option<EndpointId>,
 ) -> Result<Vec<Delivery>> {
     let endpoints = recipients(conn, event, endpoint_id).await?;
-    let deliveries: Vec<DeliveryId> = endpoints.iter().map(|_| DeliveryId::new()).collect();
-    owe(conn, event, &endpoints, &deliveries).await?;
+    let owed = endpoints.iter().map(|&endpoint_id| Owed {
+        event_id: event.event_id,
+        order_id: event.order_id.clone(),
+        endpoint_id,
+        delivery_id: DeliveryId::new(),
+    });
+    owe(conn, event.partner_id, &owed.collect::<Vec<_>>()).await?;
     let owed = super::read::of_events(conn, event.partner_id, &[event.event_id]).await?;
     Ok(owed.into_iter().filter(|delivery| endpoints.contains(&delivery.endpoint_id)).collect())
 }
@@ -66,32 +66,35 @@ async fn recipients(
     Ok(endpoints.fetch_all(conn).await?)
 }
 
-async fn owe(
-    conn: &mut PgConnection,
-    event: &Event,
-    endpoints: &[EndpointId],
-    deliveries: &[DeliveryId],
-) -> Result<()> {
-    let owed = sqlx::query!(
-        "insert into delivery as d
-             (partner_id, delivery_id, event_id, endpoint_id, order_id, state, next_attempt_at)
-         select e.partner_id, n.delivery_id, $2, e.endpoint_id, $3,
-                case e.state when 'enabled' then 'pending' else 'held' end::delivery_state,
-                case e.state when 'enabled' then now() end
-         from unnest($4::uuid[], $5::uuid[]) as n (endpoint_id, delivery_id)
-         join endpoint e on e.partner_id = $1 and e.endpoint_id = n.endpoint_id
-         on conflict on constraint delivery_one_per_event_and_endpoint do update
-         set state = excluded.state, next_attempt_at = excluded.next_attempt_at, schedule_start = d.attempts,
-             leased_at = null, finished_at = null
-         where d.leased_at is null or d.next_attempt_at <= now()",
-        event.partner_id as _,
-        event.event_id as _,
-        event.order_id,
-        endpoints as _,
-        deliveries as _,
+/// An event to be owed to an endpoint.
+#[derive(Debug, Clone)]
+pub struct Owed {
+    pub event_id: EventId,
+    /// The event's order.
+    pub order_id: Option<String>,
+    pub endpoint_id: EndpointId,
+    /// The id of the delivery, if there is none yet.
+    pub delivery_id: DeliveryId,
+}
+
+/// Owes events to endpoints of one partner, whatever became of them before, each on a schedule that starts anew. Answers
+/// the deliveries that are owed; those whose request is under way are left as they are and not answered.
+pub async fn owe(conn: &mut PgConnection, partner_id: PartnerId, owed: &[Owed]) -> Result<Vec<DeliveryId>> {
+    let rows = sqlx::query_file!(
+        "src/store/delivery/redeliver.sql",
+        partner_id as _,
+        &owed.iter().map(|one| one.event_id.uuid()).collect::<Vec<_>>(),
+        &owed.iter().map(|one| one.order_id.as_deref()).collect::<Vec<_>>() as &[Option<&str>],
+        &owed.iter().map(|one| one.endpoint_id.uuid()).collect::<Vec<_>>(),
+        &owed.iter().map(|one| one.delivery_id.uuid()).collect::<Vec<_>>(),
     );
-    owed.execute(conn).await?;
-    Ok(())
+    let rows = rows.fetch_all(&mut *conn).await?;
+    let ids = rows.iter().map(|row| row.delivery_id).collect();
+    let lanes = rows.into_iter().filter(|row| row.in_lane).filter_map(|row| {
+        Some(LaneKey { partner_id, endpoint_id: row.endpoint_id, order_id: row.order_id? })
+    });
+    lane::advance(conn, &lanes.collect::<Vec<_>>()).await?;
+    Ok(ids)
 }
 
 /// Tells every dispatcher, when the transaction commits, that something is due.

@@ -7,28 +7,54 @@ use bytes::Bytes;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use crate::model::delivery::{Job, LEASE, Told};
+use crate::model::delivery::{Job, LEASE, Terms, Told};
 use crate::model::id::{DeliveryId, EndpointId, EventId, PartnerId};
+use crate::model::queue::{FIRST_WINDOW, Wanted};
+use crate::model::rate::Rate;
 use crate::store::Result;
+use crate::store::dispatcher::DispatcherId;
 
-/// Leases up to `limit` due deliveries, at most `per_endpoint` of any one endpoint, the longest due first.
+/// A delivery that was leased.
+#[derive(Debug)]
+pub struct Claimed {
+    /// What to send.
+    pub job: Job,
+    /// Its endpoint was taken over from a dispatcher that died.
+    pub lost: bool,
+}
+
+/// Leases due deliveries of the endpoints that `dispatcher` sends to, the longest due first, as many as there is room
+/// for; with `wanted.scan` also of endpoints nobody sends to, which become this dispatcher's.
 ///
-/// Endpoints are visited in random order, so that a long queue of one cannot keep the others waiting; each is found by
-/// one step along the index, so the size of a backlog does not matter. The lease is `next_attempt_at` moved past
+/// An endpoint is one dispatcher's at a time, so the room that its queue knows of is a cap over all processes. Endpoints
+/// are visited in random order, so that a long queue of one cannot keep the others waiting; each is found by one step
+/// along the index, so the size of a backlog does not matter. The lease of a delivery is `next_attempt_at` moved past
 /// [`LEASE`]: a worker that dies needs no clean-up.
-pub async fn claim(pool: &PgPool, limit: i64, per_endpoint: i64) -> Result<Vec<Job>> {
+pub async fn claim(pool: &PgPool, dispatcher: DispatcherId, wanted: &Wanted) -> Result<Vec<Claimed>> {
     let leased_at = Instant::now();
-    let rows = sqlx::query_file!("src/store/delivery/claim.sql", limit, per_endpoint, LEASE.as_secs_f64(),);
+    let rows = sqlx::query_file!(
+        "src/store/delivery/claim.sql",
+        most(wanted.limit),
+        LEASE.as_secs_f64(),
+        dispatcher.0,
+        &wanted.rooms.iter().map(|(endpoint, _)| endpoint.uuid()).collect::<Vec<Uuid>>(),
+        &wanted.rooms.iter().map(|(_, room)| i32::try_from(*room).unwrap_or(i32::MAX)).collect::<Vec<i32>>(),
+        wanted.scan,
+        i32::try_from(FIRST_WINDOW).unwrap_or(1),
+    );
     let rows = rows.fetch_all(pool).await?;
-    let jobs = rows.into_iter().map(|row| Job {
-        partner_id: row.partner_id,
-        delivery_id: row.delivery_id,
-        endpoint_id: row.endpoint_id,
-        endpoint_revision: row.revision,
-        attempts: row.attempts,
-        schedule_start: row.schedule_start,
-        leased_at,
-        told: Arc::new(Told {
+    let claimed = rows.into_iter().map(|row| {
+        let terms = Terms {
+            revision: row.revision,
+            max_in_flight: u16::try_from(row.max_in_flight).unwrap_or(1),
+            rate: row
+                .rate_thousandths
+                .zip(row.rate_burst)
+                .and_then(|(rate, burst)| Rate::from_stored(rate, burst)),
+            ordered: row.ordered,
+            trips: u16::try_from(row.breaker_trips).unwrap_or(0),
+        };
+        let told = Told {
             event_id: row.event_id,
             order_id: row.order_id,
             event: row.event,
@@ -36,21 +62,46 @@ pub async fn claim(pool: &PgPool, limit: i64, per_endpoint: i64) -> Result<Vec<J
             received_at: row.received_at,
             payload: Bytes::from(row.body),
             standard: OnceLock::new(),
-        }),
+        };
+        let job = Job {
+            partner_id: row.partner_id,
+            delivery_id: row.delivery_id,
+            endpoint_id: row.endpoint_id,
+            terms,
+            in_lane: row.in_lane,
+            attempts: row.attempts,
+            schedule_start: row.schedule_start,
+            leased_at,
+            told: Arc::new(told),
+        };
+        Claimed { job, lost: row.lost }
     });
-    Ok(jobs.collect())
+    Ok(claimed.collect())
 }
 
-/// Gives leased deliveries back unsent: due at once, the attempt not counted. Answers how many were still ours.
-pub async fn release(conn: &mut PgConnection, jobs: &[Job]) -> Result<u64> {
+fn most(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Gives leased deliveries back unsent: due at once, the attempt not counted; held if the endpoint was disabled
+/// meanwhile. Answers how many were still ours.
+pub async fn release(conn: &mut PgConnection, jobs: &[&Job]) -> Result<u64> {
     let done = sqlx::query!(
-        "update delivery set attempts = delivery.attempts - 1, leased_at = null, next_attempt_at = now()
-         from unnest($1::uuid[], $2::uuid[], $3::integer[]) as given (partner_id, delivery_id, attempts)
+        "update delivery
+         set attempts = delivery.attempts - 1, leased_at = null,
+             state = case when given.disabled then 'held' else 'pending' end::delivery_state,
+             next_attempt_at = case when not given.disabled then now() end
+         from (select given.*, exists (select from endpoint e
+                                       where e.partner_id = given.partner_id and e.endpoint_id = given.endpoint_id
+                                         and e.state = 'disabled') as disabled
+               from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::uuid[])
+                    as given (partner_id, delivery_id, attempts, endpoint_id)) as given
          where delivery.partner_id = given.partner_id and delivery.delivery_id = given.delivery_id
            and delivery.attempts = given.attempts and delivery.leased_at is not null",
         &jobs.iter().map(|job| job.partner_id.uuid()).collect::<Vec<Uuid>>(),
         &jobs.iter().map(|job| job.delivery_id.uuid()).collect::<Vec<Uuid>>(),
         &jobs.iter().map(|job| job.attempts).collect::<Vec<i32>>(),
+        &jobs.iter().map(|job| job.endpoint_id.uuid()).collect::<Vec<Uuid>>(),
     );
     Ok(done.execute(conn).await?.rows_affected())
 }

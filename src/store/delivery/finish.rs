@@ -6,46 +6,64 @@ use std::time::Duration;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::lane::LaneKey;
 use crate::model::delivery::{DeliveryState, Job};
-use crate::model::id::DeliveryId;
+use crate::model::id::{DeliveryId, EndpointId, PartnerId};
 use crate::store::Result;
 
 /// What becomes of a delivery after an attempt.
 #[derive(Debug, Clone)]
-pub struct Finished {
+pub struct Finished<'a> {
     /// Whose attempt it was; `attempts` is the fence.
-    pub job: Job,
+    pub job: &'a Job,
     /// `Pending` to try again, else the end.
     pub state: DeliveryState,
     /// How long to wait before the next attempt, if there is one.
     pub retry_after: Option<Duration>,
+    /// The receiver asked for this wait: nothing hastens it.
+    pub asked: bool,
     /// The HTTP status of the answer, if there was one.
     pub status_code: Option<i16>,
 }
 
+/// A delivery that was still leased to the attempt whose result was written.
+#[derive(Debug, Clone)]
+pub struct Written {
+    pub delivery_id: DeliveryId,
+    /// What it became: a delivery to be tried again is `Held` if its endpoint was disabled meanwhile.
+    pub state: DeliveryState,
+    /// The lane it has left, if it was in one and is finished.
+    pub left_lane: Option<LaneKey>,
+}
+
 /// Writes back a batch. Answers the deliveries that were still leased to the attempt given; the others were taken over
 /// by somebody else in the meantime and are left as they are.
-pub async fn finish(conn: &mut PgConnection, batch: &[Finished]) -> Result<Vec<DeliveryId>> {
-    let done = sqlx::query_scalar!(
-        r#"update delivery set state = given.state, leased_at = null,
-               last_status_code = coalesce(given.status_code, last_status_code),
-               next_attempt_at = case when given.state = 'pending' then now() + make_interval(secs => given.retry_after) end,
-               finished_at = case when given.state in ('succeeded', 'exhausted', 'cancelled') then now() end
-           from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::delivery_state[], $5::float8[], $6::smallint[])
-                as given (partner_id, delivery_id, attempts, state, retry_after, status_code)
-           where delivery.partner_id = given.partner_id and delivery.delivery_id = given.delivery_id
-             and delivery.attempts = given.attempts and delivery.leased_at is not null
-           returning delivery.delivery_id as "delivery_id: DeliveryId""#,
+///
+/// To hold what is to be tried again, the caller must have locked the endpoints that failed.
+pub async fn finish(conn: &mut PgConnection, batch: &[Finished<'_>]) -> Result<Vec<Written>> {
+    let rows = sqlx::query_file!(
+        "src/store/delivery/finish.sql",
         &column(batch, |one| one.job.partner_id.uuid()) as &[Uuid],
         &column(batch, |one| one.job.delivery_id.uuid()),
         &column(batch, |one| one.job.attempts),
         &column(batch, |one| one.state) as &[DeliveryState],
         &column(batch, |one| one.retry_after.map_or(0.0, |wait| wait.as_secs_f64())),
         &column(batch, |one| one.status_code) as &[Option<i16>],
+        &column(batch, |one| one.asked),
     );
-    Ok(done.fetch_all(conn).await?)
+    let written = rows.fetch_all(conn).await?.into_iter().map(|row| {
+        let finished = !matches!(row.state, DeliveryState::Pending | DeliveryState::Held);
+        let order_id = row.order_id.filter(|_| row.in_lane && finished);
+        let key = order_id.map(|order_id| LaneKey {
+            partner_id: row.partner_id,
+            endpoint_id: row.endpoint_id,
+            order_id,
+        });
+        Written { delivery_id: row.delivery_id, state: row.state, left_lane: key }
+    });
+    Ok(written.collect())
 }
 
-fn column<T>(batch: &[Finished], of: impl Fn(&Finished) -> T) -> Vec<T> {
+fn column<'a, T>(batch: &'a [Finished<'a>], of: impl Fn(&'a Finished<'a>) -> T) -> Vec<T> {
     batch.iter().map(of).collect()
 }

@@ -3,5 +3,7 @@
 pub mod by_hand;
 pub mod claim;
 pub mod finish;
+pub mod hasten;
+pub mod lane;
 pub mod read;
 pub mod write;

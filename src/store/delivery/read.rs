@@ -18,7 +18,7 @@ pub struct Delivery {
     pub endpoint_id: EndpointId,
     pub state: DeliveryState,
     pub attempts: i32,
-    /// While a request is under way this is when its lease ends.
+    /// While a request is under way this is when its lease ends; `None` also while it waits for one before it.
     pub next_attempt_at: Option<DateTime<Utc>>,
     pub last_status_code: Option<i16>,
     pub created_at: DateTime<Utc>,
@@ -44,7 +44,8 @@ pub async fn list(
     let rows = sqlx::query_as!(
         Delivery,
         r#"select d.partner_id as "partner_id: _", d.delivery_id as "delivery_id: _", d.event_id as "event_id: _",
-                  d.order_id, d.endpoint_id as "endpoint_id: _", d.state as "state: _", d.attempts, d.next_attempt_at,
+                  d.order_id, d.endpoint_id as "endpoint_id: _", d.state as "state: _", d.attempts,
+                  nullif(d.next_attempt_at, '9999-01-01Z') as next_attempt_at,
                   d.last_status_code, d.created_at, d.finished_at
            from unnest($1::uuid[]) as p (id)
            cross join lateral (
@@ -78,7 +79,8 @@ pub async fn find(
     let row = sqlx::query_as!(
         Delivery,
         r#"select partner_id as "partner_id: _", delivery_id as "delivery_id: _", event_id as "event_id: _",
-                  order_id, endpoint_id as "endpoint_id: _", state as "state: _", attempts, next_attempt_at,
+                  order_id, endpoint_id as "endpoint_id: _", state as "state: _", attempts,
+                  nullif(next_attempt_at, '9999-01-01Z') as next_attempt_at,
                   last_status_code, created_at, finished_at
            from delivery
            where partner_id = any($1::uuid[]) and delivery_id = $2"#,
@@ -97,7 +99,8 @@ pub async fn of_events(
     let rows = sqlx::query_as!(
         Delivery,
         r#"select partner_id as "partner_id: _", delivery_id as "delivery_id: _", event_id as "event_id: _",
-                  order_id, endpoint_id as "endpoint_id: _", state as "state: _", attempts, next_attempt_at,
+                  order_id, endpoint_id as "endpoint_id: _", state as "state: _", attempts,
+                  nullif(next_attempt_at, '9999-01-01Z') as next_attempt_at,
                   last_status_code, created_at, finished_at
            from delivery
            where partner_id = $1 and event_id = any($2::uuid[])

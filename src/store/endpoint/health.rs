@@ -1,27 +1,53 @@
 //! How an endpoint has been answering.
 
+use std::time::Duration;
+
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::model::breaker::Change;
 use crate::model::id::{EndpointId, PartnerId};
+use crate::model::queue::Place;
 use crate::store::Result;
+use crate::store::partner::tell_others;
 
-/// Notes that these endpoints failed now, if they had not been failing already.
-pub async fn mark_failing(conn: &mut PgConnection, endpoints: &[(PartnerId, EndpointId)]) -> Result<()> {
+/// An endpoint that has only failed for so long is disabled.
+pub const PATIENCE: Duration = Duration::from_hours(5 * 24);
+
+/// Notes that these endpoints failed now, if they had not been failing already, and locks their rows. Answers those
+/// that have only failed for longer than [`PATIENCE`].
+pub async fn mark_failing(conn: &mut PgConnection, endpoints: &[Place]) -> Result<Vec<Place>> {
     let (partners, ids) = columns(endpoints);
+    sqlx::query!(
+        "select from endpoint where (partner_id, endpoint_id) in (select * from unnest($1::uuid[], $2::uuid[]))
+         order by partner_id, endpoint_id for no key update",
+        &partners,
+        &ids,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
     sqlx::query!(
         "update endpoint set failing_since = now()
          where (partner_id, endpoint_id) in (select * from unnest($1::uuid[], $2::uuid[])) and failing_since is null",
         &partners,
         &ids,
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(())
+    let hopeless = sqlx::query!(
+        r#"select partner_id as "partner_id: PartnerId", endpoint_id as "endpoint_id: EndpointId" from endpoint
+           where (partner_id, endpoint_id) in (select * from unnest($1::uuid[], $2::uuid[]))
+             and state = 'enabled' and deleted_at is null and failing_since <= now() - make_interval(secs => $3)"#,
+        &partners,
+        &ids,
+        PATIENCE.as_secs_f64(),
+    );
+    let hopeless = hopeless.fetch_all(conn).await?;
+    Ok(hopeless.into_iter().map(|row| (row.partner_id, row.endpoint_id)).collect())
 }
 
 /// Notes that these endpoints answered.
-pub async fn mark_answering(conn: &mut PgConnection, endpoints: &[(PartnerId, EndpointId)]) -> Result<()> {
+pub async fn mark_answering(conn: &mut PgConnection, endpoints: &[Place]) -> Result<()> {
     let (partners, ids) = columns(endpoints);
     sqlx::query!(
         "update endpoint set failing_since = null
@@ -34,14 +60,32 @@ pub async fn mark_answering(conn: &mut PgConnection, endpoints: &[(PartnerId, En
     Ok(())
 }
 
+/// Notes that an endpoint's breaker opened or closed.
+pub async fn mark_breaker(conn: &mut PgConnection, (partner, endpoint): Place, change: Change) -> Result<()> {
+    let (trips, pause) = match change {
+        Change::Opened { trips, pause } => {
+            (i16::try_from(trips).unwrap_or(i16::MAX), Some(pause.as_secs_f64()))
+        }
+        Change::Closed => (0, None),
+    };
+    sqlx::query!(
+        "update endpoint set breaker_trips = $3, paused_until = now() + make_interval(secs => $4)
+         where partner_id = $1 and endpoint_id = $2",
+        partner.uuid(),
+        endpoint.uuid(),
+        trips,
+        pause,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Disables an endpoint and holds what it is still owed. Answers whether it was enabled.
-pub async fn disable(
-    conn: &mut PgConnection,
-    (partner, endpoint): (PartnerId, EndpointId),
-    reason: &str,
-) -> Result<bool> {
+pub async fn disable(conn: &mut PgConnection, (partner, endpoint): Place, reason: &str) -> Result<bool> {
     let done = sqlx::query!(
-        "update endpoint set state = 'disabled', disabled_reason = $3, revision = revision + 1, updated_at = now()
+        "update endpoint set state = 'disabled', disabled_reason = $3, revision = revision + 1, updated_at = now(),
+                             breaker_trips = 0, paused_until = null
          where partner_id = $1 and endpoint_id = $2 and state = 'enabled' and deleted_at is null",
         partner.uuid(),
         endpoint.uuid(),
@@ -51,16 +95,18 @@ pub async fn disable(
         return Ok(false);
     }
     sqlx::query!(
-        "update delivery set state = 'held', next_attempt_at = null
-         where partner_id = $1 and endpoint_id = $2 and state = 'pending' and leased_at is null",
+        "update delivery set state = 'held', next_attempt_at = null, leased_at = null
+         where partner_id = $1 and endpoint_id = $2 and state = 'pending'
+           and (leased_at is null or next_attempt_at <= now())",
         partner.uuid(),
         endpoint.uuid(),
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
+    tell_others(conn).await?;
     Ok(true)
 }
 
-fn columns(endpoints: &[(PartnerId, EndpointId)]) -> (Vec<Uuid>, Vec<Uuid>) {
+fn columns(endpoints: &[Place]) -> (Vec<Uuid>, Vec<Uuid>) {
     endpoints.iter().map(|(partner, endpoint)| (partner.uuid(), endpoint.uuid())).unzip()
 }

@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 
 use crate::model::endpoint::{EndpointState, PayloadFormat};
 use crate::model::id::{EndpointId, PartnerId};
+use crate::model::rate::Rate;
 
 /// An endpoint without its secrets. Its `Debug` would show the URL: do not log it.
 #[derive(Clone)]
@@ -38,6 +39,15 @@ pub struct Endpoint {
     pub state: EndpointState,
     pub disabled_reason: Option<String>,
     pub failing_since: Option<DateTime<Utc>>,
+    /// The most requests at once.
+    pub max_in_flight: i32,
+    /// Requests in a thousand seconds, and how many at once; both or neither.
+    pub rate_thousandths: Option<i32>,
+    pub rate_burst: Option<i32>,
+    /// One request at a time for each order.
+    pub ordered: bool,
+    /// Nothing is sent until then: it has failed too often.
+    pub paused_until: Option<DateTime<Utc>>,
     pub revision: i32,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -56,11 +66,21 @@ pub struct EndpointSettings {
     pub timeout_ms: i32,
     pub retry_schedule: Vec<i32>,
     pub redact: Vec<String>,
+    pub max_in_flight: i32,
+    /// `None`: as fast as it answers.
+    pub rate: Option<Rate>,
+    pub ordered: bool,
 }
 
 impl Endpoint {
+    /// How fast it is sent to at most.
+    pub fn rate(&self) -> Option<Rate> {
+        self.rate_thousandths.zip(self.rate_burst).and_then(|(rate, burst)| Rate::from_stored(rate, burst))
+    }
+
     /// What its partner decided.
     pub fn into_settings(self) -> EndpointSettings {
+        let rate = self.rate();
         EndpointSettings {
             url: self.url,
             description: self.description,
@@ -70,7 +90,10 @@ impl Endpoint {
             headers: self.headers,
             timeout_ms: self.timeout_ms,
             retry_schedule: self.retry_schedule,
+            rate,
             redact: self.redact,
+            max_in_flight: self.max_in_flight,
+            ordered: self.ordered,
         }
     }
 }

@@ -17,7 +17,8 @@ pub async fn list(
         Endpoint,
         r#"select e.partner_id as "partner_id: _", e.endpoint_id as "endpoint_id: _", e.url, e.description, e.events,
                   e.statuses, e.format as "format: _", e.headers, e.timeout_ms, e.retry_schedule, e.redact,
-                  e.state as "state: _", e.disabled_reason, e.failing_since, e.revision, e.created_at, e.updated_at
+                  e.state as "state: _", e.disabled_reason, e.failing_since, e.max_in_flight, e.rate_thousandths,
+                  e.rate_burst, e.ordered, e.paused_until, e.revision, e.created_at, e.updated_at
            from unnest($1::uuid[]) as p (id)
            cross join lateral (
                select * from endpoint e
@@ -44,7 +45,8 @@ pub async fn find(
         Endpoint,
         r#"select partner_id as "partner_id: _", endpoint_id as "endpoint_id: _", url, description, events, statuses,
                   format as "format: _", headers, timeout_ms, retry_schedule, redact, state as "state: _",
-                  disabled_reason, failing_since, revision, created_at, updated_at
+                  disabled_reason, failing_since, max_in_flight, rate_thousandths, rate_burst, ordered, paused_until,
+                  revision, created_at, updated_at
            from endpoint
            where partner_id = any($1::uuid[]) and endpoint_id = $2 and deleted_at is null"#,
         partners as _,

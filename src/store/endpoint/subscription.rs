@@ -3,15 +3,16 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::model::delivery::Subscription;
+use crate::model::delivery::{Subscription, Terms};
 use crate::model::id::{EndpointId, PartnerId};
+use crate::model::rate::Rate;
 use crate::store::Result;
 
 /// The endpoints of these partners, disabled ones included.
 pub async fn of_partners(conn: &mut PgConnection, partners: &[PartnerId]) -> Result<Vec<Subscription>> {
     let rows = sqlx::query!(
-        r#"select partner_id as "partner_id: PartnerId", endpoint_id as "endpoint_id: EndpointId", revision, events,
-                  statuses, state = 'enabled' as "enabled!"
+        r#"select partner_id as "partner_id: PartnerId", endpoint_id as "endpoint_id: EndpointId", revision,
+                  max_in_flight, rate_thousandths, rate_burst, ordered, breaker_trips, events, statuses, state = 'enabled' as "enabled!"
            from endpoint where partner_id = any($1) and deleted_at is null"#,
         &partners.iter().map(|partner| partner.uuid()).collect::<Vec<Uuid>>(),
     );
@@ -19,7 +20,16 @@ pub async fn of_partners(conn: &mut PgConnection, partners: &[PartnerId]) -> Res
     let subscriptions = rows.into_iter().map(|row| Subscription {
         partner_id: row.partner_id,
         endpoint_id: row.endpoint_id,
-        revision: row.revision,
+        terms: Terms {
+            revision: row.revision,
+            max_in_flight: u16::try_from(row.max_in_flight).unwrap_or(1),
+            rate: row
+                .rate_thousandths
+                .zip(row.rate_burst)
+                .and_then(|(rate, burst)| Rate::from_stored(rate, burst)),
+            ordered: row.ordered,
+            trips: u16::try_from(row.breaker_trips).unwrap_or(0),
+        },
         enabled: row.enabled,
         events: row.events,
         statuses: row.statuses,

@@ -6,10 +6,11 @@
 
 use sqlx::PgConnection;
 
-use super::Endpoint;
+use super::{Endpoint, health};
 use crate::model::id::PartnerId;
 use crate::store::Result;
 use crate::store::delivery::by_hand::wake_dispatchers;
+use crate::store::delivery::lane;
 use crate::store::partner::tell_others;
 
 /// Enables an endpoint. What was held is owed from now on, each on a schedule that starts anew. Nothing changes if it
@@ -17,8 +18,8 @@ use crate::store::partner::tell_others;
 pub async fn enable(conn: &mut PgConnection, endpoint: &Endpoint) -> Result<()> {
     let enabled = sqlx::query!(
         "update endpoint
-         set state = 'enabled', disabled_reason = null, failing_since = null, revision = revision + 1,
-             updated_at = now()
+         set state = 'enabled', disabled_reason = null, failing_since = null, breaker_trips = 0, paused_until = null,
+             revision = revision + 1, updated_at = now()
          where partner_id = $1 and endpoint_id = $2 and state = 'disabled' and deleted_at is null",
         endpoint.partner_id as _,
         endpoint.endpoint_id as _,
@@ -33,32 +34,17 @@ pub async fn enable(conn: &mut PgConnection, endpoint: &Endpoint) -> Result<()> 
         endpoint.endpoint_id as _,
     );
     owed.execute(&mut *conn).await?;
+    if endpoint.ordered {
+        lane::arrange(conn, (endpoint.partner_id, endpoint.endpoint_id)).await?;
+    }
     wake_dispatchers(conn).await?;
     tell_others(conn).await
 }
 
 /// Disables an endpoint; what it is owed is held. Nothing changes if it is disabled.
 pub async fn disable(conn: &mut PgConnection, endpoint: &Endpoint, reason: &str) -> Result<()> {
-    let disabled = sqlx::query!(
-        "update endpoint
-         set state = 'disabled', disabled_reason = $3, revision = revision + 1, updated_at = now()
-         where partner_id = $1 and endpoint_id = $2 and state = 'enabled' and deleted_at is null",
-        endpoint.partner_id as _,
-        endpoint.endpoint_id as _,
-        reason,
-    );
-    if disabled.execute(&mut *conn).await?.rows_affected() == 0 {
-        return Ok(());
-    }
-    let held = sqlx::query!(
-        "update delivery set state = 'held', next_attempt_at = null, leased_at = null
-         where partner_id = $1 and endpoint_id = $2 and state = 'pending'
-           and (leased_at is null or next_attempt_at <= now())",
-        endpoint.partner_id as _,
-        endpoint.endpoint_id as _,
-    );
-    held.execute(&mut *conn).await?;
-    tell_others(conn).await
+    health::disable(conn, (endpoint.partner_id, endpoint.endpoint_id), reason).await?;
+    Ok(())
 }
 
 /// Deletes an endpoint: it is owed nothing more, and its secrets and headers are forgotten.

@@ -4,8 +4,10 @@ use sqlx::PgConnection;
 
 use super::EndpointSettings;
 use crate::model::id::{EndpointId, PartnerId};
-use crate::store::Result;
+use crate::model::rate::Rate;
+use crate::store::delivery::lane;
 use crate::store::partner::tell_others;
+use crate::store::{Result, wake};
 
 /// Registers an endpoint, enabled. Its secret is added by the same transaction.
 pub async fn insert(
@@ -16,8 +18,9 @@ pub async fn insert(
 ) -> Result<()> {
     let inserted = sqlx::query!(
         "insert into endpoint (partner_id, endpoint_id, url, description, events, statuses, format, headers,
-                               timeout_ms, retry_schedule, redact)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                               timeout_ms, retry_schedule, redact, max_in_flight, rate_thousandths, rate_burst,
+                               ordered)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         partner_id as _,
         endpoint_id as _,
         settings.url,
@@ -29,6 +32,10 @@ pub async fn insert(
         settings.timeout_ms,
         &settings.retry_schedule,
         &settings.redact,
+        settings.max_in_flight,
+        settings.rate.map(Rate::thousandths),
+        settings.rate.map(burst),
+        settings.ordered,
     );
     inserted.execute(&mut *conn).await?;
     tell_others(conn).await
@@ -40,14 +47,17 @@ pub struct Revised {
     pub partner_id: PartnerId,
     pub endpoint_id: EndpointId,
     pub revision: i32,
+    /// Whether it was ordered.
+    pub ordered: bool,
 }
 
-/// Changes an endpoint that is still as it was read. `false`: it was changed or deleted meanwhile.
+/// Changes an endpoint that is still as it was read; what it is owed enters or leaves the lanes of its orders. `false`: it was changed or deleted meanwhile.
 pub async fn change(conn: &mut PgConnection, from: Revised, settings: &EndpointSettings) -> Result<bool> {
     let changed = sqlx::query!(
         "update endpoint
          set url = $4, description = $5, events = $6, statuses = $7, format = $8, headers = $9, timeout_ms = $10,
-             retry_schedule = $11, redact = $12, revision = revision + 1, updated_at = now()
+             retry_schedule = $11, redact = $12, max_in_flight = $13, rate_thousandths = $14, rate_burst = $15,
+             ordered = $16, revision = revision + 1, updated_at = now()
          where partner_id = $1 and endpoint_id = $2 and revision = $3 and deleted_at is null",
         from.partner_id as _,
         from.endpoint_id as _,
@@ -61,8 +71,26 @@ pub async fn change(conn: &mut PgConnection, from: Revised, settings: &EndpointS
         settings.timeout_ms,
         &settings.retry_schedule,
         &settings.redact,
+        settings.max_in_flight,
+        settings.rate.map(Rate::thousandths),
+        settings.rate.map(burst),
+        settings.ordered,
     );
     let changed = changed.execute(&mut *conn).await?.rows_affected() > 0;
-    tell_others(conn).await?;
+    if changed {
+        // Also where it was so before: what was written beside the lanes finds its place.
+        let place = (from.partner_id, from.endpoint_id);
+        if settings.ordered {
+            lane::arrange(conn, place).await?;
+        } else if from.ordered {
+            lane::dissolve(conn, place).await?;
+        }
+        wake::deliveries(conn).await?;
+        tell_others(conn).await?;
+    }
     Ok(changed)
+}
+
+fn burst(rate: Rate) -> i32 {
+    i32::try_from(rate.burst()).unwrap_or(i32::MAX)
 }

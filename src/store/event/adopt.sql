@@ -9,6 +9,8 @@ with given as (
         where event.partner_id = given.partner_id and event.order_id = given.order_id and event.status = given.status
         order by event_id limit 1) as kept
     where given.from_history
+      and not exists (select from event as own
+                      where own.partner_id = given.partner_id and own.identity = given.identity)
 ), message as (
     select distinct on (kept.event_id) given.partner_id, given.given_id, given.identity, kept.event_id
     from given cross join lateral (

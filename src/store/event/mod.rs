@@ -1,5 +1,8 @@
 //! Table `event`: one row per observed change of an order.
 
+pub mod announce;
+pub mod feed;
+pub mod kept;
 pub mod read;
 pub mod webhooks;
 pub mod write;

@@ -33,6 +33,8 @@ pub struct Write<'a> {
     pub standing: Standing,
     /// The newest snapshot and the event it came with.
     pub snapshot: (&'a Snapshot, EventId),
+    /// When it is compared with Transak's own record; `None`: never.
+    pub reconcile_at: Option<DateTime<Utc>>,
     /// When the snapshot's event was received and when it happened.
     pub snapshot_times: (DateTime<Utc>, DateTime<Utc>),
 }
@@ -92,7 +94,8 @@ pub async fn upsert(conn: &mut PgConnection, writes: &[Write<'_>]) -> Result<u64
         &column(writes, |write| write.snapshot.1.uuid()),
         &column(writes, |write| write.snapshot_times.0),
         &column(writes, |write| write.snapshot_times.1),
-        &column(writes, |write| write.read_revision),
+        &column(writes, |write| write.read_revision + 1),
+        &column(writes, |write| write.reconcile_at) as &[Option<DateTime<Utc>>],
     );
     Ok(done.execute(conn).await?.rows_affected())
 }

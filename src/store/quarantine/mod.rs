@@ -1,4 +1,5 @@
 //! Table `quarantine`: messages that could not be verified or read, as they came.
 
 pub mod read;
+pub mod retry;
 pub mod write;

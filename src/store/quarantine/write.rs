@@ -27,13 +27,27 @@ pub struct Quarantined {
     pub received_at: DateTime<Utc>,
 }
 
+/// The most messages of one partner that are kept aside, and the most bytes of them.
+const MOST: (i64, i64) = (10_000, 64 << 20);
+
 /// Keeps a message; one that is already here is only counted.
+///
+/// Beyond 10,000 messages or 64 MiB of a partner the newest are refused, loudly: what a stranger sends must neither fill
+/// the disk nor push out what was here before. The bound is read from `quarantine_usage`, one row a partner that a
+/// trigger keeps, so an insert counts nothing. Writers at the same instant may go over it by a message each.
 pub async fn insert(conn: &mut PgConnection, message: &Quarantined) -> Result<()> {
+    if !insert_within(conn, message, MOST).await? {
+        metrics::counter!("relay_quarantine_refused_total", "source" => message.source.as_str()).increment(1);
+        tracing::warn!(source = message.source.as_str(), "the quarantine is full: a message is refused");
+    }
+    Ok(())
+}
+
+/// `false`: there is no room for it.
+async fn insert_within(conn: &mut PgConnection, message: &Quarantined, most: (i64, i64)) -> Result<bool> {
     let fingerprint = digest(&SHA256, &message.raw);
-    sqlx::query!(
-        "insert into quarantine (quarantine_id, partner_id, source, channel, event, reason, raw, fingerprint, received_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-         on conflict (partner_id, fingerprint) do update set times = quarantine.times + 1, reason = excluded.reason",
+    let done = sqlx::query_file!(
+        "src/store/quarantine/insert.sql",
         QuarantineId::new().uuid(),
         message.partner_id.map(PartnerId::uuid),
         message.source as Source,
@@ -43,12 +57,58 @@ pub async fn insert(conn: &mut PgConnection, message: &Quarantined) -> Result<()
         message.raw,
         fingerprint.as_ref(),
         message.received_at,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
+        most.0,
+        most.1,
+    );
+    Ok(done.execute(conn).await?.rows_affected() > 0)
 }
 
 fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use sqlx::PgPool;
+
+    use super::*;
+
+    fn message(raw: &str) -> Quarantined {
+        Quarantined {
+            partner_id: None,
+            source: Source::Webhook,
+            channel: None,
+            event: None,
+            reason: "x".to_owned(),
+            raw: raw.as_bytes().to_vec(),
+            received_at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    async fn kept(conn: &mut PgConnection) -> Vec<(String, i32)> {
+        let rows =
+            sqlx::query_as("select convert_from(raw, 'UTF8'), times from quarantine order by quarantine_id");
+        rows.fetch_all(conn).await.unwrap()
+    }
+
+    #[sqlx::test(migrator = "crate::store::pool::MIGRATOR")]
+    async fn what_came_first_stays_and_what_is_too_much_is_refused(pool: PgPool) {
+        let mut conn = pool.acquire().await.unwrap();
+        for (raw, fits) in [("a", true), ("b", true), ("c", false), ("a", true)] {
+            assert_eq!(insert_within(&mut conn, &message(raw), (2, 100)).await.unwrap(), fits, "{raw}");
+        }
+        assert_eq!(kept(&mut conn).await, [("a".to_owned(), 2), ("b".to_owned(), 1)]);
+        let of_somebody = Quarantined { partner_id: Some(PartnerId::new()), ..message("c") };
+        assert!(insert_within(&mut conn, &of_somebody, (2, 100)).await.unwrap(), "each has its own room");
+    }
+
+    #[sqlx::test(migrator = "crate::store::pool::MIGRATOR")]
+    async fn bytes_count_too_and_what_is_deleted_makes_room(pool: PgPool) {
+        let mut conn = pool.acquire().await.unwrap();
+        assert!(insert_within(&mut conn, &message("12345678"), (9, 10)).await.unwrap());
+        assert!(!insert_within(&mut conn, &message("123"), (9, 10)).await.unwrap());
+        sqlx::query("delete from quarantine").execute(&mut *conn).await.unwrap();
+        assert!(insert_within(&mut conn, &message("123"), (9, 10)).await.unwrap());
+    }
 }

@@ -1,69 +1,19 @@
-//! The command line and the environment. Every field is already what the program works with: nothing is checked later,
-//! and nothing else reads the environment.
+//! What `serve` is told.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use secrecy::SecretString;
 use url::Url;
 
+use super::Database;
+use crate::model::origin::Origin;
 use crate::model::partner::Environment;
 use crate::model::seal::MasterKey;
-
-/// Hears every Transak order event, keeps it in Postgres, and tells every callback URL that was registered.
-#[derive(Debug, Parser)]
-#[command(version, about, propagate_version = true)]
-pub struct Cli {
-    #[command(flatten)]
-    pub log: Log,
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-#[derive(Debug, Args)]
-pub struct Log {
-    /// What is logged, such as `info` or `transak_relay=debug,warn`.
-    #[arg(long, global = true, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
-    pub log: String,
-    /// How it is logged: for people or for machines.
-    #[arg(long, global = true, env = "RELAY_LOG_FORMAT", value_enum, default_value = "pretty")]
-    pub log_format: LogFormat,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    Pretty,
-    Json,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Run the relay: migrate the database, then listen, keep, tell and answer.
-    Serve(Box<Serve>),
-    /// Bring the database up to date and exit.
-    Migrate(Database),
-    /// Run the whole relay without anything else: its own Postgres, a simulated Transak, and a callback receiver.
-    Dev(Box<Dev>),
-    /// Make an API token.
-    Token(Token),
-    /// Print the interface as OpenAPI 3.1, in YAML.
-    Openapi,
-    /// Ask a running relay whether it is ready; exit 0 if so. For containers without a shell.
-    Healthcheck(Healthcheck),
-}
-
-#[derive(Debug, Clone, Args)]
-pub struct Database {
-    /// The Postgres to keep everything in, 15 or newer: postgres://user:password@host:port/database.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    pub database_url: SecretString,
-    /// The most connections to it.
-    #[arg(long, env = "RELAY_DATABASE_CONNECTIONS", default_value = "16", value_parser = clap::value_parser!(u32).range(4..=500))]
-    pub database_connections: u32,
-}
 
 /// What a process does. Several processes may share one database and the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -99,15 +49,48 @@ pub struct Serve {
     #[arg(long, env = "RELAY_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN", value_parser = admin_token)]
     pub admin_token: Option<AdminToken>,
     #[command(flatten)]
+    pub interface: Interface,
+    #[command(flatten)]
     pub callbacks: Callbacks,
     #[command(flatten)]
     pub pusher: Pusher,
+    #[command(flatten)]
+    pub transak: Transak,
     #[command(flatten)]
     pub spool: SpoolPlace,
     #[command(flatten)]
     pub retention: Retention,
     #[command(flatten)]
     pub partner: FirstPartner,
+}
+
+/// How Transak's REST API is asked.
+#[derive(Debug, Clone, Args)]
+pub struct Transak {
+    /// Transak's REST API, instead of the host of each partner's environment.
+    #[arg(long, env = "TRANSAK_API_URL", value_name = "URL")]
+    pub transak_api_url: Option<Url>,
+    /// Sent to Transak as `x-user-ip`, for accounts that must send one.
+    #[arg(long, env = "RELAY_TRANSAK_USER_IP", value_name = "ADDRESS")]
+    pub transak_user_ip: Option<IpAddr>,
+    /// The most requests a second to Transak for one partner.
+    #[arg(long, env = "RELAY_TRANSAK_REQUESTS_PER_SECOND", default_value = "10", value_name = "NUMBER")]
+    pub transak_requests_per_second: NonZeroU32,
+    /// How often an order under way is compared with Transak's own record, in seconds.
+    #[arg(long, env = "RELAY_RECONCILE_SECONDS", default_value = "60", value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub reconcile_seconds: u64,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Interface {
+    /// The origins whose web pages may call the interface, such as `https://app.example.com`, or `*`; none if not given.
+    #[arg(long, env = "RELAY_CORS_ORIGINS", value_delimiter = ',', value_name = "ORIGIN", value_parser = Origin::parse)]
+    pub cors_origins: Vec<Origin>,
+    /// The requests a second that each token may make for long, five times as many at once; 0: no limit.
+    #[arg(long, env = "RELAY_TOKEN_RATE", default_value = "200", value_name = "REQUESTS",
+          value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub token_rate: u32,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -205,88 +188,6 @@ pub struct FirstPartner {
     pub transak_environment: Environment,
 }
 
-#[derive(Debug, Args)]
-pub struct Dev {
-    #[command(subcommand)]
-    pub only: Option<DevOnly>,
-    /// Where the database is kept between runs: by default /var/lib/transak-relay for root, else
-    /// ~/.local/share/transak-relay.
-    #[arg(long, env = "RELAY_DEV_DIR", value_name = "FOLDER")]
-    pub dir: Option<PathBuf>,
-    /// The home folder that default is in.
-    #[arg(long, env = "HOME", hide = true)]
-    pub home: Option<PathBuf>,
-    /// Where the relay listens.
-    #[arg(long, env = "RELAY_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
-    pub listen: SocketAddr,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum DevOnly {
-    /// Only the simulated Transak: a Pusher server that plays orders, and the REST API.
-    Upstream {
-        /// Where the Pusher server listens.
-        #[arg(long, env = "SANDBOX_PUSHER_LISTEN", default_value = "127.0.0.1:6001")]
-        pusher_listen: SocketAddr,
-        /// Where the REST API listens.
-        #[arg(long, env = "SANDBOX_REST_LISTEN", default_value = "127.0.0.1:6002")]
-        rest_listen: SocketAddr,
-        /// The API key whose orders are played.
-        #[arg(long, env = "TRANSAK_API_KEY")]
-        api_key: String,
-        /// What they are signed with.
-        #[arg(long, env = "TRANSAK_ACCESS_TOKEN", hide_env_values = true)]
-        access_token: SecretString,
-    },
-    /// Only the callback receiver; it registers itself at a relay.
-    Receiver {
-        /// Where it listens.
-        #[arg(long, env = "SANDBOX_RECEIVER_LISTEN", default_value = "127.0.0.1:6003")]
-        listen: SocketAddr,
-        /// Under which URL the relay reaches it.
-        #[arg(long, env = "SANDBOX_RECEIVER_URL", default_value = "http://127.0.0.1:6003/callback")]
-        url: Url,
-        /// The relay.
-        #[arg(long, env = "RELAY_URL", default_value = "http://127.0.0.1:8080")]
-        relay_url: Url,
-        /// A token that may register endpoints.
-        #[arg(long, env = "RELAY_ADMIN_TOKEN", hide_env_values = true)]
-        token: SecretString,
-    },
-}
-
-#[derive(Debug, Args)]
-pub struct Token {
-    #[command(flatten)]
-    pub database: Database,
-    /// What it is for.
-    #[arg(long)]
-    pub name: String,
-    /// What it may do.
-    #[arg(long, value_enum, default_value = "admin")]
-    pub scope: TokenScope,
-    /// Whose data it may touch; not with `admin`.
-    #[arg(long, value_name = "ptr_…")]
-    pub partner: Option<crate::model::id::PartnerId>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TokenScope {
-    Admin,
-    Write,
-    Read,
-}
-
-#[derive(Debug, Args)]
-pub struct Healthcheck {
-    /// The relay to ask.
-    #[arg(long, env = "RELAY_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
-    pub listen: SocketAddr,
-    /// Ask whether it is ready to serve (/readyz) instead of whether it lives (/healthz).
-    #[arg(long)]
-    pub ready: bool,
-}
-
 fn master_key(text: &str) -> Result<MasterKey, String> {
     MasterKey::parse(text).map_err(|error| error.to_string())
 }
@@ -304,33 +205,5 @@ fn environment(text: &str) -> Result<Environment, String> {
         "STAGING" => Ok(Environment::Staging),
         "PRODUCTION" => Ok(Environment::Production),
         _ => Err("must be STAGING or PRODUCTION".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        use clap::CommandFactory as _;
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn secrets_are_not_shown_when_the_configuration_is_printed() {
-        let key = "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=";
-        let args = [
-            "x",
-            "serve",
-            "--database-url",
-            "postgres://u:hidden1@h/d",
-            "--master-key",
-            key,
-            "--transak-access-token",
-            "hidden2",
-        ];
-        let shown = format!("{:?}", Cli::try_parse_from(args).unwrap());
-        assert!(!shown.contains("hidden") && !shown.contains(key), "{shown}");
     }
 }

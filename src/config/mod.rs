@@ -1,0 +1,125 @@
+//! The command line and the environment. Every field is already what the program works with: nothing is checked later,
+//! and nothing else reads the environment.
+
+mod sandbox;
+mod serve;
+
+use std::net::SocketAddr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use secrecy::SecretString;
+
+pub use sandbox::{Dev, DevOnly};
+pub use serve::{AdminToken, Callbacks, FirstPartner, Pusher, Role, Serve, SpoolPlace, Transak};
+
+/// Hears every Transak order event, keeps it in Postgres, and tells every callback URL that was registered.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub log: Log,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Args)]
+pub struct Log {
+    /// What is logged, such as `info` or `transak_relay=debug,warn`.
+    #[arg(long, global = true, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+    /// How it is logged: for people or for machines.
+    #[arg(long, global = true, env = "RELAY_LOG_FORMAT", value_enum, default_value = "pretty")]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Pretty,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the relay: migrate the database, then listen, keep, tell and answer.
+    Serve(Box<Serve>),
+    /// Bring the database up to date and exit.
+    Migrate(Database),
+    /// Run the whole relay without anything else: its own Postgres, a simulated Transak, and a callback receiver.
+    Dev(Box<Dev>),
+    /// Make an API token.
+    Token(Token),
+    /// Print the interface as OpenAPI 3.1, in YAML.
+    Openapi,
+    /// Ask a running relay whether it is ready; exit 0 if so. For containers without a shell.
+    Healthcheck(Healthcheck),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Database {
+    /// The Postgres to keep everything in, 15 or newer: postgres://user:password@host:port/database.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: SecretString,
+    /// The most connections to it.
+    #[arg(long, env = "RELAY_DATABASE_CONNECTIONS", default_value = "16", value_parser = clap::value_parser!(u32).range(4..=500))]
+    pub database_connections: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct Token {
+    #[command(flatten)]
+    pub database: Database,
+    /// What it is for.
+    #[arg(long)]
+    pub name: String,
+    /// What it may do.
+    #[arg(long, value_enum, default_value = "admin")]
+    pub scope: TokenScope,
+    /// Whose data it may touch; not with `admin`.
+    #[arg(long, value_name = "ptr_…")]
+    pub partner: Option<crate::model::id::PartnerId>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TokenScope {
+    Admin,
+    Write,
+    Read,
+}
+
+#[derive(Debug, Args)]
+pub struct Healthcheck {
+    /// The relay to ask.
+    #[arg(long, env = "RELAY_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+    /// Ask whether it is ready to serve (/readyz) instead of whether it lives (/healthz).
+    #[arg(long)]
+    pub ready: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn secrets_are_not_shown_when_the_configuration_is_printed() {
+        let key = "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=";
+        let args = [
+            "x",
+            "serve",
+            "--database-url",
+            "postgres://u:hidden1@h/d",
+            "--master-key",
+            key,
+            "--transak-access-token",
+            "hidden2",
+        ];
+        let shown = format!("{:?}", Cli::try_parse_from(args).unwrap());
+        assert!(!shown.contains("hidden") && !shown.contains(key), "{shown}");
+    }
+}

@@ -1,0 +1,155 @@
+//! One batch of results and everything that follows from it, written in one transaction: what becomes of the deliveries,
+//! of their lanes, of their endpoints, and what the partner is told of it.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sqlx::PgConnection;
+
+use super::finisher::{Done, Tried};
+use crate::model::announcement::{self, Announcement};
+use crate::model::attempt::AttemptRecord;
+use crate::model::breaker::Change;
+use crate::model::delivery::{DeliveryState, Job};
+use crate::model::id::DeliveryId;
+use crate::model::queue::Place;
+use crate::model::retry::Verdict;
+use crate::store::delivery::claim::release;
+use crate::store::delivery::finish::{Finished, Written, finish};
+use crate::store::delivery::lane;
+use crate::store::endpoint::health;
+use crate::store::event::announce::announce;
+use crate::store::{self, attempt};
+
+const GONE: &str = "the endpoint answered 410 Gone";
+const HOPELESS: &str = "the endpoint has only failed for 5 days";
+
+/// A batch, sorted by what is to be done.
+#[derive(Debug, Default)]
+pub(super) struct Verdicts<'a> {
+    tried: Vec<&'a Tried>,
+    finished: Vec<Finished<'a>>,
+    attempts: Vec<(&'a Job, &'a AttemptRecord)>,
+    unsent: Vec<&'a Job>,
+    out_of_lane: Vec<&'a Job>,
+    failing: BTreeSet<Place>,
+    gone: BTreeSet<Place>,
+    answering: BTreeSet<Place>,
+}
+
+impl<'a> Verdicts<'a> {
+    pub(super) fn of(batch: &'a [Done]) -> Self {
+        let mut sorted = Self::default();
+        for done in batch {
+            match done {
+                Done::Tried(tried) => sorted.add(tried),
+                Done::Orphaned(job) => sorted.finished.push(Finished {
+                    job,
+                    state: DeliveryState::Cancelled,
+                    retry_after: None,
+                    asked: false,
+                    status_code: None,
+                }),
+                Done::Unsent(job) => sorted.unsent.push(job),
+                Done::OutOfLane(job) => sorted.out_of_lane.push(job),
+            }
+        }
+        sorted
+    }
+
+    fn add(&mut self, tried: &'a Tried) {
+        let job = &tried.job;
+        let place: Place = (job.partner_id, job.endpoint_id);
+        let (state, retry_after) = match tried.verdict {
+            Verdict::Succeeded => (DeliveryState::Succeeded, None),
+            Verdict::Retry { after } => (DeliveryState::Pending, Some(after)),
+            Verdict::Exhausted | Verdict::Gone => (DeliveryState::Exhausted, None),
+        };
+        match tried.verdict {
+            Verdict::Succeeded if tried.effect.first_success => drop(self.answering.insert(place)),
+            Verdict::Succeeded => {}
+            Verdict::Gone => drop((self.failing.insert(place), self.gone.insert(place))),
+            Verdict::Retry { .. } | Verdict::Exhausted => drop(self.failing.insert(place)),
+        }
+        self.finished.push(Finished {
+            job,
+            state,
+            retry_after,
+            asked: tried.asked,
+            status_code: status_code(&tried.attempt),
+        });
+        self.attempts.push((job, &tried.attempt));
+        self.tried.push(tried);
+    }
+}
+
+fn status_code(attempt: &AttemptRecord) -> Option<i16> {
+    attempt.status_code.and_then(|code| i16::try_from(code).ok())
+}
+
+/// Writes a batch. Answers how many results came too late, after their lease had passed to another.
+pub(super) async fn write(tx: &mut PgConnection, batch: &Verdicts<'_>) -> store::Result<usize> {
+    // First of all the endpoints that failed are locked: what is to be tried again is held if one is being disabled.
+    let failing: Vec<Place> = batch.failing.iter().copied().collect();
+    let hopeless = if failing.is_empty() { Vec::new() } else { health::mark_failing(tx, &failing).await? };
+    let written = if batch.finished.is_empty() { Vec::new() } else { finish(tx, &batch.finished).await? };
+    if !batch.attempts.is_empty() {
+        attempt::write::insert(tx, &batch.attempts).await?;
+    }
+    if !batch.unsent.is_empty() {
+        release(tx, &batch.unsent).await?;
+    }
+    if !batch.out_of_lane.is_empty() {
+        lane::enter(tx, &batch.out_of_lane).await?;
+    }
+    let lanes: Vec<_> = written.iter().filter_map(|one| one.left_lane.clone()).collect();
+    lane::advance(tx, &lanes).await?;
+    let mut news = exhausted(batch, &written);
+    judge_endpoints(tx, batch, &hopeless, &mut news).await?;
+    announce(tx, &news).await?;
+    Ok(batch.finished.len() - written.len())
+}
+
+/// What is told of deliveries that were given up by this batch.
+fn exhausted(batch: &Verdicts<'_>, written: &[Written]) -> Vec<Announcement> {
+    let given_up = written.iter().filter(|one| one.state == DeliveryState::Exhausted);
+    let given_up: HashMap<DeliveryId, bool> =
+        given_up.map(|one| (one.delivery_id, one.left_lane.is_some())).collect();
+    let tried = batch.tried.iter().filter(|tried| !announcement::is_own(&tried.job.told.event));
+    tried
+        .filter_map(|tried| {
+            let released_lane = given_up.get(&tried.job.delivery_id)?;
+            Some(Announcement::exhausted(&tried.job, status_code(&tried.attempt), *released_lane))
+        })
+        .collect()
+}
+
+async fn judge_endpoints(
+    tx: &mut PgConnection,
+    batch: &Verdicts<'_>,
+    hopeless: &[Place],
+    news: &mut Vec<Announcement>,
+) -> store::Result<()> {
+    if !batch.answering.is_empty() {
+        health::mark_answering(tx, &batch.answering.iter().copied().collect::<Vec<_>>()).await?;
+    }
+    for tried in &batch.tried {
+        let Some(change) = tried.effect.change else { continue };
+        let place: Place = (tried.job.partner_id, tried.job.endpoint_id);
+        health::mark_breaker(tx, place, change).await?;
+        if change == Change::Closed {
+            news.push(Announcement::recovered(place));
+        }
+        tracing::warn!(endpoint.id = %place.1, ?change, "an endpoint's breaker changed");
+    }
+    let reasons =
+        batch.gone.iter().map(|place| (place, GONE)).chain(hopeless.iter().map(|place| (place, HOPELESS)));
+    for (&place, reason) in reasons {
+        // One that succeeded in this very batch has not only failed.
+        let answers = reason == HOPELESS && batch.answering.contains(&place);
+        if !answers && health::disable(tx, place, reason).await? {
+            tracing::warn!(partner.id = %place.0, endpoint.id = %place.1, reason, "an endpoint is disabled");
+            news.push(Announcement::disabled(place, reason));
+        }
+    }
+    Ok(())
+}

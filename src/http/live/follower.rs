@@ -1,0 +1,140 @@
+//! One client of the stream: behind, it reads by itself; at the present, it takes what the reader of the process hands
+//! out.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use tokio::time::{Instant, timeout};
+
+use super::feed::Subscription;
+use super::frame::{self, frames};
+use crate::http::Api;
+use crate::http::auth;
+use crate::http::problem::Problem;
+use crate::model::token::TokenHash;
+use crate::store::event::feed::{self as store, FeedFilter, Place};
+use crate::store::list::snapshot;
+
+/// The longest silence.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// How often the token is looked at again: one that was deleted ends the stream.
+const TOKEN_CHECK: Duration = Duration::from_mins(1);
+
+/// The most events of one reading of its own.
+const PORTION: usize = 100;
+
+/// What a client still has to be told.
+pub(super) struct Follower {
+    api: Arc<Api>,
+    filter: FeedFilter,
+    token: TokenHash,
+    checked_at: Instant,
+    /// What it was told last.
+    place: Place,
+    ready: VecDeque<Bytes>,
+    stage: Stage,
+}
+
+enum Stage {
+    /// Reads by itself, all that is settled.
+    Behind,
+    /// At the present; waits to be counted in.
+    Waiting(Subscription),
+    /// Counted in; reads what was settled in the meantime.
+    Closing(Subscription),
+    /// Takes what is handed out.
+    Live(Subscription),
+}
+
+impl Follower {
+    pub(super) fn new(api: Arc<Api>, (filter, place): (FeedFilter, Place), token: TokenHash) -> Self {
+        let ready = VecDeque::from([frame::HELLO]);
+        Self { api, filter, token, checked_at: Instant::now(), place, ready, stage: Stage::Behind }
+    }
+
+    pub(super) fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
+        futures_util::stream::unfold(self, async |mut follower| {
+            let bytes = follower.next().await?;
+            Some((Ok(bytes), follower))
+        })
+    }
+
+    /// What to send next; `None`: it is over, and the client may come back.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(bytes) = self.ready.pop_front() {
+                return Some(bytes);
+            }
+            if self.api.feed.is_closed() || !self.may_still_read().await {
+                return None;
+            }
+            match std::mem::replace(&mut self.stage, Stage::Behind) {
+                Stage::Behind => {
+                    if !self.read().await.ok()? {
+                        self.stage = Stage::Waiting(self.api.feed.subscribe(self.filter.clone())?);
+                    }
+                }
+                Stage::Waiting(mut subscription) => {
+                    let Ok(counted_in) = timeout(SILENCE, &mut subscription.counted_in).await else {
+                        self.stage = Stage::Waiting(subscription);
+                        return Some(frame::HEARTBEAT);
+                    };
+                    counted_in.ok()?;
+                    self.stage = Stage::Closing(subscription);
+                }
+                Stage::Closing(subscription) => {
+                    let more = self.read().await.ok()?;
+                    self.stage = if more { Stage::Closing(subscription) } else { Stage::Live(subscription) };
+                }
+                Stage::Live(subscription) => {
+                    if let Some(bytes) = self.take(subscription).await {
+                        return Some(bytes);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next event or heartbeat; `None`: nothing is handed out any more, so read by oneself again.
+    async fn take(&mut self, mut subscription: Subscription) -> Option<Bytes> {
+        loop {
+            match timeout(SILENCE, subscription.frames.recv()).await {
+                // Too slow, or the process is being stopped: `next` sees which.
+                Ok(None) => return None,
+                Ok(Some(frame)) if frame.place <= self.place => {}
+                Ok(Some(frame)) => {
+                    self.place = frame.place;
+                    self.stage = Stage::Live(subscription);
+                    return Some(frame.bytes.clone());
+                }
+                Err(_) => {
+                    self.stage = Stage::Live(subscription);
+                    return Some(frame::HEARTBEAT);
+                }
+            }
+        }
+    }
+
+    /// Reads on by itself. Answers whether there is more to read right now.
+    async fn read(&mut self) -> Result<bool, Problem> {
+        let mut conn = snapshot(&self.api.pool).await?;
+        let portion = store::after(&mut conn, &self.filter, (self.place, PORTION)).await?;
+        self.ready.extend(frames(&mut conn, portion.events).await?.into_iter().map(|frame| frame.bytes));
+        self.place = portion.end;
+        Ok(portion.more)
+    }
+
+    async fn may_still_read(&mut self) -> bool {
+        if self.checked_at.elapsed() < TOKEN_CHECK {
+            return true;
+        }
+        self.checked_at = Instant::now();
+        // A database that cannot be asked says nothing against the token.
+        !matches!(auth::caller(self.token, &self.api).await, Err(Problem::Unauthorized))
+    }
+}

@@ -1,0 +1,82 @@
+//! The lease of one partner, and the time that passes under it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgPool;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::Stop;
+use crate::model::id::PartnerId;
+use crate::store;
+use crate::store::reconcile;
+
+/// How long a process that died keeps others from a partner. A single call takes a third of it at most.
+const LENGTH: TimeDelta = TimeDelta::seconds(60);
+
+/// A time that goes on from where it was handed in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    from: DateTime<Utc>,
+    at: Instant,
+}
+
+impl Clock {
+    pub(super) fn from(now: DateTime<Utc>) -> Self {
+        Self { from: now, at: Instant::now() }
+    }
+
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.from + TimeDelta::from_std(self.at.elapsed()).unwrap_or_default()
+    }
+}
+
+/// The right to work for one partner. What is not released ends by itself.
+pub(super) struct Lease {
+    pool: PgPool,
+    partner: PartnerId,
+    until: Mutex<DateTime<Utc>>,
+}
+
+impl Lease {
+    /// `None`: somebody else works for the partner.
+    pub(super) async fn take(
+        pool: &PgPool,
+        partner: PartnerId,
+        now: DateTime<Utc>,
+    ) -> store::Result<Option<Self>> {
+        let until = end(now);
+        let taken = reconcile::claim(&mut *pool.acquire().await?, partner, (now, until)).await?;
+        Ok(taken.then(|| Self { pool: pool.clone(), partner, until: Mutex::new(until) }))
+    }
+
+    /// To be called before each step: extends the lease when it is half over.
+    pub(super) async fn hold(&self, now: DateTime<Utc>) -> Result<(), Stop> {
+        let mut until = self.until.lock().await;
+        if *until - now > LENGTH / 2 {
+            return Ok(());
+        }
+        let next = end(now);
+        let mut conn = self.pool.acquire().await.map_err(store::Error::from)?;
+        if !reconcile::extend(&mut conn, self.partner, (*until, next)).await? {
+            return Err(Stop::LeaseLost);
+        }
+        *until = next;
+        Ok(())
+    }
+
+    /// Gives the partner back; nobody works for it before `next`.
+    pub(super) async fn release(self, next: DateTime<Utc>, now: DateTime<Utc>) -> store::Result<()> {
+        let until = self.until.into_inner();
+        let mut conn = self.pool.acquire().await?;
+        reconcile::release(&mut conn, self.partner, (until, whole_micros(next)), now).await
+    }
+}
+
+fn end(now: DateTime<Utc>) -> DateTime<Utc> {
+    whole_micros(now + LENGTH)
+}
+
+/// Postgres keeps microseconds; the fence compares for equality.
+fn whole_micros(at: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at)
+}

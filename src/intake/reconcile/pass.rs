@@ -1,0 +1,203 @@
+//! One partner's turn: comparing its orders with Transak's record, and putting what is missing through the intake.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use serde_json::value::RawValue;
+
+use super::lease::{Clock, Lease};
+use super::plan::{Belief, Moment, Telling, compare, tell};
+use super::{Settings, Stop, Summary};
+use crate::intake::{Fate, Form, Heard};
+use crate::model::event::Source;
+use crate::model::id::PartnerId;
+use crate::store;
+use crate::store::event::kept;
+use crate::transak::rest::history::{self, RestOrder};
+use crate::transak::rest::{Account, RestError, Session};
+
+/// So many calls in a row without an answer, and the partner is left alone for a while.
+const PATIENCE: u32 = 3;
+
+/// Everything one partner's turn works with.
+pub(super) struct Pass<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) account: Account,
+    pub(super) token: SecretString,
+    pub(super) lease: Lease,
+    pub(super) clock: Clock,
+    pub(super) summary: Mutex<Summary>,
+    /// Calls in a row that nobody answered.
+    pub(super) unanswered: AtomicU32,
+}
+
+/// Why an order is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Because {
+    /// Its time has come.
+    Due,
+    /// It was touched in or after a gap; what happened until then is told by nobody else any more.
+    Gap { settled: DateTime<Utc> },
+}
+
+/// What a look at an order came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Seen {
+    /// Something is left for the next look.
+    pub(super) young: bool,
+    /// Not everything could be read.
+    pub(super) trouble: Option<RestError>,
+}
+
+impl Pass<'_> {
+    pub(super) fn partner(&self) -> PartnerId {
+        self.account.partner_id
+    }
+
+    pub(super) fn session(&self) -> Session<'_> {
+        self.settings.rest.session(&self.account, &self.token)
+    }
+
+    pub(super) fn note(&self, change: impl FnOnce(&mut Summary)) {
+        change(&mut self.summary.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Keeps the lease; to be called before each step.
+    pub(super) async fn hold(&self) -> Result<(), Stop> {
+        self.lease.hold(self.clock.now()).await
+    }
+
+    /// Counts what could not be used.
+    pub(super) fn count(&self, kind: &'static str, order_id: Option<&str>) {
+        metrics::counter!("relay_reconcile_errors_total", "kind" => kind).increment(1);
+        self.note(|summary| summary.errors += 1);
+        tracing::warn!(partner.id = %self.partner(), order.id = order_id, kind, "something of Transak's REST API cannot be used");
+    }
+
+    /// Counts a failed call, and gives the turn up if the next one would fail as well.
+    pub(super) fn failed(&self, error: RestError, order_id: Option<&str>) -> Result<(), Stop> {
+        self.count(error.kind(), order_id);
+        match error {
+            // A server that says for how long is not asked again to see whether it means it.
+            RestError::Unavailable { retry_after: None } => {
+                let unanswered = self.unanswered.fetch_add(1, Ordering::Relaxed) + 1;
+                if unanswered >= PATIENCE { Err(error.into()) } else { Ok(()) }
+            }
+            _ if error.concerns_every_call() => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn answered(&self) {
+        self.unanswered.store(0, Ordering::Relaxed);
+    }
+
+    /// Compares one order with what is kept and puts what is missing through the intake.
+    pub(super) async fn look(&self, order: &RestOrder, because: Because) -> Result<Seen, Stop> {
+        let id = order.order_id.as_str();
+        if order.partner_api_key.as_ref().is_some_and(|key| *key != self.account.api_key) {
+            self.count("another_partner", Some(id));
+            return Ok(Seen::default());
+        }
+        let settled = match because {
+            Because::Due => None,
+            Because::Gap { settled } => Some(settled),
+        };
+        let moment = Moment { now: self.clock.now(), settled };
+        let mut kept = self.kept(id).await?;
+        let comparison = compare(order, &kept, &moment);
+        for _ in 0..comparison.future {
+            self.count("in_the_future", Some(id));
+        }
+        for _ in 0..order.unreadable_rows {
+            self.count("unreadable_row", Some(id));
+        }
+        let mut seen = Seen { young: comparison.young, trouble: None };
+        // What REST was not seen to tell yet may hide another message of the same status, missed in the gap.
+        let untold = settled.is_some() && kept.iter().any(|event| !event.reconciled);
+        if comparison.behind || untold {
+            seen.trouble = self.tell_webhooks(id, &moment).await?;
+            kept = self.kept(id).await?;
+        }
+        for telling in tell(order, &kept, &moment) {
+            self.tell(order, telling).await?;
+        }
+        Ok(seen)
+    }
+
+    async fn kept(&self, order_id: &str) -> Result<Vec<kept::Kept>, Stop> {
+        let mut conn = self.settings.pool.acquire().await.map_err(store::Error::from)?;
+        Ok(kept::of_order(&mut conn, self.partner(), order_id).await?)
+    }
+
+    /// Puts the messages that Transak sent of an order through the intake, as they were.
+    async fn tell_webhooks(&self, order_id: &str, moment: &Moment) -> Result<Option<RestError>, Stop> {
+        let rows = match self.session().webhooks(order_id).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                self.failed(error, Some(order_id))?;
+                return Ok((error != RestError::NotFound).then_some(error));
+            }
+        };
+        self.answered();
+        for row in rows {
+            if let Err(kind) = self.check(&row, order_id, moment) {
+                self.count(kind, Some(order_id));
+                continue;
+            }
+            self.keep((Form::Rest, None), Bytes::copy_from_slice(row.get().as_bytes())).await?;
+        }
+        Ok(None)
+    }
+
+    fn check(&self, row: &RawValue, order_id: &str, moment: &Moment) -> Result<(), &'static str> {
+        let about = history::about(row);
+        match about.order_id {
+            None => return Err("unreadable_row"),
+            Some(other) if other != order_id => return Err("another_order"),
+            Some(_) => {}
+        }
+        if about.partner_api_key.is_some_and(|key| key != self.account.api_key) {
+            return Err("another_partner");
+        }
+        match about.reached_at.map(|at| moment.judge(at)) {
+            Some(Belief::Future) => Err("in_the_future"),
+            _ => Ok(()),
+        }
+    }
+
+    async fn tell(&self, order: &RestOrder, telling: Telling<'_>) -> Result<(), Stop> {
+        let raw = || Bytes::copy_from_slice(order.raw.get().as_bytes());
+        match telling {
+            Telling::Row(row) => {
+                let Some(then) = order.as_of(row) else { return Ok(()) };
+                self.keep((Form::History, row.event.as_deref()), then).await
+            }
+            Telling::Newest { event, again: true } => self.keep((Form::Rest, event), raw()).await,
+            Telling::Newest { event, again: false } => self.keep((Form::History, event), raw()).await,
+        }
+    }
+
+    async fn keep(&self, (form, event): (Form, Option<&str>), data: Bytes) -> Result<(), Stop> {
+        let heard = Heard {
+            partner_id: Some(self.partner()),
+            source: Source::Reconcile,
+            form,
+            channel: None,
+            event: event.map(str::to_owned),
+            data,
+            at: self.clock.now(),
+        };
+        let fate = self.settings.intake.keep(heard).await?;
+        if fate == Fate::New {
+            metrics::counter!("relay_reconcile_found_total").increment(1);
+            self.note(|summary| summary.found += 1);
+        } else if fate == Fate::Quarantined {
+            self.count("quarantined", None);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,147 @@
+use chrono::TimeDelta;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::*;
+use crate::transak::rest::history;
+
+fn now() -> DateTime<Utc> {
+    "2025-01-10T12:00:00Z".parse().unwrap()
+}
+
+fn ago(seconds: i64) -> DateTime<Utc> {
+    now() - TimeDelta::seconds(seconds)
+}
+
+const AT_LARGE: Moment = Moment { now: DateTime::UNIX_EPOCH, settled: None };
+
+fn moment() -> Moment {
+    Moment { now: now(), ..AT_LARGE }
+}
+
+/// An order with this way (status, seconds ago); it stands where the last row says, or where told.
+fn order(way: &[(&str, i64)], stands: (&str, Option<i64>)) -> RestOrder {
+    let rows: Vec<_> = way
+        .iter()
+        .map(|(status, age)| json!({"status": status, "createdAt": ago(*age), "partnerEventId": "ORDER_X"}))
+        .collect();
+    let mut order = json!({"id": "o1", "status": stands.0, "statusHistories": rows});
+    if let Some(age) = stands.1 {
+        order["updatedAt"] = json!(ago(age));
+    }
+    history::read(RawValue::from_string(order.to_string()).unwrap()).unwrap()
+}
+
+fn kept(events: &[(&str, i64)], reconciled: bool) -> Vec<Kept> {
+    let kept = |(status, age): &(&str, i64)| Kept {
+        status: (*status).to_owned(),
+        occurred_at: ago(*age),
+        reconciled,
+    };
+    events.iter().map(kept).collect()
+}
+
+/// What is told, in short: a row's status, `=` for the newest state, `+` for the newest state once more.
+fn told(order: &RestOrder, kept: &[Kept], moment: &Moment) -> Vec<String> {
+    let short = |telling: Telling<'_>| match telling {
+        Telling::Row(row) => row.status.as_str().to_owned(),
+        Telling::Newest { again: false, .. } => "=".to_owned(),
+        Telling::Newest { again: true, .. } => "+".to_owned(),
+    };
+    tell(order, kept, moment).into_iter().map(short).collect()
+}
+
+const WAY: &[(&str, i64)] = &[("AWAITING", 90), ("PENDING", 60), ("COMPLETED", 30)];
+
+#[test]
+fn an_unknown_order_is_told_row_by_row_and_then_as_it_stands() {
+    let order = order(WAY, ("COMPLETED", Some(29)));
+    assert!(compare(&order, &[], &moment()).behind);
+    assert_eq!(told(&order, &[], &moment()), ["AWAITING", "PENDING", "="]);
+}
+
+#[test]
+fn a_missing_step_in_the_middle_is_told() {
+    let order = order(WAY, ("COMPLETED", Some(30)));
+    let kept = kept(&[("AWAITING", 90), ("COMPLETED", 30)], true);
+    assert!(compare(&order, &kept, &moment()).behind);
+    assert_eq!(told(&order, &kept, &moment()), ["PENDING"]);
+}
+
+#[test]
+fn what_is_kept_is_told_once_by_rest_and_then_never_again() {
+    let order = order(WAY, ("COMPLETED", Some(30)));
+    let heard = kept(WAY, false);
+    assert_eq!(compare(&order, &heard, &moment()), Comparison::default());
+    assert_eq!(told(&order, &heard, &moment()), ["AWAITING", "PENDING", "="]);
+    assert!(told(&order, &kept(WAY, true), &moment()).is_empty());
+}
+
+#[test]
+fn a_newer_updated_at_alone_is_worth_a_call_but_no_event() {
+    let order = order(WAY, ("COMPLETED", Some(12)));
+    assert!(compare(&order, &kept(WAY, true), &moment()).behind);
+    assert!(told(&order, &kept(WAY, true), &moment()).is_empty());
+}
+
+#[test]
+fn a_status_that_came_back_is_another_event() {
+    let way = [("PENDING", 90), ("ON_HOLD", 60), ("PENDING", 30)];
+    let order = order(&way, ("PENDING", Some(30)));
+    assert_eq!(told(&order, &kept(&[("PENDING", 90), ("ON_HOLD", 60)], true), &moment()), ["+"]);
+    assert!(told(&order, &kept(&way, true), &moment()).is_empty());
+    assert_eq!(told(&order, &[], &moment()), ["PENDING", "ON_HOLD", "+"]);
+}
+
+#[test]
+fn what_happened_just_now_is_left_to_the_other_sources() {
+    let order = order(&[("AWAITING", 60), ("PENDING", 9)], ("PENDING", Some(9)));
+    let kept = kept(&[("AWAITING", 60)], true);
+    let comparison = compare(&order, &kept, &moment());
+    assert_eq!((comparison.behind, comparison.young), (false, true));
+    assert!(told(&order, &kept, &moment()).is_empty());
+}
+
+#[test]
+fn what_happened_in_a_gap_is_left_to_nobody() {
+    let order = order(&[("AWAITING", 8), ("PENDING", 2)], ("PENDING", Some(2)));
+    let gap = Moment { settled: Some(ago(5)), ..moment() };
+    let comparison = compare(&order, &[], &gap);
+    assert_eq!((comparison.behind, comparison.young), (true, true));
+    assert_eq!(told(&order, &[], &gap), ["AWAITING"]);
+}
+
+#[test]
+fn an_updated_at_that_moves_all_the_time_does_not_hide_a_status() {
+    let order = order(&[("AWAITING", 60)], ("AWAITING", Some(0)));
+    assert_eq!(told(&order, &[], &moment()), ["="]);
+}
+
+#[test]
+fn the_future_is_not_believed() {
+    let future = -301;
+    let order_ahead = order(&[("AWAITING", 60), ("COMPLETED", future)], ("COMPLETED", Some(future)));
+    let kept = kept(&[("AWAITING", 60)], true);
+    let comparison = compare(&order_ahead, &kept, &moment());
+    assert_eq!(comparison, Comparison { behind: false, young: false, future: 2 });
+    assert!(told(&order_ahead, &kept, &moment()).is_empty());
+    let only_updated_at = order(&[("AWAITING", 60), ("COMPLETED", 30)], ("COMPLETED", Some(future)));
+    assert_eq!(told(&only_updated_at, &kept, &moment()), ["COMPLETED"], "its row is believed");
+}
+
+#[test]
+fn an_order_without_history_is_told_as_it_stands() {
+    for updated in [None, Some(30)] {
+        let order = order(&[], ("COMPLETED", updated));
+        assert!(compare(&order, &[], &moment()).behind);
+        assert_eq!(told(&order, &[], &moment()), ["="]);
+        assert!(told(&order, &kept(&[("COMPLETED", 30)], true), &moment()).is_empty());
+    }
+}
+
+#[test]
+fn a_repeated_row_that_is_missing_is_told_once() {
+    let way = [("ON_HOLD", 90), ("ON_HOLD", 80), ("COMPLETED", 30)];
+    let order = order(&way, ("COMPLETED", Some(30)));
+    assert_eq!(told(&order, &kept(&[("COMPLETED", 30)], true), &moment()), ["ON_HOLD"]);
+}

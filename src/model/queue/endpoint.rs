@@ -1,0 +1,196 @@
+//! The queue of one endpoint.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::{Effect, Ended, Place};
+use crate::model::breaker::{Breaker, Change};
+use crate::model::delivery::{Job, LONGEST_WAIT, Terms};
+use crate::model::rate::Bucket;
+
+/// How many requests an endpoint is trusted with before it has answered any.
+pub const FIRST_WINDOW: usize = 2;
+/// How much may wait here beyond what can be sent at once: what the endpoint answers in half a second, and never more
+/// than this many.
+const MOST_AHEAD: usize = 1024;
+/// Over which time an endpoint's speed is measured.
+const MEASURE: Duration = Duration::from_millis(100);
+
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is about something else, and every mixture occurs")]
+pub(super) struct Queue {
+    pub(super) place: Place,
+    pub(super) waiting: VecDeque<Job>,
+    pub(super) in_flight: usize,
+    /// It stands in the line of those that may start.
+    pub(super) listed: bool,
+    /// There may be more due in the table.
+    pub(super) more: bool,
+    /// Its breaker opened and the table does not know it yet: what it hands out meanwhile must not be sent.
+    pub(super) opening: bool,
+    /// Unknown until the first delivery.
+    terms: Option<Terms>,
+    window: usize,
+    bucket: Option<Bucket>,
+    /// The last holder died, so nobody knows how many tokens there are.
+    lost: bool,
+    breaker: Breaker,
+    /// Whether the last request failed; unknown at first.
+    failing: Option<bool>,
+    finished: usize,
+    pace: usize,
+    measured_at: Instant,
+    used_at: Instant,
+}
+
+impl Queue {
+    pub(super) fn new(place: Place, lost: bool, now: Instant) -> Self {
+        Self {
+            place,
+            waiting: VecDeque::new(),
+            in_flight: 0,
+            listed: false,
+            more: true,
+            opening: false,
+            terms: None,
+            window: FIRST_WINDOW,
+            bucket: None,
+            lost,
+            breaker: Breaker::after(0),
+            failing: None,
+            finished: 0,
+            pace: 0,
+            measured_at: now,
+            used_at: now,
+        }
+    }
+
+    pub(super) fn push(&mut self, job: Job, now: Instant) {
+        if self.terms.is_none_or(|terms| job.terms.revision > terms.revision) {
+            self.adopt(job.terms, now);
+        }
+        self.used_at = now;
+        self.waiting.push_back(job);
+    }
+
+    /// New terms may mean that somebody repaired the endpoint: its past is forgotten, its tokens are not.
+    fn adopt(&mut self, terms: Terms, now: Instant) {
+        let fresh = |rate| if self.lost { Bucket::empty(rate, now) } else { Bucket::full(rate, now) };
+        self.bucket = match (self.bucket, terms.rate) {
+            (Some(bucket), Some(rate)) if bucket.rate() == rate => Some(bucket),
+            (Some(_), Some(rate)) => Some(Bucket::empty(rate, now)),
+            (None, Some(rate)) => Some(fresh(rate)),
+            (_, None) => None,
+        };
+        self.lost = false;
+        self.breaker = Breaker::after(terms.trips);
+        self.failing = None;
+        self.terms = Some(terms);
+    }
+
+    /// How many more deliveries are of use here.
+    pub(super) fn room(&self, now: Instant) -> usize {
+        if self.opening {
+            return 0;
+        }
+        if self.breaker.is_probing() {
+            return 1_usize.saturating_sub(self.in_flight + self.waiting.len());
+        }
+        let pace = if now.saturating_duration_since(self.measured_at) > 10 * MEASURE { 0 } else { self.pace };
+        let ahead = self.most_at_once().saturating_sub(self.in_flight) + (pace / 2).min(MOST_AHEAD);
+        let room = ahead.saturating_sub(self.waiting.len());
+        match &self.bucket {
+            // What would have to wait for tokens can as well wait in the table.
+            Some(bucket) => room.min(bucket.tokens(now).saturating_sub(self.waiting.len())),
+            None => room,
+        }
+    }
+
+    /// How many may be born leased. The endpoint is not let go while they are being written.
+    pub(super) fn room_for_fresh(&mut self, now: Instant) -> usize {
+        let room = self.room(now);
+        self.used_at = now;
+        if self.more { room / 2 } else { room }
+    }
+
+    /// Claims are made for many deliveries at a time, unless nothing else is left to do.
+    pub(super) fn is_worth_a_claim(&self, room: usize) -> bool {
+        room > 0 && (self.waiting.is_empty() || room >= self.waiting.len())
+    }
+
+    /// When there are tokens again, if it is them that are missing.
+    pub(super) fn next_token_at(&self, now: Instant) -> Option<Instant> {
+        let waits = self.in_flight < self.most_at_once() && self.waiting.is_empty();
+        self.bucket.as_ref().filter(|_| waits).map(|bucket| bucket.next_token_at(now)).filter(|at| *at > now)
+    }
+
+    pub(super) fn may_start(&self) -> bool {
+        !self.waiting.is_empty() && self.in_flight < self.most_at_once() && !self.opening
+    }
+
+    /// The next delivery; or when there is a token for it.
+    pub(super) fn start(&mut self, now: Instant) -> Result<Option<Job>, Instant> {
+        if !self.may_start() {
+            return Ok(None);
+        }
+        if let Some(bucket) = &mut self.bucket {
+            bucket.take(now)?;
+        }
+        self.in_flight += 1;
+        self.used_at = now;
+        Ok(self.waiting.pop_front())
+    }
+
+    pub(super) fn ended(&mut self, ended: Ended, now: Instant) -> Effect {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.finished += 1;
+        self.measure(now);
+        let first_success = ended.succeeded && self.failing != Some(false);
+        self.failing = Some(!ended.succeeded);
+        if ended.succeeded {
+            self.window = (self.window + 1).min(self.most_allowed());
+        } else if !ended.answered {
+            self.window = (self.window / 2).max(1);
+        }
+        let change = self.breaker.note(ended.succeeded, ended.began, now);
+        if matches!(change, Some(Change::Opened { .. })) {
+            self.window = FIRST_WINDOW;
+            self.opening = true;
+        }
+        if change.is_some() {
+            self.more = true;
+        }
+        Effect { change, first_success }
+    }
+
+    /// What has waited so long that its lease could end before its answer. The oldest wait in front.
+    pub(super) fn take_stale(&mut self, now: Instant) -> Vec<Job> {
+        let stale = |job: &Job| now.saturating_duration_since(job.leased_at) > LONGEST_WAIT;
+        let count = self.waiting.iter().take_while(|job| stale(job)).count();
+        self.waiting.drain(..count).collect()
+    }
+
+    pub(super) fn is_idle(&self, now: Instant, after: Duration) -> bool {
+        let full = self.bucket.is_none_or(|bucket| bucket.tokens(now) >= bucket.rate().burst() as usize);
+        let quiet = self.in_flight == 0 && self.waiting.is_empty() && !self.opening;
+        quiet && full && now.saturating_duration_since(self.used_at) > after
+    }
+
+    fn most_at_once(&self) -> usize {
+        if self.breaker.is_probing() { 1 } else { self.window.min(self.most_allowed()) }
+    }
+
+    fn most_allowed(&self) -> usize {
+        self.terms.map_or(FIRST_WINDOW, |terms| usize::from(terms.max_in_flight))
+    }
+
+    fn measure(&mut self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.measured_at);
+        if elapsed >= MEASURE {
+            let per_second = self.finished as u128 * 1000 / elapsed.as_millis().max(1);
+            self.pace = usize::try_from(per_second).unwrap_or(usize::MAX);
+            self.finished = 0;
+            self.measured_at = now;
+        }
+    }
+}

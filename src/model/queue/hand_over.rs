@@ -1,0 +1,63 @@
+//! The queues of a process as its tasks share them: the intake hands fresh deliveries over, the dispatcher sends them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use super::Queues;
+use crate::model::delivery::Job;
+use crate::model::id::EndpointId;
+
+/// A handle of the queues. Cheap to clone.
+#[derive(Clone)]
+pub struct HandOver {
+    queues: Arc<Mutex<Queues>>,
+    ring: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl fmt::Debug for HandOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandOver").finish_non_exhaustive()
+    }
+}
+
+impl HandOver {
+    /// Queues for at most `most` requests at once. `ring` tells whoever sends that something changed.
+    pub fn new(most: usize, ring: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { queues: Arc::new(Mutex::new(Queues::new(most))), ring: Arc::new(ring) }
+    }
+
+    /// How many deliveries each of these endpoints may have born leased to this process.
+    pub fn rooms(&self, endpoints: impl Iterator<Item = EndpointId>) -> HashMap<EndpointId, usize> {
+        let now = Instant::now();
+        self.with(|queues| endpoints.map(|id| (id, queues.room(id, now))).collect())
+    }
+
+    /// Takes fresh deliveries, already leased to this process.
+    pub fn give(&self, jobs: Vec<Job>) {
+        if jobs.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        self.with(|queues| jobs.into_iter().for_each(|job| queues.push_fresh(job, now)));
+        (self.ring)();
+    }
+
+    /// Says that deliveries of these endpoints are due in the table. `true`: all of them are this process's to fetch.
+    pub fn note_due(&self, endpoints: &[EndpointId]) -> bool {
+        let ours = self.with(|queues| endpoints.iter().filter(|&&id| queues.note_due(id)).count());
+        (self.ring)();
+        ours == endpoints.len()
+    }
+
+    /// Has whoever sends look.
+    pub fn touch(&self) {
+        (self.ring)();
+    }
+
+    /// Works on the queues. Never waits in there.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Queues) -> T) -> T {
+        work(&mut self.queues.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,249 @@
+//! When an access token is replaced, and when somebody has to be told that nobody can.
+//!
+//! Transak's tokens last seven days (docs.transak.com/api/public/refresh-access-token), which asks not to refresh without
+//! need; and a refresh may end the token before it, which others may still use. So a token is replaced once, shortly
+//! before it ends, and out of turn only if messages stop to verify.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// The longest time before its end that a token is replaced.
+const LEAD: TimeDelta = TimeDelta::days(1);
+
+/// How long a token that does not say is taken to last, less the lead.
+const UNSAID: TimeDelta = TimeDelta::days(6);
+
+/// Two refreshes of a partner are at least this far apart.
+pub const INTERVAL: TimeDelta = TimeDelta::minutes(10);
+
+/// How long one process has for a refresh before another may try.
+pub const LEASE: TimeDelta = TimeDelta::minutes(1);
+
+/// A token that ends sooner than this is as good as ended.
+const USELESS: TimeDelta = TimeDelta::seconds(30);
+
+/// What is known of a partner's newest access token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Token {
+    /// Since when the relay has it.
+    pub since: DateTime<Utc>,
+    /// When it ends, if it says.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// What is known of a partner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Care {
+    /// New tokens can be made.
+    pub has_secret: bool,
+    /// The newest token.
+    pub token: Option<Token>,
+    /// When the relay last made one.
+    pub refreshed_at: Option<DateTime<Utc>>,
+    /// Nobody tries before.
+    pub refresh_after: Option<DateTime<Utc>>,
+}
+
+/// Why a token is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// There is none.
+    Absent,
+    /// It has ended.
+    Expired,
+    /// It ends soon.
+    Expiring,
+    /// Messages do not verify any more.
+    Suspected,
+}
+
+impl Why {
+    /// One word of a closed set, for logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Expired => "expired",
+            Self::Expiring => "expiring",
+            Self::Suspected => "suspected",
+        }
+    }
+}
+
+/// What is to be done for a partner now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duty {
+    /// Nothing.
+    None,
+    /// Make a new token.
+    Refresh(Why),
+    /// Tell somebody: the token ends within 24 hours, or has ended, and nobody but the partner can make another.
+    Warn,
+}
+
+/// Messages of a partner that did not verify.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Suspicion {
+    /// When the newest of them came.
+    pub at: DateTime<Utc>,
+    /// How many refreshes in a row made no message verify.
+    pub fruitless: u32,
+}
+
+/// Decides.
+pub fn duty(care: &Care, suspicion: Option<Suspicion>, now: DateTime<Utc>) -> Duty {
+    let why = replace(care, now)
+        .or_else(|| suspicion.filter(|one| is_due(care.refreshed_at, *one, now)).map(|_| Why::Suspected));
+    match why {
+        Some(why) if care.has_secret => {
+            let waits = care.refresh_after.is_some_and(|after| after > now);
+            if waits { Duty::None } else { Duty::Refresh(why) }
+        }
+        _ if !care.has_secret && ends_by(care, now + TimeDelta::hours(24)) => Duty::Warn,
+        _ => Duty::None,
+    }
+}
+
+fn ends_by(care: &Care, at: DateTime<Utc>) -> bool {
+    care.token.and_then(|token| token.expires_at).is_some_and(|end| end <= at)
+}
+
+fn replace(care: &Care, now: DateTime<Utc>) -> Option<Why> {
+    let Some(token) = care.token else { return Some(Why::Absent) };
+    let since = care.refreshed_at.map_or(token.since, |at| at.max(token.since));
+    let Some(end) = token.expires_at else {
+        return (now >= since + UNSAID).then_some(Why::Expiring);
+    };
+    if end <= now {
+        return Some(Why::Expired);
+    }
+    // Of seven days the last one; of a shorter life the same share.
+    let lead = ((end - since) / 7).clamp(TimeDelta::zero(), LEAD);
+    (now >= end - lead).then_some(Why::Expiring)
+}
+
+/// A suspicion that a refresh has not answered yet. Strangers can raise one with a forged webhook, so fruitless refreshes
+/// become rarer.
+fn is_due(refreshed_at: Option<DateTime<Utc>>, suspicion: Suspicion, now: DateTime<Utc>) -> bool {
+    let Some(refreshed_at) = refreshed_at else { return true };
+    let wait = INTERVAL * 2_i32.pow(suspicion.fruitless.min(6));
+    suspicion.at > refreshed_at && now >= refreshed_at + wait
+}
+
+/// Why the answer to a refresh is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the new access token has already ended")]
+pub struct AlreadyEnded;
+
+/// Whether a new token is one to use.
+pub fn accept(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<(), AlreadyEnded> {
+    if expires_at.is_some_and(|end| end <= now + USELESS) { Err(AlreadyEnded) } else { Ok(()) }
+}
+
+/// When the next refresh may begin after one that brought a token with this end. A token that lasts no longer than the
+/// interval is replaced halfway.
+pub fn after_success(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+    let half = expires_at.map_or(INTERVAL, |end| (end - now) / 2);
+    now + half.clamp(USELESS, INTERVAL)
+}
+
+/// When the next refresh may begin after `failures` in a row: from a minute, doubled each time, up to an hour.
+pub fn after_failure(failures: u32, asked: Duration, now: DateTime<Utc>) -> DateTime<Utc> {
+    let doubled = Duration::from_mins(1) * 2_u32.pow(failures.saturating_sub(1).min(6));
+    let pause = doubled.min(Duration::from_hours(1)).max(asked);
+    now + TimeDelta::from_std(pause).unwrap_or(LEAD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> DateTime<Utc> {
+        "2025-01-10T00:00:00Z".parse().unwrap()
+    }
+
+    fn care(token: Option<(TimeDelta, TimeDelta)>) -> Care {
+        let token = token.map(|(age, left)| Token { since: now() - age, expires_at: Some(now() + left) });
+        Care { has_secret: true, token, refreshed_at: None, refresh_after: None }
+    }
+
+    fn duty_of(age: TimeDelta, left: TimeDelta) -> Duty {
+        duty(&care(Some((age, left))), None, now())
+    }
+
+    #[test]
+    fn a_token_of_seven_days_is_replaced_on_its_last() {
+        let week = TimeDelta::days(7);
+        assert_eq!(duty_of(TimeDelta::zero(), week), Duty::None);
+        assert_eq!(duty_of(TimeDelta::hours(143), TimeDelta::hours(25)), Duty::None);
+        assert_eq!(duty_of(TimeDelta::days(6), TimeDelta::days(1)), Duty::Refresh(Why::Expiring));
+        assert_eq!(duty_of(week, TimeDelta::zero()), Duty::Refresh(Why::Expired));
+    }
+
+    #[test]
+    fn a_token_of_an_hour_is_replaced_in_its_last_minutes() {
+        assert_eq!(duty_of(TimeDelta::minutes(50), TimeDelta::minutes(10)), Duty::None);
+        assert_eq!(duty_of(TimeDelta::minutes(52), TimeDelta::minutes(8)), Duty::Refresh(Why::Expiring));
+    }
+
+    #[test]
+    fn without_a_token_one_is_made_at_once_but_not_twice() {
+        assert_eq!(duty(&care(None), None, now()), Duty::Refresh(Why::Absent));
+        let waiting = Care { refresh_after: Some(now() + LEASE), ..care(None) };
+        assert_eq!(duty(&waiting, None, now()), Duty::None);
+        assert_eq!(duty(&waiting, None, now() + LEASE), Duty::Refresh(Why::Absent));
+    }
+
+    #[test]
+    fn a_token_that_does_not_say_when_it_ends_is_replaced_after_six_days() {
+        let token = Token { since: now(), expires_at: None };
+        let care = Care { token: Some(token), ..care(None) };
+        assert_eq!(duty(&care, None, now() + TimeDelta::hours(143)), Duty::None);
+        assert_eq!(duty(&care, None, now() + TimeDelta::days(6)), Duty::Refresh(Why::Expiring));
+    }
+
+    #[test]
+    fn without_a_secret_there_is_a_warning_from_24_hours_before_the_end_on() {
+        let without = |left| Care { has_secret: false, ..care(Some((TimeDelta::days(6), left))) };
+        let duty_of = |left, suspicion| duty(&without(left), suspicion, now());
+        assert_eq!(duty_of(TimeDelta::hours(25), None), Duty::None);
+        assert_eq!(duty_of(TimeDelta::hours(24), None), Duty::Warn);
+        assert_eq!(duty_of(TimeDelta::hours(-1), None), Duty::Warn);
+        assert_eq!(duty_of(TimeDelta::hours(25), Some(Suspicion { at: now(), fruitless: 0 })), Duty::None);
+        assert_eq!(duty(&Care { token: None, ..without(TimeDelta::zero()) }, None, now()), Duty::None);
+    }
+
+    #[test]
+    fn a_suspicion_causes_at_most_one_refresh_an_interval() {
+        let good = care(Some((TimeDelta::days(1), TimeDelta::days(6))));
+        let suspicion = |at, fruitless| Some(Suspicion { at, fruitless });
+        assert_eq!(duty(&good, suspicion(now(), 0), now()), Duty::Refresh(Why::Suspected));
+        let refreshed = Care { refreshed_at: Some(now()), ..good };
+        let later = now() + TimeDelta::minutes(9);
+        assert_eq!(duty(&refreshed, suspicion(later, 0), later), Duty::None);
+        let later = now() + TimeDelta::minutes(10);
+        assert_eq!(duty(&refreshed, suspicion(later, 0), later), Duty::Refresh(Why::Suspected));
+        assert_eq!(duty(&refreshed, suspicion(now(), 0), later), Duty::None, "it was answered");
+        assert_eq!(duty(&refreshed, suspicion(later, 1), later), Duty::None, "the last one was for nothing");
+    }
+
+    #[test]
+    fn a_token_that_has_ended_is_no_answer() {
+        assert_eq!(accept(Some(now() - TimeDelta::seconds(1)), now()), Err(AlreadyEnded));
+        assert_eq!(accept(Some(now() + TimeDelta::seconds(29)), now()), Err(AlreadyEnded));
+        assert_eq!(accept(Some(now() + TimeDelta::minutes(1)), now()), Ok(()));
+        assert_eq!(accept(None, now()), Ok(()));
+    }
+
+    #[test]
+    fn refreshes_are_never_a_loop() {
+        let minutes = |at: DateTime<Utc>| (at - now()).num_minutes();
+        assert_eq!(minutes(after_success(Some(now() + TimeDelta::days(7)), now())), 10);
+        assert_eq!(minutes(after_success(Some(now() + TimeDelta::minutes(4)), now())), 2);
+        assert_eq!((after_success(Some(now() - LEAD), now()) - now()).num_seconds(), 30);
+        let waits =
+            [1, 2, 3, 6, 7, 1000].map(|failures| minutes(after_failure(failures, Duration::ZERO, now())));
+        assert_eq!(waits, [1, 2, 4, 32, 60, 60]);
+        assert_eq!(minutes(after_failure(1, Duration::from_hours(3), now())), 180);
+    }
+}

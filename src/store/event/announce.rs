@@ -1,0 +1,88 @@
+//! Keeping what the relay itself tells, and owing it.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::model::announcement::{Announcement, RECOVERED};
+use crate::model::delivery::{DeliveryState, NewDelivery, Subscription};
+use crate::model::event::Identity;
+use crate::model::id::{DeliveryId, PartnerId};
+use crate::store::{Result, delivery, endpoint, wake};
+
+/// Keeps announcements as events and owes each to the endpoints of its partner that name it. An endpoint is not told
+/// of its own failures.
+pub async fn announce(conn: &mut PgConnection, announcements: &[Announcement]) -> Result<()> {
+    if announcements.is_empty() {
+        return Ok(());
+    }
+    keep(conn, announcements).await?;
+    let mut partners: Vec<PartnerId> = announcements.iter().map(|one| one.about.0).collect();
+    partners.sort_unstable();
+    partners.dedup();
+    let subscriptions = endpoint::subscription::of_partners(conn, &partners).await?;
+    let owed: Vec<NewDelivery> = announcements
+        .iter()
+        .flat_map(|one| {
+            let wanting = subscriptions.iter().filter(|endpoint| wants(endpoint, one));
+            wanting.map(|endpoint| owed_to(endpoint, one))
+        })
+        .collect();
+    if owed.is_empty() {
+        return Ok(());
+    }
+    delivery::write::insert(conn, &owed).await?;
+    wake::deliveries(conn).await
+}
+
+/// Keeps announcements as events that nobody is told yet.
+pub async fn keep(conn: &mut PgConnection, announcements: &[Announcement]) -> Result<()> {
+    let partners: Vec<Uuid> = announcements.iter().map(|one| one.about.0.uuid()).collect();
+    let ids: Vec<Uuid> = announcements.iter().map(|one| one.event_id.uuid()).collect();
+    let times: Vec<_> = announcements.iter().map(|one| one.at).collect();
+    let identities: Vec<Vec<u8>> = announcements
+        .iter()
+        .map(|one| Identity::of_other(one.name, one.event_id.to_string().as_bytes()).0.to_vec())
+        .collect();
+    let events = sqlx::query!(
+        "insert into event (partner_id, event_id, event, identity, occurred_at, received_at)
+         select partner_id, event_id, event, identity, at, at
+         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::timestamptz[])
+              as given (partner_id, event_id, event, identity, at)",
+        &partners,
+        &ids,
+        &announcements.iter().map(|one| one.name).collect::<Vec<_>>() as &[&str],
+        &identities,
+        &times,
+    );
+    events.execute(&mut *conn).await?;
+    let payloads = sqlx::query!(
+        "insert into payload (partner_id, event_id, received_at, body)
+         select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::bytea[])",
+        &partners,
+        &ids,
+        &times,
+        &announcements.iter().map(|one| one.payload.as_ref()).collect::<Vec<_>>() as &[&[u8]],
+    );
+    payloads.execute(conn).await?;
+    Ok(())
+}
+
+fn wants(endpoint: &Subscription, announcement: &Announcement) -> bool {
+    let (partner, about) = announcement.about;
+    endpoint.partner_id == partner
+        && endpoint.wants(announcement.name, None)
+        && (endpoint.endpoint_id != about || announcement.name == RECOVERED)
+}
+
+fn owed_to(endpoint: &Subscription, announcement: &Announcement) -> NewDelivery {
+    NewDelivery {
+        partner_id: endpoint.partner_id,
+        delivery_id: DeliveryId::new(),
+        event_id: announcement.event_id,
+        endpoint_id: endpoint.endpoint_id,
+        order_id: None,
+        state: if endpoint.enabled { DeliveryState::Pending } else { DeliveryState::Held },
+        leased: false,
+        in_lane: false,
+    }
+}

@@ -1,0 +1,100 @@
+//! Table `recovery`: durable jobs that owe an endpoint again what it missed.
+//!
+//! Guarantees: a batch and the progress it makes are committed together, so a process that dies in the middle of a
+//! recovery neither leaves anything out nor owes it twice; another goes on. At most one process works on a recovery at
+//! a time. A batch is owed only when most of the one before has been sent, so that what is heard now need not wait
+//! behind a long past.
+//! Does not guarantee: that `done` reaches `total` exactly. Deliveries come and go while it runs.
+
+mod batch;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+pub use batch::{Step, step};
+
+use super::Result;
+use crate::model::id::{EndpointId, PartnerId, RecoveryId};
+use crate::model::recovery::{RecoveryScope, RecoveryState, event_ids};
+
+/// A recovery.
+#[derive(Debug, Clone)]
+pub struct Recovery {
+    pub partner_id: PartnerId,
+    pub recovery_id: RecoveryId,
+    pub endpoint_id: EndpointId,
+    /// Events received from then on.
+    pub since: DateTime<Utc>,
+    /// Events received before.
+    pub until: DateTime<Utc>,
+    pub scope: RecoveryScope,
+    pub state: RecoveryState,
+    /// How many deliveries it was about when it began.
+    pub total: i64,
+    /// How many are owed by now.
+    pub done: i64,
+    pub created_at: DateTime<Utc>,
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// What is to be recovered.
+#[derive(Debug, Clone, Copy)]
+pub struct Span {
+    pub partner_id: PartnerId,
+    pub endpoint_id: EndpointId,
+    pub since: DateTime<Utc>,
+    pub until: DateTime<Utc>,
+    pub scope: RecoveryScope,
+}
+
+/// How many deliveries a recovery would owe.
+pub async fn count(conn: &mut PgConnection, span: &Span) -> Result<i64> {
+    let (first, last) = event_ids(span.since, span.until, Utc::now());
+    let count = sqlx::query_file_scalar!(
+        "src/store/recovery/count.sql",
+        span.partner_id.uuid(),
+        span.endpoint_id.uuid(),
+        first,
+        last,
+        span.since,
+        span.until,
+        span.scope as _,
+    );
+    Ok(count.fetch_one(conn).await?)
+}
+
+/// Begins a recovery.
+pub async fn insert(conn: &mut PgConnection, id: RecoveryId, span: &Span, total: i64) -> Result<()> {
+    let (first, _) = event_ids(span.since, span.until, Utc::now());
+    let inserted = sqlx::query!(
+        "insert into recovery (partner_id, recovery_id, endpoint_id, since, until, scope, total, after_event_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        span.partner_id.uuid(),
+        id.uuid(),
+        span.endpoint_id.uuid(),
+        span.since,
+        span.until,
+        span.scope as _,
+        total,
+        first,
+    );
+    inserted.execute(conn).await?;
+    Ok(())
+}
+
+/// One recovery.
+pub async fn find(
+    conn: &mut PgConnection,
+    partners: &[PartnerId],
+    id: RecoveryId,
+) -> Result<Option<Recovery>> {
+    let row = sqlx::query_as!(
+        Recovery,
+        r#"select partner_id as "partner_id: _", recovery_id as "recovery_id: _", endpoint_id as "endpoint_id: _",
+                  since, until, scope as "scope: _", state as "state: _", total, done, created_at, finished_at
+           from recovery where partner_id = any($1::uuid[]) and recovery_id = $2"#,
+        partners as _,
+        id as _,
+    );
+    Ok(row.fetch_optional(conn).await?)
+}

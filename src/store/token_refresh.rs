@@ -1,0 +1,140 @@
+//! The care of access tokens: who has which until when, and which process refreshes one now.
+//!
+//! The lease is the column `token_refresh_after`: a claim moves it, so that nobody else begins before.
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::Result;
+use crate::model::id::PartnerId;
+use crate::model::partner::Environment;
+use crate::model::seal::MasterKey;
+use crate::model::token_care::{Care, Token};
+
+/// A partner and its newest access token.
+#[derive(Debug, Clone)]
+pub struct TokenState {
+    pub partner_id: PartnerId,
+    pub environment: Environment,
+    pub api_key: String,
+    pub has_secret: bool,
+    /// Names the newest token.
+    pub token_id: Option<Uuid>,
+    pub token_since: Option<DateTime<Utc>>,
+    pub expires_at: Option<DateTime<Utc>>,
+    pub refreshed_at: Option<DateTime<Utc>>,
+    pub refresh_after: Option<DateTime<Utc>>,
+    /// Refreshes that failed in a row.
+    pub failures: i32,
+    /// Why the last one did.
+    pub last_error: Option<String>,
+}
+
+impl TokenState {
+    /// What decides when the token is replaced.
+    pub fn care(&self) -> Care {
+        let token = self.token_since.map(|since| Token { since, expires_at: self.expires_at });
+        Care {
+            has_secret: self.has_secret,
+            token,
+            refreshed_at: self.refreshed_at,
+            refresh_after: self.refresh_after,
+        }
+    }
+}
+
+/// All partners that are not deleted, or the one.
+pub async fn states(conn: &mut PgConnection, only: Option<PartnerId>) -> Result<Vec<TokenState>> {
+    let rows = sqlx::query_as!(
+        TokenState,
+        r#"select p.partner_id as "partner_id: _", p.environment as "environment: _", p.api_key,
+                  p.api_secret is not null as "has_secret!", t.access_token_id as "token_id?",
+                  t.created_at as "token_since?", t.expires_at as "expires_at?",
+                  p.token_refreshed_at as refreshed_at, p.token_refresh_after as refresh_after,
+                  p.token_refresh_failures as failures, p.token_last_error as last_error
+           from partner p
+           left join lateral (
+               select * from access_token t
+               where t.partner_id = p.partner_id
+               order by t.access_token_id desc
+               limit 1
+           ) as t on true
+           where p.deleted_at is null and ($1::uuid is null or p.partner_id = $1)
+           order by p.partner_id"#,
+        only as _,
+    );
+    Ok(rows.fetch_all(conn).await?)
+}
+
+/// Takes the lease until `until` and answers the sealed API secret. `None`: somebody else has it, or there is no secret.
+pub async fn claim(
+    conn: &mut PgConnection,
+    id: PartnerId,
+    (now, until): (DateTime<Utc>, DateTime<Utc>),
+) -> Result<Option<Vec<u8>>> {
+    let secret = sqlx::query_scalar!(
+        r#"update partner set token_refresh_after = $3
+           where partner_id = $1 and deleted_at is null and api_secret is not null
+             and (token_refresh_after is null or token_refresh_after <= $2)
+           returning api_secret as "api_secret!""#,
+        id as _,
+        now,
+        until,
+    );
+    Ok(secret.fetch_optional(conn).await?)
+}
+
+/// A token as Transak made it.
+#[derive(Debug)]
+pub struct NewToken<'a> {
+    pub token: &'a SecretString,
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it was made.
+    pub at: DateTime<Utc>,
+    /// Nobody refreshes again before.
+    pub refresh_after: DateTime<Utc>,
+}
+
+/// Keeps a new token as the partner's newest. `false`: the partner is gone, and nothing was kept.
+pub async fn succeeded(
+    conn: &mut PgConnection,
+    key: &MasterKey,
+    id: PartnerId,
+    new: &NewToken<'_>,
+) -> Result<bool> {
+    let done = sqlx::query!(
+        "update partner set token_refreshed_at = $2, token_refresh_after = $3, token_refresh_failures = 0,
+                            token_last_error = null
+         where partner_id = $1 and deleted_at is null",
+        id as _,
+        new.at,
+        new.refresh_after,
+    );
+    if done.execute(&mut *conn).await?.rows_affected() == 0 {
+        return Ok(false);
+    }
+    super::access_token::add_expiring(conn, key, id, (new.token, new.expires_at)).await?;
+    Ok(true)
+}
+
+/// Writes down why a refresh failed, in a sentence, and when the next one may begin.
+pub async fn failed(
+    conn: &mut PgConnection,
+    id: PartnerId,
+    error: &str,
+    refresh_after: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        "update partner set token_refresh_after = $3, token_refresh_failures = token_refresh_failures + 1,
+                            token_last_error = $2
+         where partner_id = $1",
+        id as _,
+        error,
+        refresh_after,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! An order as REST tells it: where it stands, and the rows of its `statusHistories`.
+//!
+//! Rows that cannot be read are left out and counted; they never cost the order.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::rewrite;
+use crate::model::status::Status;
+use crate::transak::claims::{self, parse_time, text};
+use crate::transak::order;
+
+/// An order as it stands, and how it got there.
+#[derive(Debug)]
+pub struct RestOrder {
+    /// Transak's id.
+    pub order_id: String,
+    /// Where it stands.
+    pub status: Status,
+    /// When it last changed, if it says.
+    pub updated_at: Option<DateTime<Utc>>,
+    /// When it reached its status, if it says.
+    pub reached_at: Option<DateTime<Utc>>,
+    /// Whose order it is, if it says.
+    pub partner_api_key: Option<String>,
+    /// Its way, the oldest row first.
+    pub history: Vec<HistoryRow>,
+    /// Rows that could not be read.
+    pub unreadable_rows: usize,
+    /// As it came.
+    pub raw: Box<RawValue>,
+}
+
+/// One row of `statusHistories`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryRow {
+    /// The status that was reached.
+    pub status: Status,
+    /// When, as it was written.
+    pub created_at: String,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Transak's name for the event.
+    pub event: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Fields<'a> {
+    #[serde(borrow)]
+    partner_api_key: Option<&'a RawValue>,
+    #[serde(borrow)]
+    status_histories: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Row<'a> {
+    #[serde(borrow)]
+    status: Option<&'a RawValue>,
+    #[serde(borrow)]
+    created_at: Option<&'a RawValue>,
+    #[serde(borrow)]
+    partner_event_id: Option<&'a RawValue>,
+}
+
+/// Reads an order of Get Order or Get Orders.
+pub fn read(raw: Box<RawValue>) -> Result<RestOrder, claims::Unreadable> {
+    let snapshot = order::read(&raw)?;
+    let fields: Fields<'_> = serde_json::from_str(raw.get()).map_err(|_| claims::Unreadable::NotAnObject)?;
+    let rows = fields.status_histories.map(|rows| serde_json::from_str::<Vec<&RawValue>>(rows.get()));
+    let rows = rows.and_then(Result::ok).unwrap_or_default();
+    let mut history: Vec<HistoryRow> = rows.iter().filter_map(|row| read_row(row)).collect();
+    let unreadable_rows = rows.len() - history.len();
+    history.sort_by_key(|row| (row.at, row.status.rank()));
+    Ok(RestOrder {
+        order_id: snapshot.order_id.as_str().to_owned(),
+        status: snapshot.status.clone(),
+        updated_at: snapshot.updated_at,
+        reached_at: snapshot.reached_at(),
+        partner_api_key: text(fields.partner_api_key),
+        history,
+        unreadable_rows,
+        raw,
+    })
+}
+
+fn read_row(raw: &RawValue) -> Option<HistoryRow> {
+    let row: Row<'_> = serde_json::from_str(raw.get()).ok()?;
+    let status = Status::parse(&text(row.status)?)?;
+    let created_at = text(row.created_at)?;
+    let at = parse_time(&created_at)?;
+    let event = text(row.partner_event_id).filter(|name| claims::is_event_name(name));
+    Some(HistoryRow { status, created_at, at, event })
+}
+
+impl RestOrder {
+    /// The order as this row tells it: its status and `updatedAt` are the row's, every other byte stays.
+    pub fn as_of(&self, row: &HistoryRow) -> Option<Bytes> {
+        let texts = [("status", row.status.as_str()), ("updatedAt", row.created_at.as_str())];
+        rewrite::set(&self.raw, &texts).map(Bytes::from)
+    }
+
+    /// Whether something of it happened at `since` or later. In doubt, it did.
+    pub fn is_touched_since(&self, since: DateTime<Utc>) -> bool {
+        let last = self.history.iter().map(|row| row.at).chain(self.updated_at).max();
+        self.unreadable_rows > 0 || last.is_none_or(|last| last >= since)
+    }
+}
+
+/// What a row of Get Webhooks is about, where it can be read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct About {
+    /// The order.
+    pub order_id: Option<String>,
+    /// Whose order it is.
+    pub partner_api_key: Option<String>,
+    /// When the order reached the status it had then.
+    pub reached_at: Option<DateTime<Utc>>,
+}
+
+/// Reads what a row of Get Webhooks is about.
+pub fn about(webhook: &RawValue) -> About {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Row<'a> {
+        #[serde(borrow)]
+        partner_api_key: Option<&'a RawValue>,
+        #[serde(borrow)]
+        webhook_data: Option<&'a RawValue>,
+    }
+    let Ok(row) = serde_json::from_str::<Row<'_>>(webhook.get()) else { return About::default() };
+    let snapshot = row.webhook_data.and_then(|data| order::read(data).ok());
+    About {
+        order_id: snapshot.as_ref().map(|snapshot| snapshot.order_id.as_str().to_owned()),
+        partner_api_key: text(row.partner_api_key),
+        reached_at: snapshot.and_then(|snapshot| snapshot.reached_at()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(text: &str) -> RestOrder {
+        read(RawValue::from_string(text.to_owned()).unwrap()).unwrap()
+    }
+
+    const ORDER: &str = r#"{"_id":"o1","id":"o1","status":"COMPLETED","updatedAt":"2024-10-15T14:29:19.220Z",
+        "partnerApiKey":"key","fiatAmount":45.00,"statusHistories":[
+        {"status":"PENDING_DELIVERY_FROM_TRANSAK","createdAt":"2024-10-15T14:29:19.327Z","partnerEventId":"ORDER_PROCESSING"},
+        {"status":"AWAITING_PAYMENT_FROM_USER","createdAt":"2024-10-15T14:29:11.104Z","message":"x"}]}"#;
+
+    #[test]
+    fn the_way_of_an_order_is_read_oldest_first() {
+        let order = order(ORDER);
+        let way: Vec<_> =
+            order.history.iter().map(|row| (row.status.as_str(), row.event.as_deref())).collect();
+        assert_eq!(
+            way,
+            [
+                ("AWAITING_PAYMENT_FROM_USER", None),
+                ("PENDING_DELIVERY_FROM_TRANSAK", Some("ORDER_PROCESSING"))
+            ]
+        );
+        assert_eq!(order.partner_api_key.as_deref(), Some("key"));
+    }
+
+    #[test]
+    fn an_order_as_of_a_row_has_that_rows_status_and_time() {
+        let order = order(ORDER);
+        let then = order.as_of(&order.history[0]).unwrap();
+        let then = order::read(serde_json::from_slice(&then).unwrap()).unwrap();
+        assert_eq!(then.status.as_str(), "AWAITING_PAYMENT_FROM_USER");
+        assert_eq!(then.updated_at_text.as_deref(), Some("2024-10-15T14:29:11.104Z"));
+        assert_eq!(then.fiat_amount.unwrap().as_json(), "45.00");
+    }
+
+    #[test]
+    fn a_row_of_another_shape_costs_itself_only() {
+        let order = order(
+            r#"{"id":"o","status":"S","statusHistories":[5,{},{"status":"A","createdAt":"soon"},{"status":7},
+            {"status":"A","createdAt":"2024-10-15T14:29:11.104Z","partnerEventId":"rm -rf"}]}"#,
+        );
+        assert_eq!((order.history.len(), order.unreadable_rows), (1, 4));
+        assert_eq!(order.history[0].event, None);
+    }
+
+    #[test]
+    fn an_order_that_does_not_say_when_it_changed_counts_as_touched() {
+        let since = "2030-01-01T00:00:00Z".parse().unwrap();
+        assert!(order(r#"{"id":"o","status":"S"}"#).is_touched_since(since));
+        assert!(order(r#"{"id":"o","status":"S","statusHistories":{}}"#).is_touched_since(since));
+        assert!(!order(ORDER).is_touched_since(since));
+        assert!(order(ORDER).is_touched_since("2024-10-15T14:29:19.300Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_webhook_row_says_whose_and_which() {
+        let row =
+            r#"{"id":"x","partnerApiKey":"k","webhookData":{"id":"o1","status":"S"},"webhookResponse":{}}"#;
+        let about_row = about(serde_json::from_str(row).unwrap());
+        assert_eq!(
+            (about_row.order_id.as_deref(), about_row.partner_api_key.as_deref()),
+            (Some("o1"), Some("k"))
+        );
+        assert_eq!(about(serde_json::from_str("[]").unwrap()), About::default());
+    }
+}
