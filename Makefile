@@ -35,8 +35,8 @@ lint: sqlx-cli ## Check format, lints, documentation, queries and dependencies
 fmt: ## Format the code
 	cargo fmt
 
-bench: ## Run the benchmarks beside a Postgres of their own, one that waits for the disk
-	@$(with_postgres) --durable cargo bench --locked --benches
+bench: ## Measure the relay (docs/performance.md); ARGS="--quick one gentle" for less
+	@cargo bench --locked --bench relay -- $(ARGS)
 
 db: ## Open psql on the database of a running `make dev`, or on a throw-away one
 	@scripts/db

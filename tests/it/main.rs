@@ -13,6 +13,7 @@ mod api_requests;
 mod api_tenants;
 mod api_webhooks;
 mod fake_transak;
+mod figures;
 mod heard_is_kept;
 mod intake_house;
 mod main_job;

@@ -1,5 +1,7 @@
 //! Logs and metrics of the process. Log lines go to standard error; what is logged is decided where it happens.
 
+pub mod names;
+
 use std::io::IsTerminal as _;
 
 use anyhow::Context as _;
@@ -31,9 +33,11 @@ pub fn start_logging(filter: &str, format: LogFormat) -> anyhow::Result<()> {
 
 /// Starts counting; the handle renders `/metrics`.
 pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
-    PrometheusBuilder::new()
+    let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), LATENCY_BUCKETS)?
         .set_buckets_for_metric(Matcher::Full("relay_intake_batch_events".to_owned()), BATCH_BUCKETS)?
         .install_recorder()
-        .context("metrics were started twice")
+        .context("metrics were started twice")?;
+    names::describe();
+    Ok(handle)
 }

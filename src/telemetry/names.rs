@@ -1,0 +1,84 @@
+//! Every metric by its name, and what it says. Labels are few and bounded: partners are made by an administrator, all
+//! other values are named in this program.
+//!
+//! What is not per process but true of the whole database is shown by every process: take the maximum, not the sum.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// Counters: what happened since the process began.
+pub const COUNTERS: &[(&str, &str)] = &[
+    ("relay_stream_frames_total", "Frames of the stream, by kind."),
+    ("relay_stream_unreadable_frames_total", "Frames of the stream that could not be read."),
+    ("relay_stream_reconnects_total", "Connections of the stream that ended, by reason."),
+    ("relay_intake_messages_total", "Messages heard, by what became of them."),
+    ("relay_intake_refused_total", "Messages lost: neither kept nor spooled."),
+    ("relay_spool_damaged_total", "Records of the spool that could not be read back."),
+    ("relay_deliveries_total", "Attempts written back, by outcome."),
+    ("relay_delivery_late_write_backs_total", "Attempts whose delivery had passed to another process."),
+    ("relay_maintenance_runs_total", "Runs of maintenance, by outcome."),
+    ("relay_retention_orders_total", "Orders deleted by age."),
+    ("relay_retention_partitions_total", "Partitions dropped by age."),
+];
+
+/// Histograms.
+pub const HISTOGRAMS: &[(&str, Unit, &str)] = &[
+    ("http_request_duration_seconds", Unit::Seconds, "Requests to the HTTP interface, by route and status."),
+    ("relay_intake_batch_events", Unit::Count, "Events that one transaction kept."),
+    ("relay_intake_commit_duration_seconds", Unit::Seconds, "How long keeping one batch took."),
+    ("relay_attempt_duration_seconds", Unit::Seconds, "How long one callback took."),
+    (
+        "relay_heard_to_answered_seconds",
+        Unit::Seconds,
+        "From hearing an event until a receiver had answered it.",
+    ),
+];
+
+/// Gauges of this process.
+pub const GAUGES: &[(&str, &str)] = &[
+    ("relay_stream_connected", "1: this process hears the stream."),
+    ("relay_stream_stands_by", "1: others listen, and this process would take over."),
+    ("relay_stream_channels", "Channels of the stream that are confirmed."),
+    (
+        "relay_stream_last_heard_timestamp_seconds",
+        "When something was last heard of a partner on the stream.",
+    ),
+    ("relay_spool_bytes", "Bytes that wait on disk for the database."),
+    ("relay_pool_connections", "Connections to the database, by state."),
+    ("relay_pool_connections_max", "The most connections to the database."),
+    ("relay_maintenance_last_success_timestamp_seconds", "When this process last maintained the database."),
+];
+
+/// Gauges of the database, the same in every process.
+pub const DATABASE_GAUGES: &[(&str, &str)] = &[
+    ("relay_database_up", "1: the database answered when it was last asked."),
+    ("relay_queue_due", "Deliveries that could be sent now, counted up to 100000."),
+    ("relay_queue_held", "Deliveries kept for disabled endpoints, counted up to 100000."),
+    ("relay_queue_oldest_due_seconds", "How long the oldest due delivery has been waiting."),
+    (
+        "relay_queue_oldest_stuck_seconds",
+        "The same, at endpoints to which nobody sends although somebody should.",
+    ),
+    ("relay_quarantine_messages", "Messages in quarantine, counted up to 100000."),
+    ("relay_gaps_open", "Partners that nobody hears right now."),
+    ("relay_gaps_open_seconds", "How long these have not been heard, together."),
+    ("relay_gaps_unrepaired", "Gaps that are over and not repaired yet."),
+    ("relay_endpoints", "Endpoints, by what they are doing."),
+    ("relay_access_token_expiry_timestamp_seconds", "When a partner's newest access token ends."),
+    ("relay_database_bytes", "The size of the database."),
+    ("relay_database_dead_rows", "Dead versions of rows, by table, by Postgres' estimate."),
+    ("relay_database_oldest_transaction_seconds", "How long the oldest transaction has been open."),
+    ("relay_database_default_partition_rows", "Rows outside of the partitions made ahead of time."),
+];
+
+/// Tells the recorder all of them.
+pub(super) fn describe() {
+    for (name, help) in COUNTERS {
+        describe_counter!(*name, *help);
+    }
+    for (name, unit, help) in HISTOGRAMS {
+        describe_histogram!(*name, *unit, *help);
+    }
+    for (name, help) in GAUGES.iter().chain(DATABASE_GAUGES) {
+        describe_gauge!(*name, *help);
+    }
+}
