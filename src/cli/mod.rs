@@ -48,7 +48,8 @@ pub async fn endpoints(asked: &Endpoints, out: &mut impl Write) -> anyhow::Resul
                 let cells = [field(row, "id"), field(row, "state"), field(row, "format"), events];
                 cells.into_iter().chain([field(row, "url"), field(row, "disabledReason")]).collect()
             });
-            columns(std::iter::once(head).chain(lines).collect(), out)
+            let rows: Vec<_> = std::iter::once(head).chain(lines).collect();
+            columns(&rows, out)
         }
         Endpoints::Test { remote, id } => {
             let answer =

@@ -19,7 +19,7 @@ fn plain(text: &str) -> String {
 }
 
 /// Rows as columns, each as wide as its widest cell.
-pub(super) fn columns(rows: Vec<Vec<String>>, out: &mut impl Write) -> anyhow::Result<()> {
+pub(super) fn columns(rows: &[Vec<String>], out: &mut impl Write) -> anyhow::Result<()> {
     let count = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..count).map(|at| width(at).unwrap_or_default()).collect();
@@ -66,7 +66,7 @@ mod tests {
     fn columns_line_up() {
         let mut out = Vec::new();
         let rows = [["a", "bb"], ["ccc", ""]].map(|row| row.map(str::to_owned).to_vec());
-        columns(rows.to_vec(), &mut out).unwrap();
+        columns(&rows.to_vec(), &mut out).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "a    bb\nccc\n");
     }
 }

@@ -255,7 +255,14 @@ impl World {
     pub(crate) fn another_writer(&self) -> (Intake, Writer, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(folder.path(), 1 << 24).unwrap();
-        let (intake, writer) = Writer::new(self.pool.clone(), self.directory.subscribe(), spool, None);
+        let (intake, writer) = Writer::new(transak_relay::intake::Settings {
+            pool: self.pool.clone(),
+            directory: self.directory.subscribe(),
+            spool,
+            hand_over: None,
+            suspicion: transak_relay::intake::suspicion::Suspicion::default(),
+            reconcile_every: std::time::Duration::from_mins(1),
+        });
         (intake, writer, folder)
     }
 
