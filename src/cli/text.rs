@@ -23,7 +23,7 @@ pub(super) fn columns(rows: &[Vec<String>], out: &mut impl Write) -> anyhow::Res
     let count = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..count).map(|at| width(at).unwrap_or_default()).collect();
-    for row in &rows {
+    for row in rows {
         let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
         writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
     }
@@ -66,7 +66,7 @@ mod tests {
     fn columns_line_up() {
         let mut out = Vec::new();
         let rows = [["a", "bb"], ["ccc", ""]].map(|row| row.map(str::to_owned).to_vec());
-        columns(&rows.to_vec(), &mut out).unwrap();
+        columns(&rows, &mut out).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "a    bb\nccc\n");
     }
 }

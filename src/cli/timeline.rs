@@ -15,8 +15,8 @@ pub(super) fn draw(timeline: &Value, out: &mut impl Write) -> anyhow::Result<()>
     writeln!(out, "order {}{own}: {}{over}\n", field(timeline, "orderId"), field(timeline, "status"))?;
     let head = ["OCCURRED (UTC)", "STATUS", "LASTED", "HEARD", "TOLD"].map(str::to_owned).to_vec();
     let entries = rows(&timeline["entries"]);
-    let rows: Vec<_> = std::iter::once(head).chain(entries.iter().flat_map(entry)).collect();
-    columns(&rows, out)?;
+    let table: Vec<_> = std::iter::once(head).chain(entries.iter().flat_map(entry)).collect();
+    columns(&table, out)?;
     for gap in rows(&timeline["gaps"]) {
         let to = gap["to"].as_str().map_or("now".to_owned(), time);
         let repaired = gap["repairedAt"].as_str().map(time);
