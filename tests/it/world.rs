@@ -19,7 +19,9 @@ use transak_relay::delivery::sender::{Sender, SenderSettings};
 use transak_relay::http::ingest::Strangers;
 use transak_relay::http::live::{Feed, Reading};
 use transak_relay::http::{self, Api};
+use transak_relay::intake::Settings as IntakeSettings;
 use transak_relay::intake::spool::Spool;
+use transak_relay::intake::suspicion::Suspicion;
 use transak_relay::intake::{Form, Heard, Intake, Writer, directory};
 use transak_relay::model::address::AddressPolicy;
 use transak_relay::model::callback_url::UrlPolicy;
@@ -66,14 +68,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(folder.path(), 1 << 24).unwrap();
         let (pictures, directory) = watch::channel(Arc::default());
-        let (intake, writer) = Writer::new(transak_relay::intake::Settings {
-            pool: pool.clone(),
-            directory,
-            spool,
-            hand_over: Some(hand_over),
-            suspicion: transak_relay::intake::suspicion::Suspicion::default(),
-            reconcile_every: std::time::Duration::from_mins(1),
-        });
+        let (intake, writer) = Writer::new(intake(&pool, directory, (spool, Some(hand_over))));
         let (feed, reading) = Feed::new(pool.clone(), writer.kept());
         let api = http::router(Api {
             intake: Some(intake.clone()),
@@ -255,14 +250,7 @@ impl World {
     pub(crate) fn another_writer(&self) -> (Intake, Writer, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(folder.path(), 1 << 24).unwrap();
-        let (intake, writer) = Writer::new(transak_relay::intake::Settings {
-            pool: self.pool.clone(),
-            directory: self.directory.subscribe(),
-            spool,
-            hand_over: None,
-            suspicion: transak_relay::intake::suspicion::Suspicion::default(),
-            reconcile_every: std::time::Duration::from_mins(1),
-        });
+        let (intake, writer) = Writer::new(intake(&self.pool, self.directory.subscribe(), (spool, None)));
         (intake, writer, folder)
     }
 
@@ -284,6 +272,15 @@ fn dispatcher(pool: &PgPool, key: &MasterKey) -> (HandOver, Dispatcher) {
         concurrency: 64,
         wake: Arc::new(Notify::new()),
     })
+}
+
+fn intake(
+    pool: &PgPool,
+    directory: directory::Watch,
+    (spool, hand_over): (Spool, Option<HandOver>),
+) -> IntakeSettings {
+    let (suspicion, reconcile_every) = (Suspicion::default(), std::time::Duration::from_mins(1));
+    IntakeSettings { pool: pool.clone(), directory, spool, hand_over, suspicion, reconcile_every }
 }
 
 /// An order as Transak sends it.
