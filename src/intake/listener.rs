@@ -1,7 +1,7 @@
 //! Active-active listening: as many processes as there are slots listen at once, each on a connection of its own, and
 //! the others stand by. Identity makes what is heard twice one event.
 //!
-//! Guarantees: a slot whose holder dies is taken by another process within [`STAND_BY`] and a connect; a span in which
+//! Guarantees: a slot whose holder dies is taken by another process within a second and a connect; a span in which
 //! nobody heard a partner becomes a gap row, also if every process died in it. An outage of Postgres stops nobody from
 //! listening: what is noticed meanwhile is written down when it is back.
 //! Does not guarantee: that every gap row is a real loss. When in doubt a gap is written, because repairing one that
