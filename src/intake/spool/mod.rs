@@ -14,11 +14,16 @@ mod record;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Heard;
 
 /// The most processes that share one spool folder.
 const SLOTS: u32 = 64;
+
+/// How often a lock is tried, and how long apart.
+const LOCK_TRIES: u32 = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// How much of the file is read at once.
 const READ_BYTES: u64 = 8 << 20;
@@ -72,10 +77,8 @@ impl Spool {
     fn take(place: &Path, max_bytes: u64) -> io::Result<Option<Self>> {
         fs::create_dir_all(place)?;
         let lock = private().create(true).truncate(false).write(true).open(place.join("lock"))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Ok(None),
-            Err(fs::TryLockError::Error(error)) => return Err(error),
+        if !take_lock(&lock)? {
+            return Ok(None);
         }
         let messages =
             private().create(true).truncate(false).read(true).write(true).open(place.join("messages"))?;
@@ -155,6 +158,19 @@ impl Spool {
         }
         fs::write(&self.done_file, self.done.to_string())
     }
+}
+
+/// A process that another thread is just starting holds our locks too, for the moment until it has become its own
+/// program; so a lock that is taken is tried again before it is believed.
+fn take_lock(lock: &File) -> io::Result<bool> {
+    for _ in 0..LOCK_TRIES {
+        match lock.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(fs::TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(fs::TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(false)
 }
 
 fn private() -> OpenOptions {

@@ -17,6 +17,7 @@ use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use secrecy::{ExposeSecret, SecretString};
@@ -63,7 +64,7 @@ impl Postgres {
     pub async fn start(dir: &Path, options: Options) -> anyhow::Result<Self> {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
         let dir = dir.canonicalize().with_context(|| format!("cannot open the folder {}", dir.display()))?;
-        let lock = lock(&dir)?;
+        let lock = lock(&dir).await?;
         let data = dir.join("data");
         let binaries = Binaries::find_or_install(major_of(&data), options.install).await?;
         let account = Account::find().await?;
@@ -132,9 +133,20 @@ pub async fn default_dir(home: Option<&Path>) -> PathBuf {
     }
 }
 
-fn lock(dir: &Path) -> anyhow::Result<File> {
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+/// A process that another thread is just starting holds our locks too, for the moment until it has become its own
+/// program; so a lock that is taken is tried again before it is believed.
+async fn lock(dir: &Path) -> anyhow::Result<File> {
     let path = dir.join("lock");
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    for _ in 0..LOCK_TRIES {
+        if file.try_lock().is_ok() {
+            return Ok(file);
+        }
+        tokio::time::sleep(LOCK_PAUSE).await;
+    }
     if file.try_lock().is_err() {
         bail!(
             "the folder {} is in use by another transak-relay: stop it or name another folder",
