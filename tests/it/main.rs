@@ -16,6 +16,7 @@ mod fake_transak;
 mod figures;
 mod heard_is_kept;
 mod intake_house;
+mod live_client;
 mod main_job;
 mod maintenance;
 mod official_clients;
