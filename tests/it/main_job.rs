@@ -183,7 +183,8 @@ async fn a_handler_written_for_transaks_webhooks_runs_unchanged(pool: PgPool) {
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_message_put_aside_is_kept_once_the_partners_token_is_known(pool: PgPool) {
     let mut world = World::new(pool).await;
-    let newer = transak_relay::sandbox::signing::access_token(crate::world::API_KEY, 1_900_000_000, 604_800).unwrap();
+    let newer =
+        transak_relay::sandbox::signing::access_token(crate::world::API_KEY, 1_900_000_000, 604_800).unwrap();
     let message = transak_relay::sandbox::signing::sign(&newer, &order("o1", "COMPLETED", 1)).unwrap();
     world.hear(&message).await;
     let (_, aside) = world.call("GET", "/v1/quarantine", None).await;

@@ -188,11 +188,9 @@ impl World {
 
     /// Posts while the intake writes what arrives.
     pub(crate) async fn post_while_writing(&mut self, path: &str, body: Value) -> (StatusCode, Value) {
-        let request = Request::post(path)
-            .header("access-token", ADMIN)
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Body::from(body.to_string()))
-            .unwrap();
+        let request = Request::post(path).header("access-token", ADMIN);
+        let request = request.header(header::CONTENT_TYPE, "application/json");
+        let request = request.body(Body::from(body.to_string())).unwrap();
         let mut answer = std::pin::pin!(self.api.clone().oneshot(request));
         let answer = loop {
             tokio::select! {
