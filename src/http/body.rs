@@ -12,7 +12,7 @@ use super::problem::{FieldError, Problem};
 #[derive(Debug, Clone, Copy)]
 pub struct Json<T>(pub T);
 
-/// A JSON body that may be left out.
+/// A JSON body that may be left out, or null.
 #[derive(Debug, Clone, Copy)]
 pub struct OptionalJson<T>(pub T);
 
@@ -32,7 +32,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJ
         let bytes = Bytes::from_request(request, state).await.map_err(|error| unread(&error))?;
         match (bytes.is_empty(), is_json) {
             (true, _) => Ok(Self(T::default())),
-            (false, true) => parse(&bytes).map(Self),
+            (false, true) => Ok(Self(parse::<Option<T>>(&bytes)?.unwrap_or_default())),
             (false, false) => Err(Problem::UnsupportedMediaType),
         }
     }

@@ -76,10 +76,10 @@ pub struct NewPartner {
     #[schema(value_type = String, min_length = 1, max_length = 164, pattern = "^[A-Za-z0-9_=@,.;-]+$")]
     api_key: Text<164>,
     /// Transak's access token, which signs its messages.
-    #[schema(value_type = Option<String>, max_length = 8192, write_only)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 8192, pattern = "^[!-~]+$", write_only)]
     access_token: Option<Secret>,
     /// Transak's API secret, with which the relay fetches access tokens by itself.
-    #[schema(value_type = Option<String>, max_length = 8192, write_only)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 8192, pattern = "^[!-~]+$", write_only)]
     api_secret: Option<Secret>,
 }
 
@@ -97,10 +97,10 @@ pub struct PartnerPatch {
     #[serde(default)]
     api_key: Change<Text<164>>,
     /// A new access token; those before still verify. Null forgets them all.
-    #[schema(value_type = Option<String>, max_length = 8192, write_only)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 8192, pattern = "^[!-~]+$", write_only)]
     #[serde(default)]
     access_token: Change<Secret>,
-    #[schema(value_type = Option<String>, max_length = 8192, write_only)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 8192, pattern = "^[!-~]+$", write_only)]
     #[serde(default)]
     api_secret: Change<Secret>,
 }

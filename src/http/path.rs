@@ -4,7 +4,9 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 
 use super::problem::Problem;
-use crate::model::id::{DeliveryId, EndpointId, EventId, PartnerId, RecoveryId, TokenId, WatchId};
+use crate::model::id::{
+    DeliveryId, EndpointId, EventId, PartnerId, QuarantineId, RecoveryId, TokenId, WatchId,
+};
 use crate::model::order::OrderId;
 
 /// Something that a path names. What cannot be an id names nothing: 404.
@@ -59,4 +61,5 @@ named! {
     DeliveryId = "delivery";
     WatchId = "watch";
     RecoveryId = "recovery";
+    QuarantineId = "quarantined message";
 }

@@ -8,10 +8,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
+use super::auth::Writer;
 use super::field::Time;
 use super::page::{Listing, PageParams, Paged, PartnerParam};
+use super::path::Path;
 use super::problem::Problem;
-use super::problem::openapi::Common;
+use super::problem::openapi::{Common, Writing};
+use crate::intake::requeue::{RequeueError, Requeued};
 use crate::model::event::Source;
 use crate::model::id::{PartnerId, QuarantineId};
 use crate::store::list::snapshot;
@@ -80,4 +83,45 @@ pub async fn list_quarantine(
     let mut conn = snapshot(&api.pool).await?;
     let rows = store::list(&mut conn, &list.access.partners, list.access.all, &page).await?;
     Ok(list.answer(&api, rows, |row| row.quarantine_id))
+}
+
+/// What became of a message that was tried again.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Retried {
+    /// `kept`: it is an event now, and in quarantine no longer. `stays`: it cannot be verified or read now either.
+    #[schema(value_type = String, example = "kept")]
+    result: &'static str,
+    /// Why it stays; null if it was kept.
+    #[schema(required, example = "no key verifies it")]
+    reason: Option<String>,
+}
+
+/// Try a message again.
+///
+/// For instance after the partner's access token was given to the relay. A message that is kept leaves the quarantine.
+#[utoipa::path(
+    post, path = "/v1/quarantine/{id}/retry", tag = "Quarantine",
+    params(("id" = inline(QuarantineId), Path), PartnerParam),
+    responses((status = 200, description = "What became of it.", body = Retried), Writing),
+)]
+pub async fn retry_quarantined(
+    State(api): State<Arc<Api>>,
+    writer: Writer,
+    Path(id): Path<QuarantineId>,
+) -> Result<Json<Retried>, Problem> {
+    let requeue = api.intake.as_ref().ok_or(Problem::NoSuchPath)?.requeue(api.pool.clone());
+    match requeue.one(&writer.partners, writer.partner.is_none(), id).await? {
+        Requeued::Kept => Ok(Json(Retried { result: "kept", reason: None })),
+        Requeued::Stays(reason) => Ok(Json(Retried { result: "stays", reason: Some(reason) })),
+        Requeued::Gone => Err(Problem::NotFound("quarantined message")),
+    }
+}
+
+impl From<RequeueError> for Problem {
+    fn from(error: RequeueError) -> Self {
+        match error {
+            RequeueError::Store(error) => Self::Store(error),
+            RequeueError::Full(_) | RequeueError::NotCommitted => Self::IntakeFull,
+        }
+    }
 }

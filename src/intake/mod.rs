@@ -126,6 +126,11 @@ impl Intake {
         (Self { queue, directory }, waiting)
     }
 
+    /// Tries quarantined messages again, with the picture of the partners that this intake has.
+    pub fn requeue(&self, pool: sqlx::PgPool) -> requeue::Requeue {
+        requeue::Requeue::new(pool, self.directory.clone(), self.clone())
+    }
+
     /// The partners as they are known now, also while the database is away.
     pub fn directory(&self) -> Arc<directory::Directory> {
         Arc::clone(&self.directory.borrow())

@@ -179,3 +179,28 @@ async fn a_handler_written_for_transaks_webhooks_runs_unchanged(pool: PgPool) {
     let body: Value = serde_json::from_slice(&arrival.body).unwrap();
     assert_eq!(body.as_object().unwrap().keys().collect::<Vec<_>>(), ["data"]);
 }
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_message_put_aside_is_kept_once_the_partners_token_is_known(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let newer =
+        transak_relay::sandbox::signing::access_token(crate::world::API_KEY, 1_900_000_000, 604_800).unwrap();
+    let message = transak_relay::sandbox::signing::sign(&newer, &order("o1", "COMPLETED", 1)).unwrap();
+    world.hear(&message).await;
+    let (_, aside) = world.call("GET", "/v1/quarantine", None).await;
+    let path = format!("/v1/quarantine/{}/retry", pluck(&aside["data"], "id")[0]);
+    let (status, answer) = world.call("POST", &path, None).await;
+    assert_eq!((status.as_u16(), &answer["result"]), (200, &json!("stays")), "{answer}");
+    let token = secrecy::ExposeSecret::expose_secret(&newer).to_owned();
+    let partner = format!("/v1/partners/{}", world.partner);
+    let (status, answer) = world.call("PATCH", &partner, Some(json!({ "accessToken": token }))).await;
+    assert_eq!(status.as_u16(), 200, "{answer}");
+    world.look_again().await;
+    let (status, answer) = world.post_while_writing(&path, json!({})).await;
+    assert_eq!((status.as_u16(), answer), (200, json!({ "result": "kept", "reason": null })));
+    let (_, aside) = world.call("GET", "/v1/quarantine", None).await;
+    assert_eq!(aside["data"], json!([]));
+    assert_eq!(world.count("event").await, 1);
+    let (status, _) = world.call("POST", &path, None).await;
+    assert_eq!(status.as_u16(), 404);
+}

@@ -59,7 +59,10 @@ pub struct NewEndpoint {
     /// before those behind it are sent; one that is given up lets them pass.
     ordered: Option<bool>,
     /// A signing secret you bring along; left out: one is made.
-    #[schema(pattern = "^whsec_[A-Za-z0-9+/]+=*$", write_only)]
+    #[schema(
+        pattern = "^whsec_([A-Za-z0-9+/]{4}){8,20}([A-Za-z0-9+/]{4}([A-Za-z0-9+/][AQgw]==)?|[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$",
+        write_only
+    )]
     pub(super) secret: Option<String>,
     /// With an admin token: whose endpoint it is.
     pub(super) partner_id: Option<PartnerId>,

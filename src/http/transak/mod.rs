@@ -42,10 +42,10 @@ const MAX_SKIP: i64 = 1_000_000;
 #[expect(dead_code, reason = "it only describes what `Wanted` reads")]
 pub struct WebhookParams {
     /// Only this event.
-    #[param(rename = "eventID", example = "ORDER_COMPLETED")]
+    #[param(rename = "eventID", example = "ORDER_COMPLETED", pattern = "^ORDER_[A-Z_]+$")]
     event_id: Option<String>,
     /// Only this order.
-    #[param(rename = "orderID")]
+    #[param(rename = "orderID", min_length = 1, max_length = 200)]
     order_id: Option<String>,
     /// The most rows to answer.
     #[param(minimum = 1, maximum = 500, default = 500)]
