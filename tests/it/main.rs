@@ -27,6 +27,7 @@ mod queue_pace;
 mod queue_recovery;
 mod queue_retry;
 mod reconcile;
+mod redaction;
 mod requeue;
 mod signatures;
 mod stub;
