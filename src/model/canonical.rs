@@ -7,16 +7,23 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
+/// Deeper values are taken as they are: each level costs stack, and a stranger chooses how many there are.
+const DEEPEST: usize = 64;
+
 /// Appends the canonical text of `value`. What cannot be taken apart (duplicate keys included) is taken as it is.
 pub fn write(value: &RawValue, out: &mut Vec<u8>) {
+    write_at(value, out, 0);
+}
+
+fn write_at(value: &RawValue, out: &mut Vec<u8>, depth: usize) {
     let text = value.get();
-    match text.as_bytes().first() {
+    match text.as_bytes().first().filter(|_| depth < DEEPEST) {
         Some(b'{') => match serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {
-            Ok(members) => write_object(&members, out),
+            Ok(members) => write_object(&members, out, depth),
             Err(_) => out.extend_from_slice(text.as_bytes()),
         },
         Some(b'[') => match serde_json::from_str::<Vec<&RawValue>>(text) {
-            Ok(items) => write_array(&items, out),
+            Ok(items) => write_array(&items, out, depth),
             Err(_) => out.extend_from_slice(text.as_bytes()),
         },
         Some(b'"') => match serde_json::from_str::<String>(text) {
@@ -27,7 +34,7 @@ pub fn write(value: &RawValue, out: &mut Vec<u8>) {
     }
 }
 
-fn write_object(members: &BTreeMap<String, &RawValue>, out: &mut Vec<u8>) {
+fn write_object(members: &BTreeMap<String, &RawValue>, out: &mut Vec<u8>, depth: usize) {
     out.push(b'{');
     for (at, (name, member)) in members.iter().enumerate() {
         if at > 0 {
@@ -35,18 +42,18 @@ fn write_object(members: &BTreeMap<String, &RawValue>, out: &mut Vec<u8>) {
         }
         write_string(name, out);
         out.push(b':');
-        write(member, out);
+        write_at(member, out, depth + 1);
     }
     out.push(b'}');
 }
 
-fn write_array(items: &[&RawValue], out: &mut Vec<u8>) {
+fn write_array(items: &[&RawValue], out: &mut Vec<u8>, depth: usize) {
     out.push(b'[');
     for (at, item) in items.iter().enumerate() {
         if at > 0 {
             out.push(b',');
         }
-        write(item, out);
+        write_at(item, out, depth + 1);
     }
     out.push(b']');
 }
