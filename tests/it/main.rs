@@ -12,6 +12,7 @@ mod api_pages;
 mod api_requests;
 mod api_tenants;
 mod api_webhooks;
+mod deployment;
 mod fake_transak;
 mod figures;
 mod heard_is_kept;
