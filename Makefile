@@ -10,7 +10,7 @@ DOC_LINTS = -D warnings -A rustdoc::private_intra_doc_links
 SQLX_CLI = sqlx-cli --version ~0.9 --no-default-features --features postgres,sqlx-toml
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test lint fmt bench db openapi sqlx sqlx-cli
+.PHONY: help dev test lint fmt bench db openapi sqlx sqlx-cli configuration rules
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,14 @@ bench: ## Measure the relay (docs/performance.md); ARGS="--quick one gentle" for
 
 db: ## Open psql on the database of a running `make dev`, or on a throw-away one
 	@scripts/db
+
+configuration: ## Write docs/configuration.md from the code
+	cargo run --quiet --locked --example configuration >docs/configuration.md.new && mv docs/configuration.md.new docs/configuration.md
+
+rules: ## Check the alerts and run their tests
+	@scripts/install promtool:prometheus:prometheus
+	promtool check rules deploy/prometheus/rules.yml
+	promtool test rules deploy/prometheus/rules_test.yml
 
 openapi: ## Write openapi.yaml from the code
 	cargo run --quiet --locked -- openapi >openapi.yaml.new && mv openapi.yaml.new openapi.yaml

@@ -2,12 +2,15 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use transak_relay::{app, config::Cli};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match app::run(Cli::parse()).await {
+    let ended = match Cli::read() {
+        Ok(cli) => app::run(cli).await,
+        Err(error) => Err(error),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             #[expect(clippy::print_stderr, reason = "the last word of a process that could not run")]

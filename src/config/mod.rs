@@ -1,6 +1,8 @@
 //! The command line and the environment. Every field is already what the program works with: nothing is checked later,
 //! and nothing else reads the environment.
 
+pub mod document;
+mod file;
 mod operator;
 mod sandbox;
 mod serve;

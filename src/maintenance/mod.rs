@@ -198,7 +198,7 @@ async fn delete_old(
     }
     for _ in 0..BATCHES {
         let deleted = retention::drop_quarantined(conn, cutoff, BATCH).await?
-            + retention::drop_gaps_and_watches(conn, cutoff, BATCH).await?;
+            + retention::drop_ended(conn, cutoff, BATCH).await?;
         report.rows += deleted;
         if deleted == 0 {
             break;

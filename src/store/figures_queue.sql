@@ -11,6 +11,7 @@ with recursive pending as (
 ), sendable as (
     select endpoint.* from pending join endpoint using (partner_id, endpoint_id)
     where endpoint.state = 'enabled' and endpoint.deleted_at is null
+      and (endpoint.paused_until is null or endpoint.paused_until <= now())
 ), waiting as (
     select oldest.next_attempt_at,
            -- Leased deliveries stand right after what is due: somebody is sending to this endpoint.
@@ -18,7 +19,8 @@ with recursive pending as (
                    where delivery.partner_id = sendable.partner_id and delivery.endpoint_id = sendable.endpoint_id
                      and delivery.state = 'pending' and delivery.leased_at is not null
                      and delivery.next_attempt_at > now() and delivery.next_attempt_at < now() + interval '2 minutes')
-           as sending
+           -- One that is sent to slowly on purpose is not stuck either.
+           or sendable.rate_thousandths is not null as sending
     from sendable cross join lateral (
         select next_attempt_at from delivery
         where delivery.partner_id = sendable.partner_id and delivery.endpoint_id = sendable.endpoint_id

@@ -92,12 +92,8 @@ pub async fn drop_quarantined(conn: &mut PgConnection, cutoff: DateTime<Utc>, li
     Ok(deleted.execute(conn).await?.rows_affected())
 }
 
-/// Deletes up to `limit` gaps and watches that ended before `cutoff`.
-pub async fn drop_gaps_and_watches(
-    conn: &mut PgConnection,
-    cutoff: DateTime<Utc>,
-    limit: i64,
-) -> Result<u64> {
+/// Deletes up to `limit` gaps, watches and recoveries that ended before `cutoff`.
+pub async fn drop_ended(conn: &mut PgConnection, cutoff: DateTime<Utc>, limit: i64) -> Result<u64> {
     let gaps = sqlx::query!(
         "delete from gap where (partner_id, gap_id) in (
              select partner_id, gap_id from gap where ended_at < $1 limit $2)",
@@ -111,7 +107,14 @@ pub async fn drop_gaps_and_watches(
         cutoff,
         limit,
     );
-    Ok(gaps + watches.execute(conn).await?.rows_affected())
+    let watches = watches.execute(&mut *conn).await?.rows_affected();
+    let recoveries = sqlx::query!(
+        "delete from recovery where (partner_id, recovery_id) in (
+             select partner_id, recovery_id from recovery where finished_at < $1 limit $2)",
+        cutoff,
+        limit,
+    );
+    Ok(gaps + watches + recoveries.execute(conn).await?.rows_affected())
 }
 
 /// Deletes the signing secrets that sign nothing any more at the moment `now`.

@@ -69,7 +69,6 @@ pub const DATABASE_GAUGES: &[(&str, &str)] = &[
     ("relay_gaps_unrepaired", "Gaps that are over and not repaired yet."),
     ("relay_endpoints", "Endpoints, by what they are doing."),
     ("relay_access_token_expiry_timestamp_seconds", "When a partner's newest access token ends."),
-    ("relay_access_token_expiry_seconds", "How long a partner's newest access token still lives."),
     (
         "relay_reconcile_partners_without_token",
         "Partners that cannot be compared because they have no access token.",

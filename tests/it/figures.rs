@@ -47,7 +47,7 @@ async fn a_queue_that_somebody_works_on_is_old_but_not_stuck(pool: PgPool) {
     // One is under way, the other waits behind it.
     sqlx::query("update delivery set leased_at = null, next_attempt_at = now() - interval '10 minutes' where order_id = 'o1'")
         .execute(&world.pool).await.unwrap();
-    sqlx::query("update delivery set leased_at = now(), next_attempt_at = now() + interval '1 minute' where order_id = 'o2'")
+    sqlx::query("update delivery set attempts = 1, leased_at = now(), next_attempt_at = now() + interval '1 minute' where order_id = 'o2'")
         .execute(&world.pool).await.unwrap();
     let mut conn = world.pool.acquire().await.unwrap();
     let queue = figures::queue(&mut conn).await.unwrap();

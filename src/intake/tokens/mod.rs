@@ -138,7 +138,6 @@ impl TokenCare {
 
     /// Shows and warns, and answers why the token is to be replaced now, if it is.
     fn judge(&mut self, state: &TokenState, now: DateTime<Utc>) -> Option<Why> {
-        show(state, now);
         let memory = self.partners.entry(state.partner_id).or_default();
         match token_care::duty(&state.care(), memory.suspicion(), now) {
             Duty::None => None,
@@ -217,17 +216,4 @@ impl Memory {
 
 async fn states(pool: &PgPool, only: Option<PartnerId>) -> store::Result<Vec<TokenState>> {
     token_refresh::states(&mut *pool.acquire().await?, only).await
-}
-
-/// Partners are few and made by an administrator, so their ids bound the label.
-fn show(state: &TokenState, now: DateTime<Utc>) {
-    if let Some(end) = state.expires_at {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a gauge is a float, and centuries of seconds fit exactly"
-        )]
-        let seconds = (end - now).num_seconds() as f64;
-        metrics::gauge!("relay_access_token_expiry_seconds", "partner" => state.partner_id.to_string())
-            .set(seconds);
-    }
 }

@@ -1,0 +1,94 @@
+//! Secrets from files: `RELAY_MASTER_KEY_FILE=/run/secrets/key` instead of `RELAY_MASTER_KEY`, so that they need not stand
+//! in an environment.
+
+use anyhow::{Context as _, bail};
+use clap::{Command, CommandFactory as _, FromArgMatches as _};
+
+use super::Cli;
+
+/// Arguments that may be read from a file, and the variable that gives them directly.
+pub(super) const SECRETS: [(&str, &str); 5] = [
+    ("database_url", "DATABASE_URL"),
+    ("master_key", "RELAY_MASTER_KEY"),
+    ("admin_token", "RELAY_ADMIN_TOKEN"),
+    ("transak_access_token", "TRANSAK_ACCESS_TOKEN"),
+    ("transak_api_secret", "TRANSAK_API_SECRET"),
+];
+
+impl Cli {
+    /// Reads the command line and the environment of this process. Ends the process if they make no sense, as
+    /// [`clap::Parser::parse`] does.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a secret that is given twice.
+    pub fn read() -> anyhow::Result<Self> {
+        #[expect(clippy::disallowed_methods, reason = "this is the configuration")]
+        let command = with_files(Self::command(), |name| std::env::var(name).ok())?;
+        let matches = command.get_matches();
+        Self::from_arg_matches(&matches).map_err(|error| error.exit())
+    }
+}
+
+/// What files say stands in for what is given nowhere else.
+fn with_files(mut command: Command, variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Command> {
+    let given = |name: &str| variable(name).filter(|value| !value.is_empty());
+    for (argument, name) in SECRETS {
+        let Some(path) = given(&format!("{name}_FILE")) else { continue };
+        if given(name).is_some() {
+            bail!("{name} and {name}_FILE are both given: leave one out");
+        }
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {name}_FILE ({path})"))?;
+        // Lives as long as the process, which reads its configuration once.
+        let text: &'static str = String::leak(text.trim_end_matches(['\r', '\n']).to_owned());
+        command = command.mut_subcommands(|sub| {
+            if sub.get_arguments().all(|known| known.get_id() != argument) {
+                return sub;
+            }
+            sub.mut_arg(argument, |known| known.required(false).default_value(text).hide_default_value(true))
+        });
+    }
+    Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+    use crate::config::Command as Chosen;
+
+    const KEY: &str = "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=";
+
+    #[test]
+    fn a_secret_is_read_from_the_file_that_a_variable_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let (url, key) = (file("url", "postgres://u:p@h/d\n"), file("key", KEY));
+        let variable = |name: &str| match name {
+            "DATABASE_URL_FILE" => Some(url.clone()),
+            "RELAY_MASTER_KEY_FILE" => Some(key.clone()),
+            // As docker-compose gives what is not set.
+            "RELAY_MASTER_KEY" => Some(String::new()),
+            _ => None,
+        };
+        let command = with_files(Cli::command(), variable).unwrap();
+        let matches = command.try_get_matches_from(["x", "serve"]).unwrap();
+        let Chosen::Serve(serve) = Cli::from_arg_matches(&matches).unwrap().command else { panic!() };
+        assert_eq!(serve.database.database_url.expose_secret(), "postgres://u:p@h/d");
+    }
+
+    #[test]
+    fn a_secret_that_is_given_twice_or_whose_file_is_missing_is_an_error_that_names_it() {
+        let twice = |name: &str| name.starts_with("DATABASE_URL").then(|| "x".to_owned());
+        let error = with_files(Cli::command(), twice).unwrap_err().to_string();
+        assert_eq!(error, "DATABASE_URL and DATABASE_URL_FILE are both given: leave one out");
+        let missing = |name: &str| (name == "RELAY_ADMIN_TOKEN_FILE").then(|| "/nowhere/at/all".to_owned());
+        let error = with_files(Cli::command(), missing).unwrap_err().to_string();
+        assert!(error.contains("RELAY_ADMIN_TOKEN_FILE (/nowhere/at/all)"), "{error}");
+    }
+}

@@ -1,0 +1,115 @@
+//! What is deployed agrees with the program: variables, metrics, ports, sections.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use transak_relay::telemetry::names;
+
+fn text(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+fn documents(path: &str) -> Vec<Value> {
+    text(path).split("\n---\n").map(|one| yaml_serde::from_str(one).unwrap()).collect()
+}
+
+fn rules() -> Vec<Value> {
+    documents("deploy/prometheus/rules.yml")[0]["groups"][0]["rules"].as_array().unwrap().clone()
+}
+
+/// Every variable that the program reads.
+fn variables() -> BTreeSet<String> {
+    let page = text("docs/configuration.md");
+    let named = page
+        .split('`')
+        .filter(|word| word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'));
+    named.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn on_kubernetes_two_relays_are_probed_confined_and_one_of_them_always_stays() {
+    let all = documents("deploy/kubernetes/relay.yaml");
+    let kinds: Vec<_> = all.iter().map(|one| one["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["Deployment", "Service", "PodDisruptionBudget"]);
+    let (deployment, budget) = (&all[0]["spec"], &all[2]["spec"]);
+    assert_eq!((&deployment["replicas"], &budget["minAvailable"]), (&json!(2), &json!(1)));
+    let labels = &deployment["template"]["metadata"]["labels"];
+    assert_eq!(&deployment["selector"]["matchLabels"], labels);
+    assert_eq!(&budget["selector"]["matchLabels"], labels);
+    assert_eq!(&all[1]["spec"]["selector"], labels);
+    let pod = &deployment["template"]["spec"];
+    let relay = &pod["containers"][0];
+    for (probe, path) in
+        [("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")]
+    {
+        assert_eq!(relay[probe]["httpGet"]["path"], json!(path));
+    }
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], json!(true));
+    assert_eq!(relay["securityContext"]["readOnlyRootFilesystem"], json!(true));
+    assert_eq!(relay["securityContext"]["capabilities"]["drop"], json!(["ALL"]));
+    assert!(
+        pod["terminationGracePeriodSeconds"].as_u64().unwrap() > transak_relay::shutdown::GRACE.as_secs()
+    );
+    let known = variables();
+    for variable in relay["env"].as_array().unwrap() {
+        assert!(known.contains(variable["name"].as_str().unwrap()), "{variable}");
+    }
+}
+
+#[test]
+fn with_compose_two_relays_are_confined_and_told_only_what_they_read() {
+    let known = variables();
+    for path in ["docker-compose.yml", "deploy/compose.secrets.yml"] {
+        // Merged keys are the parser's business: what is said where it is said will do.
+        let file = text(path);
+        let variables = file.lines().filter_map(|line| line.trim().split_once(": ")).map(|(name, _)| name);
+        for name in variables.filter(|name| name.starts_with("RELAY_") || name.starts_with("DATABASE_")) {
+            assert!(known.contains(name), "{path}: {name}");
+        }
+    }
+    let compose = &documents("docker-compose.yml")[0];
+    let shared = &compose["x-relay"];
+    assert_eq!((&shared["read_only"], &shared["cap_drop"]), (&json!(true), &json!(["ALL"])));
+    let services = &compose["services"];
+    assert_ne!(services["relay"]["volumes"], services["relay-2"]["volumes"], "each has a spool of its own");
+    let targets = &documents("deploy/prometheus/prometheus.yml")[0]["scrape_configs"][0]["dns_sd_configs"][0];
+    assert_eq!(targets["names"], json!(["relay", "relay-2"]));
+}
+
+#[test]
+fn each_alert_has_a_section_in_the_runbook_and_each_section_an_alert() {
+    let runbook = text("docs/runbook.md");
+    let sections: BTreeSet<&str> = runbook.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    let rules = rules();
+    let alerts: BTreeSet<&str> = rules.iter().map(|rule| rule["alert"].as_str().unwrap()).collect();
+    assert_eq!(alerts, sections);
+    for rule in &rules {
+        let alert = rule["alert"].as_str().unwrap();
+        let link = format!("docs/runbook.md#{}", alert.to_lowercase());
+        assert_eq!(rule["annotations"]["runbook_url"], json!(link));
+    }
+}
+
+#[test]
+fn alerts_and_dashboard_ask_only_for_metrics_that_there_are() {
+    let counters = names::COUNTERS.iter().map(|(name, _)| *name);
+    let gauges = names::GAUGES.iter().chain(names::DATABASE_GAUGES).map(|(name, _)| *name);
+    let known: BTreeSet<&str> =
+        counters.chain(gauges).chain(names::HISTOGRAMS.iter().map(|(name, _, _)| *name)).collect();
+    let rules: Vec<String> = rules().iter().map(|rule| rule["expr"].as_str().unwrap().to_owned()).collect();
+    let dashboard: Value =
+        serde_json::from_str(&text("deploy/grafana/dashboards/transak-relay.json")).unwrap();
+    let targets =
+        dashboard["panels"].as_array().unwrap().iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+    let asked: Vec<String> =
+        targets.map(|target| target["expr"].as_str().unwrap().to_owned()).chain(rules).collect();
+    for expression in &asked {
+        let words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        for word in words.filter(|word| word.starts_with("relay_") || word.starts_with("http_request")) {
+            let histogram = ["_bucket", "_count", "_sum"].iter().find_map(|end| word.strip_suffix(end));
+            let there = known.contains(word) || histogram.is_some_and(|name| known.contains(name));
+            assert!(there, "{word} in {expression}");
+        }
+    }
+}
