@@ -48,6 +48,16 @@ fn every_module_uses_only_what_its_layer_may() {
 }
 
 #[test]
+fn every_layer_is_on_the_map() {
+    let map = text("ARCHITECTURE.md");
+    let missing: Vec<_> = layers::names().filter(|name| !map.contains(&format!("`{name}`"))).collect();
+    assert!(
+        missing.is_empty(),
+        "ARCHITECTURE.md does not say what {missing:?} is: add it to the table of layers"
+    );
+}
+
+#[test]
 fn every_rust_file_keeps_the_rules_of_the_house() {
     let files = rust(&["src", "tests", "examples", "benches"]);
     nothing_said(&files.iter().flat_map(house::complaints).collect::<Vec<_>>());

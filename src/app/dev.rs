@@ -77,7 +77,7 @@ async fn run_all(config: Dev) -> anyhow::Result<()> {
 async fn run_on(database: &Postgres, dir: &Path, listen: std::net::SocketAddr) -> anyhow::Result<()> {
     let access_token = signing::access_token(API_KEY, chrono::Utc::now().timestamp(), TOKEN_LIFETIME)?;
     let upstream = Upstream::start(UpstreamSettings::local(API_KEY, access_token.clone())).await?;
-    let receiver = Receiver::start(([127, 0, 0, 1], 0).into(), std::io::stdout()).await?;
+    let receiver = receiver(&dir.join("receiver.url")).await?;
     let admin_token = token::generate();
     let serve = serve_config(&Around {
         database_url: database.url(),
@@ -97,6 +97,19 @@ async fn run_on(database: &Postgres, dir: &Path, listen: std::net::SocketAddr) -
     let ended = tasks.run_until(shutdown::interrupted()).await;
     upstream.stop().await;
     ended
+}
+
+/// The receiver, where it was in the run before if that port is still free: what is owed to it then still arrives.
+async fn receiver(remembered: &Path) -> anyhow::Result<Receiver> {
+    let before = std::fs::read_to_string(remembered).ok().and_then(|url| Url::parse(&url).ok()?.port());
+    let listen = |port: u16| Receiver::start(([127, 0, 0, 1], port).into(), std::io::stdout());
+    let receiver = match listen(before.unwrap_or(0)).await {
+        Ok(receiver) => receiver,
+        Err(_) => listen(0).await?,
+    };
+    std::fs::write(remembered, receiver.url())
+        .with_context(|| format!("cannot write {}", remembered.display()))?;
+    Ok(receiver)
 }
 
 /// Registers the receiver, shows what to try once something has arrived, and keeps the receiver running.

@@ -97,6 +97,11 @@ const LAYERS: &[Layer] = &[
 const SQL: &[&str] =
     &["QueryBuilder", "query", "query_as", "query_file", "query_file_as", "query_scalar", "raw_sql"];
 
+/// The modules that have a row.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    LAYERS.iter().map(|layer| layer.name)
+}
+
 /// What the table says against a file of `src/`. `crates`: the names of all dependencies, as code writes them.
 pub(crate) fn complaints(source: &Source, crates: &[String]) -> Vec<String> {
     let layer_name = match source.path.as_str() {
