@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, reason = "its figures are what it is for")]
 
+mod deliveries;
 mod misbehave;
 mod receiver;
 mod world;
@@ -31,14 +32,17 @@ async fn main() -> anyhow::Result<()> {
         "kill-the-only-process" => kill_the_only_process(events).await,
         "stop-postgres" => stop_postgres(events).await,
         "kill-one-of-two" => kill_one_of_two(events).await,
+        "kill-during-deliveries" => deliveries::kill_during_deliveries(events).await,
         "misbehaving-server" => misbehave::table().await,
-        _ => bail!("one of: kill-the-only-process, stop-postgres, kill-one-of-two, misbehaving-server"),
+        _ => bail!(
+            "one of: kill-the-only-process, stop-postgres, kill-one-of-two, kill-during-deliveries, misbehaving-server"
+        ),
     }
 }
 
 /// `kill -9` at 20 random moments, restarted each time; the REST API repairs.
 async fn kill_the_only_process(events: usize) -> anyhow::Result<()> {
-    let world = World::new().await?;
+    let world = World::new(1).await?;
     let mut relay = world.relay(1, true).await?;
     let mut load = Load::new(&world, events);
     let mut moments = fastrand::Rng::with_seed(20);
@@ -59,7 +63,7 @@ async fn kill_the_only_process(events: usize) -> anyhow::Result<()> {
 
 /// Postgres stopped at once for 20 seconds under load, and the relay killed meanwhile.
 async fn stop_postgres(events: usize) -> anyhow::Result<()> {
-    let world = World::new().await?;
+    let world = World::new(1).await?;
     let mut relay = world.relay(1, true).await?;
     let mut load = Load::new(&world, events);
     load.play(events / 4, RATE).await?;
@@ -83,7 +87,7 @@ async fn stop_postgres(events: usize) -> anyhow::Result<()> {
 
 /// Two processes, one killed under load, and no REST API to repair with.
 async fn kill_one_of_two(events: usize) -> anyhow::Result<()> {
-    let world = World::new().await?;
+    let world = World::new(1).await?;
     let first = world.relay(2, false).await?;
     let second = world.relay(2, false).await?;
     world.heard_by(2).await;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use serde::Deserialize;
@@ -24,7 +24,8 @@ struct Order {
 #[derive(Default)]
 struct Seen {
     told: HashSet<(String, String)>,
-    times: HashMap<String, usize>,
+    /// By endpoint and message.
+    times: HashMap<(usize, String), usize>,
 }
 
 type Shared = Arc<Mutex<Seen>>;
@@ -41,7 +42,7 @@ impl Receiver {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}/callback", listener.local_addr()?);
         let seen = Shared::default();
-        let router = Router::new().route("/callback", post(receive)).with_state(Arc::clone(&seen));
+        let router = Router::new().route("/callback/{endpoint}", post(receive)).with_state(Arc::clone(&seen));
         let mut task = JoinSet::new();
         // Ends only with the process.
         task.spawn(async move { drop(axum::serve(listener, router).await) });
@@ -53,17 +54,27 @@ impl Receiver {
         self.seen.lock().expect("no panic").told.clone()
     }
 
+    /// How often each message came to each endpoint.
+    pub(crate) fn times(&self) -> HashMap<(usize, String), usize> {
+        self.seen.lock().expect("no panic").times.clone()
+    }
+
     /// How many callbacks repeated an event that had been told.
     pub(crate) fn repeats(&self) -> usize {
         self.seen.lock().expect("no panic").times.values().map(|times| times - 1).sum()
     }
 }
 
-async fn receive(State(seen): State<Shared>, headers: HeaderMap, body: axum::body::Bytes) -> StatusCode {
+async fn receive(
+    State(seen): State<Shared>,
+    Path(endpoint): Path<usize>,
+    headers: HeaderMap,
+    body: axum::body::Bytes,
+) -> StatusCode {
     let Ok(callback) = serde_json::from_slice::<Callback>(&body) else { return StatusCode::BAD_REQUEST };
     let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
     let mut seen = seen.lock().expect("no panic");
     seen.told.insert((callback.data.id, callback.data.status));
-    *seen.times.entry(id).or_default() += 1;
+    *seen.times.entry((endpoint, id)).or_default() += 1;
     StatusCode::NO_CONTENT
 }

@@ -30,10 +30,11 @@ pub(crate) struct World {
     door: Arc<Mutex<Option<u16>>>,
     database_url: String,
     upstream: Upstream,
-    receiver: Receiver,
+    pub(crate) receiver: Receiver,
+    endpoints: usize,
     access_token: SecretString,
     folder: tempfile::TempDir,
-    pool: PgPool,
+    pub(crate) pool: PgPool,
     _tasks: JoinSet<()>,
 }
 
@@ -52,7 +53,7 @@ pub(crate) struct Figures {
 }
 
 impl World {
-    pub(crate) async fn new() -> anyhow::Result<Self> {
+    pub(crate) async fn new(endpoints: usize) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         // The Postgres server runs as another user when this runs as root.
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
@@ -74,6 +75,7 @@ impl World {
             database_url,
             upstream,
             receiver,
+            endpoints,
             access_token,
             folder,
             pool,
@@ -81,7 +83,7 @@ impl World {
         })
     }
 
-    /// Starts a relay and waits until it is ready and the receiver is registered.
+    /// Starts a relay and waits until it is ready and the receiver is registered, once for each endpoint.
     pub(crate) async fn relay(&self, copies: u16, rest: bool) -> anyhow::Result<Process> {
         let listen = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
         let process = Process(self.spawn(listen, copies, rest)?);
@@ -89,8 +91,8 @@ impl World {
         ensure!(api.ready(&tokio_util::sync::CancellationToken::new()).await, "the relay is not ready");
         let registered: i64 =
             sqlx::query_scalar("select count(*) from endpoint").fetch_one(&self.pool).await?;
-        if registered == 0 {
-            api.register(None, &self.receiver.url).await?;
+        for endpoint in usize::try_from(registered)?..self.endpoints {
+            api.register(None, &format!("{}/{endpoint}", self.receiver.url)).await?;
         }
         Ok(process)
     }

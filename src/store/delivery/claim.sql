@@ -28,7 +28,8 @@ with recursive known as (
                   where delivery.partner_id = endpoint.partner_id and delivery.endpoint_id = endpoint.endpoint_id
                     and delivery.state = 'pending' and delivery.next_attempt_at <= now())
     order by random()
-    limit $1
+    -- Enough to keep a process busy; the others have their turn in the next claim.
+    limit least($1::bigint, 128)
 ), taken as (
     -- Whoever comes second waits for the first and then finds it taken.
     insert into endpoint_lease (partner_id, endpoint_id, dispatcher_id)
