@@ -45,7 +45,10 @@ fn with_files(mut command: Command, variable: impl Fn(&str) -> Option<String>) -
             if sub.get_arguments().all(|known| known.get_id() != argument) {
                 return sub;
             }
-            sub.mut_arg(argument, |known| known.required(false).default_value(text).hide_default_value(true))
+            // Without its variable, which docker-compose gives as an empty text when it is not set.
+            sub.mut_arg(argument, |known| {
+                known.env(None::<&str>).required(false).default_value(text).hide_default_value(true)
+            })
         });
     }
     Ok(command)
@@ -72,7 +75,6 @@ mod tests {
         let variable = |name: &str| match name {
             "DATABASE_URL_FILE" => Some(url.clone()),
             "RELAY_MASTER_KEY_FILE" => Some(key.clone()),
-            // As docker-compose gives what is not set.
             "RELAY_MASTER_KEY" => Some(String::new()),
             _ => None,
         };
