@@ -17,10 +17,13 @@ COPY src src
 # Newer than what the empty program left, or cargo takes that for up to date.
 RUN touch src/main.rs src/lib.rs && cargo build --release --locked --bin transak-relay \
  && install -D --mode 755 target/release/transak-relay /image/usr/local/bin/transak-relay \
+ # The C library it is linked to, where the program looks for it: all that it needs of a distribution.
+ && ldd target/release/transak-relay | grep --only-matching '/[^ ]*' | xargs -I{} install -D {} /image{} \
  && install -d --mode 700 --owner 10001 --group 10001 /image/var/lib/transak-relay/spool \
  && install -D --mode 644 /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ca-certificates.crt
 
-FROM debian:bookworm-slim
+# No shell, no package, no user database: nothing to keep up to date but the program itself.
+FROM scratch
 COPY --from=build /image /
 ENV RELAY_LISTEN=0.0.0.0:8080 \
     RELAY_SPOOL_DIR=/var/lib/transak-relay/spool \

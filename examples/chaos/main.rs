@@ -7,6 +7,8 @@
 mod deliveries;
 mod misbehave;
 mod receiver;
+mod rolling;
+mod soak;
 mod world;
 
 use std::time::{Duration, Instant};
@@ -33,9 +35,11 @@ async fn main() -> anyhow::Result<()> {
         "stop-postgres" => stop_postgres(events).await,
         "kill-one-of-two" => kill_one_of_two(events).await,
         "kill-during-deliveries" => deliveries::kill_during_deliveries(events).await,
+        "rolling-restart" => rolling::restart(events).await,
+        "soak" => soak::soak(std::env::args().nth(2).map_or(Ok(15), |minutes| minutes.parse())?).await,
         "misbehaving-server" => misbehave::table().await,
         _ => bail!(
-            "one of: kill-the-only-process, stop-postgres, kill-one-of-two, kill-during-deliveries, misbehaving-server"
+            "one of: kill-the-only-process, stop-postgres, kill-one-of-two, kill-during-deliveries, rolling-restart, soak, misbehaving-server"
         ),
     }
 }

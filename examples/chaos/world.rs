@@ -32,6 +32,7 @@ pub(crate) struct World {
     upstream: Upstream,
     pub(crate) receiver: Receiver,
     endpoints: usize,
+    settings: Vec<(&'static str, &'static str)>,
     access_token: SecretString,
     folder: tempfile::TempDir,
     pub(crate) pool: PgPool,
@@ -76,11 +77,17 @@ impl World {
             upstream,
             receiver,
             endpoints,
+            settings: Vec::new(),
             access_token,
             folder,
             pool,
             _tasks: tasks,
         })
+    }
+
+    /// Configures the relays that are started from now on.
+    pub(crate) fn set(&mut self, variable: &'static str, value: &'static str) {
+        self.settings.push((variable, value));
     }
 
     /// Starts a relay and waits until it is ready and the receiver is registered, once for each endpoint.
@@ -121,6 +128,7 @@ impl World {
             .env("TRANSAK_API_URL", if rest { self.upstream.rest().url() } else { nowhere })
             .env("TRANSAK_API_KEY", API_KEY)
             .env("TRANSAK_ACCESS_TOKEN", self.access_token.expose_secret())
+            .envs(self.settings.iter().copied())
             .stdout(Stdio::null())
             .kill_on_drop(true)
             .spawn();
@@ -194,10 +202,16 @@ impl World {
         self.receiver.repeats()
     }
 
-    pub(crate) async fn end(self, figures: &Figures) -> anyhow::Result<()> {
-        if let Some(postgres) = self.postgres.into_inner() {
-            postgres.stop().await?;
+    /// Stops Postgres in order.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        match self.postgres.into_inner() {
+            Some(postgres) => Ok(postgres.stop().await?),
+            None => Ok(()),
         }
+    }
+
+    pub(crate) async fn end(self, figures: &Figures) -> anyhow::Result<()> {
+        self.stop().await?;
         ensure!(figures.missing == 0, "{} events are missing", figures.missing);
         ensure!(figures.duplicates == 0, "{} events are kept twice", figures.duplicates);
         ensure!(figures.untold == 0, "{} events were never told", figures.untold);
@@ -210,9 +224,13 @@ impl Process {
         Ok(self.0.kill().await?)
     }
 
+    pub(crate) fn pid(&self) -> anyhow::Result<u32> {
+        self.0.id().context("it has ended")
+    }
+
     /// Ends it in order.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
-        let pid = self.0.id().context("it still runs")?.to_string();
+        let pid = self.pid()?.to_string();
         ensure!(Command::new("kill").args(["-TERM", &pid]).status().await?.success(), "kill -TERM");
         ensure!(self.0.wait().await?.success(), "the relay did not end with exit code 0");
         Ok(())
@@ -249,6 +267,11 @@ impl<'w> Load<'w> {
 
     pub(crate) fn played(&self) -> usize {
         self.events.len()
+    }
+
+    /// How many events nobody was told of.
+    pub(crate) fn untold(&self, world: &World) -> usize {
+        self.events.difference(&world.receiver.told()).count()
     }
 
     /// Goes on until `until` events were played, `rate` a second, 50 orders at a time.
