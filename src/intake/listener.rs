@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Intake;
 use super::directory::Watch;
+use super::flow::{Flow, Proof};
 use super::stream::{self, StreamHealth};
 use crate::model::id::PartnerId;
 use crate::pusher;
@@ -94,7 +95,7 @@ impl Listener {
 
     async fn begin(&self) -> store::Result<Option<Slot>> {
         let Some(slot) = Slot::take(&self.pool, self.copies).await? else { return Ok(None) };
-        hearing::begin(&self.pool, slot.number).await?;
+        hearing::begin(&self.pool, slot.number, Utc::now()).await?;
         Ok(Some(slot))
     }
 
@@ -113,7 +114,7 @@ impl Listener {
         };
         let (ended, (), ()) = tokio::join!(
             stream,
-            keep_slot(&self.pool, slot, session.clone()),
+            keep_slot((&self.pool, &self.intake.flow), slot, session.clone()),
             self.write_notes(number, waiting, stop.clone()),
         );
         ended
@@ -150,7 +151,8 @@ impl Listener {
 }
 
 /// Shows signs of life while the slot is held; ends the session when another process has it.
-async fn keep_slot(pool: &PgPool, mut slot: Slot, session: CancellationToken) {
+async fn keep_slot((pool, flow): (&PgPool, &Flow), mut slot: Slot, session: CancellationToken) {
+    let mut proof = Proof::default();
     loop {
         tokio::select! {
             biased;
@@ -158,7 +160,7 @@ async fn keep_slot(pool: &PgPool, mut slot: Slot, session: CancellationToken) {
             () = tokio::time::sleep(HEARTBEAT) => {}
         }
         if slot.is_held().await {
-            if let Err(error) = hearing::beat(pool, slot.number).await {
+            if let Err(error) = beat((pool, flow), slot.number, &mut proof).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "the listener cannot show that it lives"
@@ -178,6 +180,22 @@ async fn keep_slot(pool: &PgPool, mut slot: Slot, session: CancellationToken) {
             ),
         }
     }
+}
+
+/// Shows that the listener lives, what was lost, and until when everything else that it heard is safe.
+async fn beat((pool, flow): (&PgPool, &Flow), slot: i32, proof: &mut Proof) -> store::Result<()> {
+    let mut losses = flow.take_lost();
+    while let Some((partner, (from, to))) = losses.pop() {
+        let written = async {
+            hearing::dropped(&mut *pool.acquire().await?, partner, (from, to + Duration::from_secs(1))).await
+        };
+        if let Err(error) = written.await {
+            losses.push((partner, (from, to)));
+            flow.give_back(losses);
+            return Err(error);
+        }
+    }
+    hearing::beat(pool, slot, proof.until(flow, Utc::now())).await
 }
 
 async fn write_note(pool: &PgPool, slot: i32, note: &Note) -> store::Result<()> {

@@ -1,8 +1,8 @@
 //! The one way in: whatever is heard, from whichever source, becomes events, sightings, orders and owed deliveries in
 //! one transaction, or a quarantined message.
 //!
-//! Guarantees: what [`Intake::keep`] has answered is committed or, while the database is away, on disk. A message that the database refuses does not take its
-//! neighbours with it: it is quarantined alone.
+//! Guarantees: what [`Intake::keep`] has answered is committed or, while the database is away, on disk. A message that
+//! the database refuses does not take its neighbours with it: it is quarantined alone.
 //! Does not guarantee: any order between messages of different sources; identity and the status rules make it
 //! unnecessary.
 
@@ -10,6 +10,7 @@ mod batch;
 mod commit;
 mod decode;
 pub mod directory;
+mod flow;
 pub mod listener;
 mod owe;
 pub mod reconcile;
@@ -117,13 +118,14 @@ const QUEUE: usize = 4096;
 pub struct Intake {
     queue: mpsc::Sender<Waiting>,
     directory: directory::Watch,
+    flow: Arc<flow::Flow>,
 }
 
 impl Intake {
     /// A handle, and the queue its [`Writer`] reads.
     fn channel(directory: directory::Watch) -> (Self, mpsc::Receiver<Waiting>) {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        (Self { queue, directory }, waiting)
+        (Self { queue, directory, flow: Arc::default() }, waiting)
     }
 
     /// Tries quarantined messages again, with the picture of the partners that this intake has.
@@ -149,13 +151,21 @@ impl Intake {
 
     /// Takes a message without ever waiting. For sources that must not stall.
     pub fn offer(&self, heard: Heard) -> Result<(), Full> {
-        self.queue.try_send(Waiting { heard, reply: None }).map_err(|_| Full)
+        self.send(Waiting { heard, reply: None })
     }
 
     /// Takes a message and answers when it is committed or spooled.
     pub async fn keep(&self, heard: Heard) -> Result<Fate, Full> {
         let (reply, fate) = oneshot::channel();
-        self.queue.try_send(Waiting { heard, reply: Some(reply) }).map_err(|_| Full)?;
+        self.send(Waiting { heard, reply: Some(reply) })?;
         fate.await.map_err(|_| Full)
+    }
+
+    fn send(&self, waiting: Waiting) -> Result<(), Full> {
+        self.flow.take();
+        self.queue.try_send(waiting).map_err(|_| {
+            self.flow.settle(1);
+            Full
+        })
     }
 }

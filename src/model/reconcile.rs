@@ -64,7 +64,8 @@ pub fn partner_pause(times: u32, asked: Duration) -> Duration {
 }
 
 /// The days to ask for, to read everything of these spans: a day more on either side, for a day is a different one in
-/// other places of the world. Overlapping spans are merged, and none is longer than `longest` days.
+/// other places of the world. Overlapping spans are merged, and none is longer than `longest` days. The newest come first,
+/// and the last two days of a span apart from those before: most of what happened in it is about orders as young as that.
 pub fn windows(spans: &[(DateTime<Utc>, DateTime<Utc>)], longest: u64) -> Vec<(NaiveDate, NaiveDate)> {
     let widened = spans.iter().map(|(from, to)| {
         let (from, to) = (from.date_naive(), to.date_naive());
@@ -79,16 +80,16 @@ pub fn windows(spans: &[(DateTime<Utc>, DateTime<Utc>)], longest: u64) -> Vec<(N
             _ => merged.push((from, to)),
         }
     }
-    merged.into_iter().flat_map(|window| split(window, longest)).collect()
+    merged.into_iter().rev().flat_map(|window| split(window, longest)).collect()
 }
 
 fn split((from, to): (NaiveDate, NaiveDate), longest: u64) -> Vec<(NaiveDate, NaiveDate)> {
     let mut parts = Vec::new();
-    let mut next = Some(from);
-    while let Some(first) = next.filter(|first| *first <= to) {
-        let last = first.checked_add_days(Days::new(longest.saturating_sub(1))).unwrap_or(to).min(to);
-        parts.push((first, last));
-        next = last.succ_opt();
+    let (mut last, mut days) = (Some(to), 2.min(longest));
+    while let Some(end) = last.filter(|end| *end >= from) {
+        let begin = end.checked_sub_days(Days::new(days.saturating_sub(1))).unwrap_or(from).max(from);
+        parts.push((begin, end));
+        (last, days) = (begin.pred_opt(), longest);
     }
     parts
 }
@@ -148,14 +149,26 @@ mod tests {
     #[test]
     fn the_days_of_a_gap_reach_a_day_further_on_either_side() {
         let gap = (at("2025-01-10T23:59:59Z"), at("2025-01-11T00:00:01Z"));
-        assert_eq!(windows(&[gap], 30), [("2025-01-09".parse().unwrap(), "2025-01-12".parse().unwrap())]);
+        assert_eq!(shown(&[gap], 30), ["2025-01-11..2025-01-12", "2025-01-09..2025-01-10"]);
+    }
+
+    fn shown(gaps: &[(DateTime<Utc>, DateTime<Utc>)], longest: u64) -> Vec<String> {
+        windows(gaps, longest).iter().map(|(from, to)| format!("{from}..{to}")).collect()
     }
 
     #[test]
-    fn gaps_of_the_same_days_are_read_once_and_long_ones_in_parts() {
+    fn gaps_of_the_same_days_are_read_once_long_ones_in_parts_and_the_newest_days_first() {
         let day = |text: &str| at(&format!("2025-{text}T12:00:00Z"));
-        let gaps = [(day("03-01"), day("03-01")), (day("01-05"), day("01-05")), (day("01-01"), day("01-02"))];
-        let shown: Vec<String> = windows(&gaps, 4).iter().map(|(from, to)| format!("{from}..{to}")).collect();
-        assert_eq!(shown, ["2024-12-31..2025-01-03", "2025-01-04..2025-01-06", "2025-02-28..2025-03-02"]);
+        let gaps = [(day("03-01"), day("03-01")), (day("01-05"), day("01-08")), (day("01-01"), day("01-03"))];
+        assert_eq!(
+            shown(&gaps, 4),
+            [
+                "2025-03-01..2025-03-02",
+                "2025-02-28..2025-02-28",
+                "2025-01-08..2025-01-09",
+                "2025-01-04..2025-01-07",
+                "2024-12-31..2025-01-03",
+            ]
+        );
     }
 }

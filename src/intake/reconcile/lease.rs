@@ -1,17 +1,23 @@
 //! The lease of one partner, and the time that passes under it.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::Stop;
 use crate::model::id::PartnerId;
 use crate::store;
 use crate::store::reconcile;
 
-/// How long a process that died keeps others from a partner. A single call takes a third of it at most.
-const LENGTH: TimeDelta = TimeDelta::seconds(60);
+/// How long a process that died keeps others from a partner.
+const LENGTH: TimeDelta = TimeDelta::seconds(15);
+
+/// How often a lease is extended.
+const BEAT: Duration = Duration::from_secs(4);
 
 /// A time that goes on from where it was handed in.
 #[derive(Debug, Clone, Copy)]
@@ -49,19 +55,33 @@ impl Lease {
         Ok(taken.then(|| Self { pool: pool.clone(), partner, until: Mutex::new(until) }))
     }
 
-    /// To be called before each step: extends the lease when it is half over.
-    pub(super) async fn hold(&self, now: DateTime<Utc>) -> Result<(), Stop> {
+    /// Extends the lease time and again, until `done`. Answers earlier, and why, if it is held no longer.
+    pub(super) async fn keep(&self, clock: Clock, done: &CancellationToken) -> Option<Stop> {
+        loop {
+            tokio::select! {
+                biased;
+                () = done.cancelled() => return None,
+                () = tokio::time::sleep(BEAT) => {}
+            }
+            let now = clock.now();
+            match self.extend(now).await {
+                Ok(true) => {}
+                Ok(false) => return Some(Stop::LeaseLost),
+                Err(error) if now >= *self.until.lock().await => return Some(error.into()),
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn extend(&self, now: DateTime<Utc>) -> store::Result<bool> {
         let mut until = self.until.lock().await;
-        if *until - now > LENGTH / 2 {
-            return Ok(());
-        }
         let next = end(now);
-        let mut conn = self.pool.acquire().await.map_err(store::Error::from)?;
-        if !reconcile::extend(&mut conn, self.partner, (*until, next)).await? {
-            return Err(Stop::LeaseLost);
+        let mut conn = self.pool.acquire().await?;
+        let extended = reconcile::extend(&mut conn, self.partner, (*until, next)).await?;
+        if extended {
+            *until = next;
         }
-        *until = next;
-        Ok(())
+        Ok(extended)
     }
 
     /// Gives the partner back; nobody works for it before `next`.

@@ -2,8 +2,9 @@
 //! way, time and again.
 //!
 //! Guarantees: everything goes through the intake and is an event once, however often it is read; a gap counts as
-//! repaired only when all pages and all touched orders were read; one process at a time works for a partner; no
-//! transaction is open during a call; an answer that cannot be used costs its order this look and no other order anything.
+//! repaired only when all pages were read, and all orders on them that differ from what is kept; a repair goes on where a
+//! process died; one process at a time works for a partner; no transaction is open during a call; an answer that cannot
+//! be used costs its order this look and no other order anything.
 //! Does not guarantee: what Transak's record does not hold. A row of `statusHistories` has no payload of its own; the
 //! order as it stands, with that row's status and time, stands in for it.
 
@@ -178,7 +179,7 @@ impl Reconciler {
             summary: Mutex::default(),
             unanswered: AtomicU32::new(0),
         };
-        let outcome = pass.work().await;
+        let outcome = pass.work_under_lease().await;
         let now = pass.clock.now();
         let pause = self.pause_after(id, &outcome, now);
         let mut summary = pass.summary.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -216,6 +217,27 @@ impl Reconciler {
 }
 
 impl Pass<'_> {
+    async fn work_under_lease(&self) -> Result<bool, Stop> {
+        let (done, lost) = (CancellationToken::new(), CancellationToken::new());
+        let work = async {
+            let outcome = tokio::select! {
+                outcome = self.work() => outcome,
+                () = lost.cancelled() => Err(Stop::LeaseLost),
+            };
+            done.cancel();
+            outcome
+        };
+        // An extension under way is waited for: the lease is given back by its end.
+        let keeping = async {
+            let why = self.lease.keep(self.clock, &done).await;
+            lost.cancel();
+            why
+        };
+        let (outcome, why) = tokio::join!(work, keeping);
+        why.map_or(outcome, Err)
+    }
+
+    /// Gaps first: nobody else tells what was missed in them. `true`: there may be more.
     async fn work(&self) -> Result<bool, Stop> {
         self.due_gaps().await?;
         self.due_orders().await

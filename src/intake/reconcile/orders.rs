@@ -1,5 +1,8 @@
 //! Orders whose time has come: each is read by its id and compared.
 
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::pass::{Because, Pass, Seen};
@@ -7,13 +10,14 @@ use super::{CALLS_AT_ONCE, Stop};
 use crate::model::reconcile::{YOUNG, next_for_unknown, next_reconcile};
 use crate::model::status::Status;
 use crate::store;
-use crate::store::order::reconcile;
+use crate::store::order::reconcile::{self, Standing};
 use crate::transak::rest::{RestError, Unreadable, history};
 
 /// The most orders of one turn, so that other partners get theirs.
 const MOST: i64 = 100;
 
 /// What was learnt of an order's id.
+#[derive(Debug, Clone, Copy)]
 enum Known {
     /// Transak knows it.
     Yes(Seen),
@@ -33,7 +37,6 @@ impl Pass<'_> {
     }
 
     async fn due_order(&self, order_id: String) -> Result<(), Stop> {
-        self.hold().await?;
         self.note(|summary| summary.orders += 1);
         let looked = self.read_and_look(&order_id).await;
         let known = match &looked {
@@ -42,7 +45,7 @@ impl Pass<'_> {
             Err(Stop::Rest(_)) => &Known::Yes(Seen::default()),
             Err(_) => return looked.map(|_| ()),
         };
-        self.schedule(&order_id, known).await?;
+        self.schedule(&[(&order_id, *known)]).await?;
         looked.map(|_| ())
     }
 
@@ -52,7 +55,8 @@ impl Pass<'_> {
         match read {
             Ok(order) => {
                 self.answered();
-                Ok(Known::Yes(self.look(&order, Because::Due).await?))
+                let kept = self.kept(&order.order_id).await?;
+                Ok(Known::Yes(self.look(&order, (Because::Due, kept)).await?))
             }
             Err(error) => {
                 self.failed(error, Some(order_id))?;
@@ -61,24 +65,32 @@ impl Pass<'_> {
         }
     }
 
-    /// Sets when an order is looked at next.
-    async fn schedule(&self, order_id: &str, known: &Known) -> Result<(), Stop> {
+    /// Sets when each order is looked at next.
+    async fn schedule(&self, looked: &[(&str, Known)]) -> Result<(), Stop> {
         let now = self.clock.now();
+        let ids: Vec<&str> = looked.iter().map(|(id, _)| *id).collect();
         let mut conn = self.settings.pool.acquire().await.map_err(store::Error::from)?;
-        let Some(standing) = reconcile::standing(&mut conn, self.partner(), order_id).await? else {
-            return Ok(());
-        };
-        let next = match known {
+        let standings = reconcile::standings(&mut conn, self.partner(), &ids).await?;
+        let known: HashMap<&str, Known> = looked.iter().copied().collect();
+        let next = standings.iter().filter_map(|standing| {
+            let id = standing.order_id.as_str();
+            Some((id, self.next_look(standing, *known.get(id)?, now)))
+        });
+        Ok(reconcile::schedule(&mut conn, self.partner(), &next.collect::<Vec<_>>()).await?)
+    }
+
+    fn next_look(&self, standing: &Standing, known: Known, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match known {
             Known::No => next_for_unknown(standing.status_at, now),
             Known::Yes(Seen { young: true, .. }) => Some(now + YOUNG),
             Known::Yes(_) => Status::parse(&standing.status)
                 .and_then(|status| next_reconcile(&status, standing.status_at, now, self.settings.every)),
-        };
-        Ok(reconcile::schedule(&mut conn, self.partner(), order_id, next).await?)
+        }
     }
 
-    /// Sets when an order that was looked at for another reason is looked at next.
-    pub(super) async fn schedule_seen(&self, order_id: &str, seen: Seen) -> Result<(), Stop> {
-        self.schedule(order_id, &Known::Yes(seen)).await
+    /// Sets when orders that were looked at for another reason are looked at next.
+    pub(super) async fn schedule_seen(&self, seen: &[(&str, Seen)]) -> Result<(), Stop> {
+        let looked: Vec<_> = seen.iter().map(|(id, seen)| (*id, Known::Yes(*seen))).collect();
+        self.schedule(&looked).await
     }
 }

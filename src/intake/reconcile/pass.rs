@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use secrecy::SecretString;
 use serde_json::value::RawValue;
 
@@ -15,12 +16,15 @@ use crate::intake::{Fate, Form, Heard};
 use crate::model::event::Source;
 use crate::model::id::PartnerId;
 use crate::store;
-use crate::store::event::kept;
+use crate::store::event::kept::{self, Kept};
 use crate::transak::rest::history::{self, RestOrder};
 use crate::transak::rest::{Account, RestError, Session};
 
 /// So many calls in a row without an answer, and the partner is left alone for a while.
 const PATIENCE: u32 = 3;
+
+/// Messages of one order that wait for the same commit.
+const KEPT_AT_ONCE: usize = 16;
 
 /// Everything one partner's turn works with.
 pub(super) struct Pass<'a> {
@@ -34,13 +38,35 @@ pub(super) struct Pass<'a> {
     pub(super) unanswered: AtomicU32,
 }
 
+/// From when to when.
+pub(super) type Span = (DateTime<Utc>, DateTime<Utc>);
+
 /// Why an order is looked at.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Because {
+pub(super) enum Because<'a> {
     /// Its time has come.
     Due,
-    /// It was touched in or after a gap; what happened until then is told by nobody else any more.
-    Gap { settled: DateTime<Utc> },
+    /// It was touched in or after one of these gaps. What happened in them is told by nobody else any more.
+    Gap { spans: &'a [Span] },
+}
+
+impl Because<'_> {
+    /// Until when nobody else tells anything any more.
+    fn settled(self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Due => None,
+            Self::Gap { spans } => spans.iter().map(|(_, to)| *to).max(),
+        }
+    }
+
+    /// Whether REST is to tell what is kept as well: a message may hide behind one of the same status, if the order was
+    /// under way in the gap. At a regular look it costs nothing.
+    fn tells_all(self, order: &RestOrder) -> bool {
+        match self {
+            Self::Due => true,
+            Self::Gap { spans } => spans.iter().any(|span| order.is_under_way_in(*span)),
+        }
+    }
 }
 
 /// What a look at an order came to.
@@ -63,11 +89,6 @@ impl Pass<'_> {
 
     pub(super) fn note(&self, change: impl FnOnce(&mut Summary)) {
         change(&mut self.summary.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    /// Keeps the lease; to be called before each step.
-    pub(super) async fn hold(&self) -> Result<(), Stop> {
-        self.lease.hold(self.clock.now()).await
     }
 
     /// Counts what could not be used.
@@ -96,18 +117,17 @@ impl Pass<'_> {
     }
 
     /// Compares one order with what is kept and puts what is missing through the intake.
-    pub(super) async fn look(&self, order: &RestOrder, because: Because) -> Result<Seen, Stop> {
+    pub(super) async fn look(
+        &self,
+        order: &RestOrder,
+        (because, mut kept): (Because<'_>, Vec<Kept>),
+    ) -> Result<Seen, Stop> {
         let id = order.order_id.as_str();
         if order.partner_api_key.as_ref().is_some_and(|key| *key != self.account.api_key) {
             self.count("another_partner", Some(id));
             return Ok(Seen::default());
         }
-        let settled = match because {
-            Because::Due => None,
-            Because::Gap { settled } => Some(settled),
-        };
-        let moment = Moment { now: self.clock.now(), settled };
-        let mut kept = self.kept(id).await?;
+        let moment = Moment { now: self.clock.now(), settled: because.settled() };
         let comparison = compare(order, &kept, &moment);
         for _ in 0..comparison.future {
             self.count("in_the_future", Some(id));
@@ -116,8 +136,11 @@ impl Pass<'_> {
             self.count("unreadable_row", Some(id));
         }
         let mut seen = Seen { young: comparison.young, trouble: None };
-        // What REST was not seen to tell yet may hide another message of the same status, missed in the gap.
-        let untold = settled.is_some() && kept.iter().any(|event| !event.reconciled);
+        let tells_all = because.tells_all(order);
+        if !comparison.behind && !tells_all {
+            return Ok(seen);
+        }
+        let untold = moment.settled.is_some() && tells_all && kept.iter().any(|event| !event.reconciled);
         if comparison.behind || untold {
             seen.trouble = self.tell_webhooks(id, &moment).await?;
             kept = self.kept(id).await?;
@@ -128,9 +151,11 @@ impl Pass<'_> {
         Ok(seen)
     }
 
-    async fn kept(&self, order_id: &str) -> Result<Vec<kept::Kept>, Stop> {
+    /// The kept events of an order, oldest first.
+    pub(super) async fn kept(&self, order_id: &str) -> Result<Vec<Kept>, Stop> {
         let mut conn = self.settings.pool.acquire().await.map_err(store::Error::from)?;
-        Ok(kept::of_order(&mut conn, self.partner(), order_id).await?)
+        let mut kept = kept::of_orders(&mut conn, self.partner(), &[order_id]).await?;
+        Ok(kept.remove(order_id).unwrap_or_default())
     }
 
     /// Puts the messages that Transak sent of an order through the intake, as they were.
@@ -143,13 +168,17 @@ impl Pass<'_> {
             }
         };
         self.answered();
-        for row in rows {
-            if let Err(kind) = self.check(&row, order_id, moment) {
-                self.count(kind, Some(order_id));
-                continue;
+        let mut keeps = Vec::with_capacity(rows.len());
+        for row in &rows {
+            match self.check(row, order_id, moment) {
+                Ok(()) => {
+                    keeps.push(self.keep((Form::Rest, None), Bytes::copy_from_slice(row.get().as_bytes())));
+                }
+                Err(kind) => self.count(kind, Some(order_id)),
             }
-            self.keep((Form::Rest, None), Bytes::copy_from_slice(row.get().as_bytes())).await?;
         }
+        // In one commit, if they fit.
+        stream::iter(keeps).buffered(KEPT_AT_ONCE).try_collect::<()>().await?;
         Ok(None)
     }
 

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::Sink;
 use super::directory::Watch;
+use super::flow::Flow;
 use super::spool::Spool;
 use super::suspicion::Suspicion;
 use super::{Fate, Heard, Intake, QUEUE, Waiting};
@@ -69,6 +70,7 @@ pub struct Writer {
     sink: Sink,
     directory: Watch,
     queue: mpsc::Receiver<Waiting>,
+    flow: Arc<Flow>,
     spool: Arc<Mutex<Spool>>,
     health: watch::Sender<IntakeHealth>,
     /// Dispatchers elsewhere have to be told that deliveries are due, and when they may be told next.
@@ -84,6 +86,7 @@ impl Writer {
         let (intake, queue) = Intake::channel(directory.clone());
         let due = Arc::default();
         let sink = Sink { pool, hand_over, suspicion, reconcile_every, due: Arc::clone(&due) };
+        let flow = Arc::clone(&intake.flow);
         let (spool, health) = (Arc::new(Mutex::new(spool)), watch::Sender::default());
         (
             intake,
@@ -91,6 +94,7 @@ impl Writer {
                 sink,
                 directory,
                 queue,
+                flow,
                 spool,
                 health,
                 kept: Arc::default(),
@@ -188,7 +192,10 @@ impl Writer {
         let mut left = Vec::new();
         for ((fate, heard), reply) in fates.into_iter().zip(heard).zip(replies) {
             match fate {
-                Some(fate) => settle(reply, fate),
+                Some(fate) => {
+                    self.flow.settle(1);
+                    settle(reply, fate);
+                }
                 None => left.push(Waiting { heard, reply }),
             }
         }

@@ -24,14 +24,19 @@ impl Writer {
     }
 
     pub(super) async fn spool_batch(&self, batch: Vec<Waiting>) {
+        // Nobody waits for these, so nobody would send them again.
+        let unanswered = batch.iter().filter(|waiting| waiting.reply.is_none());
+        let unanswered = unanswered.filter_map(|one| Some((one.heard.partner_id?, one.heard.at)));
+        let unanswered: Vec<_> = unanswered.collect();
         let (heard, replies): (Vec<Heard>, Vec<_>) =
             batch.into_iter().map(|waiting| (waiting.heard, waiting.reply)).unzip();
-        let count = heard.len() as u64;
+        let (messages, count) = (heard.len(), heard.len() as u64);
         let appended = self.with_spool(move |spool| spool.append(&heard)).await;
         match appended {
             Ok(()) => replies.into_iter().for_each(|reply| settle(reply, Fate::Spooled)),
-            // The callers see their reply dropped and tell their own callers to come again.
+            // The callers see their reply dropped and tell their own callers to come again; the rest becomes a gap.
             Err(error) => {
+                self.flow.lose(unanswered);
                 metrics::counter!("relay_intake_refused_total").increment(count);
                 self.health.send_modify(|health| health.refused += count);
                 tracing::error!(
@@ -41,6 +46,7 @@ impl Writer {
                 );
             }
         }
+        self.flow.settle(messages);
         self.note_spool();
     }
 

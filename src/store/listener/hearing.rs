@@ -12,20 +12,21 @@ use crate::store::Result;
 /// A listener whose last sign of life is older than this is not counted on.
 const SILENCE_SECONDS: f64 = 8.0;
 
-/// Begins to listen on a slot. What its predecessor heard and nobody else hears is a gap since its last sign of life.
-pub async fn begin(pool: &PgPool, slot: i32) -> Result<()> {
+/// Begins to listen on a slot. What its predecessor heard and nobody else hears is a gap since the time until which
+/// everything that it heard is known to be safe.
+pub async fn begin(pool: &PgPool, slot: i32, now: DateTime<Utc>) -> Result<()> {
     let mut tx = pool.begin().await?;
     serialise(&mut tx).await?;
-    let before = sqlx::query!("select partner_ids, heartbeat_at from listener where slot = $1", slot);
+    let before = sqlx::query!("select partner_ids, proven_at from listener where slot = $1", slot);
     if let Some(before) = before.fetch_optional(&mut *tx).await? {
         let partners: Vec<PartnerId> = before.partner_ids.into_iter().map(PartnerId::from).collect();
-        open_gaps(&mut tx, slot, (&partners, before.heartbeat_at), "the listener ended without a word")
-            .await?;
+        open_gaps(&mut tx, slot, (&partners, before.proven_at), "the listener ended without a word").await?;
     }
     sqlx::query!(
-        "insert into listener (slot) values ($1)
-         on conflict (slot) do update set partner_ids = '{}', heartbeat_at = now()",
+        "insert into listener (slot, proven_at) values ($1, $2)
+         on conflict (slot) do update set partner_ids = '{}', heartbeat_at = now(), proven_at = excluded.proven_at",
         slot,
+        now,
     )
     .execute(&mut *tx)
     .await?;
@@ -75,9 +76,15 @@ pub async fn lost(
     Ok(tx.commit().await?)
 }
 
-/// A sign of life.
-pub async fn beat(pool: &PgPool, slot: i32) -> Result<()> {
-    sqlx::query!("update listener set heartbeat_at = now() where slot = $1", slot).execute(pool).await?;
+/// A sign of life, and until when everything that was heard is safe; `None`: no further than before.
+pub async fn beat(pool: &PgPool, slot: i32, proven: Option<DateTime<Utc>>) -> Result<()> {
+    sqlx::query!(
+        "update listener set heartbeat_at = now(), proven_at = greatest(proven_at, $2) where slot = $1",
+        slot,
+        proven,
+    )
+    .execute(pool)
+    .await?;
     Ok(())
 }
 

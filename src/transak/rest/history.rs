@@ -110,6 +110,14 @@ impl RestOrder {
     }
 }
 
+impl RestOrder {
+    /// Whether it had begun by the end of this span and had not come to rest before its beginning. In doubt, it was.
+    pub fn is_under_way_in(&self, (from, to): (DateTime<Utc>, DateTime<Utc>)) -> bool {
+        let begun = self.history.first().is_none_or(|row| row.at <= to);
+        begun && self.is_touched_since(from)
+    }
+}
+
 /// What a row of Get Webhooks is about, where it can be read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct About {
@@ -195,6 +203,19 @@ mod tests {
         assert!(order(r#"{"id":"o","status":"S","statusHistories":{}}"#).is_touched_since(since));
         assert!(!order(ORDER).is_touched_since(since));
         assert!(order(ORDER).is_touched_since("2024-10-15T14:29:19.300Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn an_order_is_under_way_from_its_first_row_to_its_last_change() {
+        let at = |time: &str| format!("2024-10-15T{time}Z").parse().unwrap();
+        let way = r#"{"id":"o","status":"COMPLETED","updatedAt":"2024-10-15T12:02:00Z","statusHistories":[
+            {"status":"PROCESSING","createdAt":"2024-10-15T12:00:00Z"},
+            {"status":"COMPLETED","createdAt":"2024-10-15T12:01:00Z"}]}"#;
+        let under_way = |from: &str, to: &str| order(way).is_under_way_in((at(from), at(to)));
+        assert!(under_way("11:00:00", "12:00:00") && under_way("12:02:00", "13:00:00"));
+        assert!(!under_way("11:00:00", "11:59:59") && !under_way("12:02:01", "13:00:00"));
+        let silent = order(r#"{"id":"o","status":"S"}"#);
+        assert!(silent.is_under_way_in((at("11:00:00"), at("12:00:00"))), "it does not say");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod orders;
+mod resume;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};

@@ -1,0 +1,89 @@
+//! A repair goes on where it was, and costs no more calls than there is to learn.
+
+use chrono::{TimeDelta, Utc};
+use sqlx::PgPool;
+use transak_relay::model::event::Source;
+
+use super::{COMPLETED, CREATED, ago, house_with_gap, way};
+use crate::fake_transak::{Fault, order};
+
+#[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]
+async fn a_repair_goes_on_at_the_page_it_had_come_to(pool: PgPool) {
+    let house = house_with_gap(&pool).await;
+    for n in 0..250 {
+        house.fake.world().play(&format!("o{n}"), &[(COMPLETED, ago(90))]);
+    }
+    house.fake.fault("skip=180", Fault::Status(429, Some(5), "x"));
+    let (mut reconciler, now) = (house.reconciler(), Utc::now());
+    let summary = reconciler.run_once(now).await.unwrap();
+    assert_eq!((summary.gaps_failed, summary.given_up), (1, 1));
+    house.fake.world().faults.clear();
+    house.fake.world().calls.clear();
+    // Another process: all that it knows is in the database.
+    let summary = house.reconciler().run_once(now + TimeDelta::seconds(40)).await.unwrap();
+    assert_eq!((summary.gaps_repaired, house.statuses("o249").await.len()), (1, 1));
+    let pages: Vec<bool> = house
+        .fake
+        .world()
+        .calls
+        .iter()
+        .filter(|call| call.contains("/orders"))
+        .map(|call| call.contains("skip=180"))
+        .collect();
+    assert_eq!(pages, [true, false, false, false], "the rest of the first window, and the other three");
+}
+
+#[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]
+async fn a_gap_that_comes_meanwhile_does_not_start_a_repair_over(pool: PgPool) {
+    let house = house_with_gap(&pool).await;
+    for n in 0..150 {
+        house.fake.world().play(&format!("o{n}"), &[(COMPLETED, ago(90))]);
+    }
+    house.fake.fault("skip=90", Fault::Status(429, Some(5), "x"));
+    let now = Utc::now();
+    house.reconciler().run_once(now).await.unwrap();
+    house.gap(ago(50), ago(40)).await;
+    house.fake.world().faults.clear();
+    house.fake.world().calls.clear();
+    let summary = house.reconciler().run_once(now + TimeDelta::seconds(40)).await.unwrap();
+    assert_eq!((summary.gaps_repaired, summary.gaps_failed), (2, 0));
+    let first = house.fake.world().calls[0].clone();
+    assert!(first.contains("skip=90"), "{first}");
+    assert_eq!(house.fake.calls("skip=0"), 3 + 4, "what was left of the first, then the second alone");
+}
+
+#[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]
+async fn what_could_not_be_read_is_read_again_and_nothing_before_it(pool: PgPool) {
+    let house = house_with_gap(&pool).await;
+    for n in 0..250 {
+        house.fake.world().play(&format!("o{n}"), &[(COMPLETED, ago(90))]);
+    }
+    house.fake.fault("orderID=o150", Fault::Body("<html>".to_owned()));
+    let now = Utc::now();
+    let summary = house.reconciler().run_once(now).await.unwrap();
+    assert_eq!((summary.gaps_failed, summary.found), (1, 250), "the others are not held up");
+    house.fake.world().faults.clear();
+    house.fake.world().calls.clear();
+    let summary = house.reconciler().run_once(now + TimeDelta::seconds(40)).await.unwrap();
+    assert_eq!(summary.gaps_repaired, 1);
+    let first = house.fake.world().calls[0].clone();
+    assert!(first.contains("skip=90"), "{first}");
+    assert_eq!(house.fake.calls("/webhooks"), 0, "nothing is missing: the history stood in");
+}
+
+#[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]
+async fn orders_of_which_the_list_shows_that_nothing_is_missing_cost_no_call(pool: PgPool) {
+    let house = house_with_gap(&pool).await;
+    let token = house.fake.world().token.clone();
+    for n in 0..30 {
+        let (id, way) = (format!("o{n}"), way(50));
+        house.fake.world().play(&id, &way);
+        // Of the last one a message is missing.
+        for (status, at) in way.iter().filter(|(status, _)| n < 29 || *status != CREATED) {
+            house.hear(Source::Stream, &order(&id, status, *at), &token).await;
+        }
+    }
+    let summary = house.reconciler().run_once(Utc::now()).await.unwrap();
+    assert_eq!((summary.gaps_repaired, summary.orders, summary.found), (1, 30, 1));
+    assert_eq!(house.fake.calls("/webhooks"), 1);
+}
