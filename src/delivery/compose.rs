@@ -7,6 +7,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use super::sender::CallbackRequest;
 use crate::model::delivery::{Job, Told};
 use crate::model::endpoint::PayloadFormat;
+use crate::model::hops;
 use crate::model::signing::{Message, standard_body, transak_body};
 use crate::model::target::Target;
 
@@ -42,8 +43,15 @@ pub(super) fn compose(
     headers.extend(target.headers.as_map().clone());
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    headers.insert(hops::HEADER, job.told.hops.next());
     headers.extend(target.signer.headers(&Message { id: job.told.event_id, at: now, body: &body }));
-    Ok(CallbackRequest { url: target.url.clone(), headers, body, timeout: target.timeout, identity: None })
+    Ok(CallbackRequest {
+        url: target.url.clone(),
+        headers,
+        body,
+        timeout: target.timeout,
+        identity: target.identity.clone(),
+    })
 }
 
 fn body(told: &Told, target: &Target) -> Result<Bytes, Uncomposable> {

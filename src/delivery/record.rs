@@ -21,6 +21,7 @@ pub(super) fn record(attempt: Attempt, at: DateTime<Utc>) -> AttemptRecord {
         durations: attempt.durations,
         request_headers: object(&attempt.request_headers),
         response_headers: answered.then(|| object(&attempt.response_headers)),
+        response_truncated: attempt.response_body.as_ref().map(|body| body.truncated),
         response_body: attempt.response_body.and_then(bytes),
     }
 }
@@ -37,6 +38,7 @@ pub(super) fn not_sent(error: &dyn std::error::Error, at: DateTime<Utc>) -> Atte
         request_headers: "{}".to_owned(),
         response_headers: None,
         response_body: None,
+        response_truncated: None,
     }
 }
 

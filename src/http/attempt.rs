@@ -1,5 +1,7 @@
 //! Attempts: the evidence of what was sent and answered.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -63,20 +65,43 @@ pub struct RequestView {
 
 /// What was answered.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 #[schema(as = AttemptResponse)]
 pub struct ResponseView {
     #[schema(required, value_type = Option<Object>)]
     headers: Option<Raw>,
-    /// Its beginning, up to 16 KiB; what is not UTF-8 is replaced.
+    /// Its beginning, up to 16 KiB.
     #[schema(required)]
     body: Option<String>,
+    /// Whether `body` is base64, because the bytes are no text in UTF-8.
+    body_base64: bool,
+    /// Whether there was more, or it broke off; null if that is not known.
+    #[schema(required)]
+    body_truncated: Option<bool>,
+}
+
+impl ResponseView {
+    fn of(headers: Option<String>, body: Option<Vec<u8>>, truncated: Option<bool>) -> Self {
+        let (text, bytes) = match body.map(String::from_utf8) {
+            Some(Ok(text)) if !text.contains('\0') => (Some(text), None),
+            Some(Ok(text)) => (None, Some(text.into_bytes())),
+            Some(Err(error)) => (None, Some(error.into_bytes())),
+            None => (None, None),
+        };
+        Self {
+            headers: headers.and_then(Raw::from_text),
+            body_base64: bytes.is_some(),
+            body: text.or(bytes.map(|bytes| STANDARD.encode(bytes))),
+            body_truncated: truncated,
+        }
+    }
 }
 
 impl From<Attempt> for AttemptView {
     fn from(attempt: Attempt) -> Self {
-        let response = attempt.status_code.map(|_| ResponseView {
-            headers: attempt.response_headers.and_then(Raw::from_text),
-            body: attempt.response_body.map(|body| String::from_utf8_lossy(&body).into_owned()),
+        let answered = attempt.status_code.is_some();
+        let response = answered.then(|| {
+            ResponseView::of(attempt.response_headers, attempt.response_body, attempt.response_truncated)
         });
         Self {
             id: attempt.attempt_id,

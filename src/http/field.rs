@@ -13,7 +13,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::model::amount::Amount;
 use crate::model::delivery::DeliveryState;
-use crate::model::endpoint::{EndpointState, PayloadFormat};
+use crate::model::endpoint::{EndpointState, PayloadFormat, SignatureVersion};
 use crate::model::event::Source;
 use crate::model::id::{
     AttemptId, DeliveryId, EndpointId, EventId, GapId, PartnerId, QuarantineId, RecoveryId, TokenId, WatchId,
@@ -183,6 +183,8 @@ enum_schemas! {
     EndpointState: "Whether callbacks are sent. While it is `disabled`, deliveries are held.", ["enabled", "disabled"];
     PayloadFormat: "The body of callbacks: `standard` is `{type, timestamp, data}`, `transak` is `{data: <JWT>}` as \
         Transak's own webhooks.", ["standard", "transak"];
+    SignatureVersion: "How callbacks are signed: `v1` is HMAC-SHA256 with the endpoint's secret, `v1a` is Ed25519, checked with \
+        its public key.", ["v1", "v1a"];
     DeliveryState: "`pending`: being sent or waiting for its next try. `succeeded`: answered with 2xx. `exhausted`: \
         all tries failed. `held`: the endpoint is disabled. `cancelled`: the endpoint was deleted.",
         ["pending", "succeeded", "exhausted", "held", "cancelled"];

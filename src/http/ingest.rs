@@ -22,6 +22,7 @@ use super::problem::Problem;
 use super::problem::openapi::Ingesting;
 use crate::intake::{Fate, Form, Heard};
 use crate::model::event::Source;
+use crate::model::hops::Hops;
 use crate::model::id::PartnerId;
 
 /// The longest body. The largest webhook in Transak's documents is 7 kB.
@@ -46,9 +47,15 @@ pub struct TransakWebhook {
 }
 
 /// Receive one of Transak's webhooks for a partner. Register this URL at Transak.
+///
+/// The callbacks of another relay, in the format `transak`, are taken as well.
 #[utoipa::path(
     post, path = "/ingest/transak/{partnerId}", tag = "Transak", security(()),
-    params(("partnerId" = inline(PartnerId), Path)),
+    params(
+        ("partnerId" = inline(PartnerId), Path),
+        ("transak-relay-hops" = Option<u8>, Header, minimum = 0, maximum = 5,
+            description = "How many relays it has come through. Relays say it; Transak does not."),
+    ),
     request_body = TransakWebhook,
     responses((status = 200, description = "It is kept.", body = Received), Ingesting),
 )]
@@ -62,7 +69,8 @@ pub async fn receive_webhook(
         return Err(Problem::NotFound("partner"));
     }
     let source = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let heard = heard(partner_id, read(request).await?);
+    let hops = Hops::of(request.headers()).map_err(|_| Problem::Loop)?;
+    let heard = Heard { hops, ..heard(partner_id, read(request).await?) };
     if !intake.verifies(&heard) && !api.strangers.admits(source) {
         return Err(Problem::TooManyRequests);
     }
@@ -88,6 +96,7 @@ fn heard(partner_id: PartnerId, data: Bytes) -> Heard {
         event: None,
         data,
         at: Utc::now(),
+        hops: Hops::default(),
     }
 }
 

@@ -113,6 +113,7 @@ fn with_order(
         from_history: heard.form == Form::History,
         occurred_at: snapshot.reached_at().or(message.triggered_at).unwrap_or(heard.at),
         received_at: heard.at,
+        hops: heard.hops,
         order: Some(snapshot),
     }
 }
@@ -136,6 +137,7 @@ fn without_order(
         from_history: heard.form == Form::History,
         occurred_at: message.triggered_at.unwrap_or(heard.at),
         received_at: heard.at,
+        hops: heard.hops,
     }
 }
 
@@ -174,6 +176,7 @@ mod tests {
 
     use super::*;
     use crate::model::event::Source;
+    use crate::model::hops::Hops;
 
     const ORDER: &str =
         r#"{"id":"o1","status":"PROCESSING","updatedAt":"2025-04-04T13:11:48.374Z","n":0.10}"#;
@@ -193,6 +196,7 @@ mod tests {
             event: Some(event.to_owned()),
             data: Bytes::copy_from_slice(data.as_bytes()),
             at: Utc::now(),
+            hops: Hops::default(),
         }
     }
 

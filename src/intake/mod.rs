@@ -28,6 +28,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::model::event::Source;
+use crate::model::hops::Hops;
 use crate::model::id::PartnerId;
 
 pub use writer::{IntakeHealth, Settings, Writer};
@@ -65,6 +66,8 @@ pub struct Heard {
     pub data: Bytes,
     /// When it came.
     pub at: DateTime<Utc>,
+    /// How many relays it had come through. One that waits in quarantine forgets that: a person sends it on.
+    pub hops: Hops,
 }
 
 /// What became of a message.

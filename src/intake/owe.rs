@@ -83,6 +83,7 @@ fn told_of(event: &NewEvent) -> Told {
         event: event.event.clone(),
         occurred_at: event.occurred_at,
         received_at: event.received_at,
+        hops: event.hops,
         payload: event.payload.clone(),
         standard: OnceLock::new(),
     }

@@ -12,6 +12,7 @@ use super::directory::Watch;
 use super::suspicion::curable_reasons;
 use super::{Fate, Form, Full, Heard, Intake};
 use crate::model::event::Source;
+use crate::model::hops::Hops;
 use crate::model::id::{PartnerId, QuarantineId};
 use crate::store;
 use crate::store::quarantine::retry::{self, Retry};
@@ -143,5 +144,6 @@ fn heard(message: Retry) -> Heard {
         event: message.event,
         data: message.raw.into(),
         at: message.received_at,
+        hops: Hops::default(),
     }
 }

@@ -14,6 +14,7 @@ use super::directory::Watch;
 use super::listener::Note;
 use super::{Form, Heard, Intake};
 use crate::model::event::Source;
+use crate::model::hops::Hops;
 use crate::model::id::PartnerId;
 use crate::pusher::{self, Channel, Notice, Reason, State};
 
@@ -123,6 +124,7 @@ impl Feeds {
                 event: Some(event.to_owned()),
                 data: Bytes::copy_from_slice(data.as_bytes()),
                 at,
+                hops: Hops::default(),
             });
         }
     }
@@ -159,5 +161,6 @@ fn unreadable(raw: Vec<u8>, reason: &'static str, at: DateTime<Utc>) -> Heard {
         event: None,
         data: Bytes::from(raw),
         at,
+        hops: Hops::default(),
     }
 }

@@ -44,4 +44,6 @@ pub struct AttemptRecord {
     pub response_headers: Option<String>,
     /// The beginning of the answer's body.
     pub response_body: Option<Bytes>,
+    /// Whether there was, or may have been, more of it.
+    pub response_truncated: Option<bool>,
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::hops::Hops;
 use super::id::{DeliveryId, EndpointId, EventId, PartnerId};
 use super::rate::Rate;
 
@@ -52,6 +53,8 @@ pub struct Told {
     pub occurred_at: DateTime<Utc>,
     /// When the relay heard it.
     pub received_at: DateTime<Utc>,
+    /// How many relays it had come through when it was first heard.
+    pub hops: Hops,
     /// The order as it came.
     pub payload: Bytes,
     /// The body of format `standard`, made when it is first needed and shared by all endpoints.

@@ -25,6 +25,17 @@ pub enum PayloadFormat {
     Transak,
 }
 
+/// How a callback is signed, by the names of Standard Webhooks 1.0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, sqlx::Type)]
+#[serde(rename_all = "lowercase")]
+#[sqlx(type_name = "signature_version", rename_all = "lowercase")]
+pub enum SignatureVersion {
+    /// HMAC-SHA256 with a secret that both sides hold.
+    V1,
+    /// Ed25519: the receiver holds a public key.
+    V1a,
+}
+
 /// Every event an endpoint can ask for: Transak's (docs.transak.com, "Webhooks"), then the relay's own.
 pub const EVENTS: [&str; 14] = [
     "ORDER_CREATED",

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::canonical;
+use super::hops::Hops;
 use super::id::{EventId, PartnerId};
 use super::order::Snapshot;
 
@@ -115,4 +116,6 @@ pub struct NewEvent {
     pub occurred_at: DateTime<Utc>,
     /// When the relay heard it.
     pub received_at: DateTime<Utc>,
+    /// How many relays it had come through by then.
+    pub hops: Hops,
 }

@@ -15,6 +15,7 @@ pub mod delivery;
 pub mod endpoint;
 pub mod event;
 pub mod header;
+pub mod hops;
 pub mod id;
 pub mod order;
 pub mod origin;

@@ -1,5 +1,6 @@
 //! An endpoint as a sender needs it: where to, how, and with which secrets.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -12,6 +13,7 @@ use super::id::{EndpointId, PartnerId};
 use super::redact::Redaction;
 use super::retry::RetryPolicy;
 use super::signing::Signer;
+use super::tls_identity::TlsIdentity;
 
 /// Everything that is needed to send one endpoint its deliveries. `Debug` shows no secret and no URL.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub struct Target {
     pub policy: RetryPolicy,
     /// What signs.
     pub signer: Signer,
+    /// Its own certificate or authority, if it has any.
+    pub identity: Option<Arc<TlsIdentity>>,
     /// What is taken out of the order first.
     pub redact: Redaction,
     /// The partner's current access token, for [`PayloadFormat::Transak`].

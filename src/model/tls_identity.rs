@@ -1,18 +1,22 @@
 //! What an endpoint wants of TLS beyond the usual: a client certificate to show, a private authority to trust.
 //!
-//! Guarantees: the key belongs to the certificate, and both can be used; with a private authority given, no other is
+//! Guarantees: every text is what it should be; the key belongs to the certificate, and both can be used; with a private authority given, no other is
 //! trusted for that endpoint. `Debug` shows a fingerprint, never a key.
 //! Does not guarantee: that the certificate is in date or that the receiver accepts it; the attempt shows that.
 
 use std::fmt;
 
 use aws_lc_rs::digest;
+use chrono::{DateTime, Utc};
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// Longest PEM text, in bytes: a chain or a bundle of a few dozen certificates.
 pub const MAX_PEM: usize = 64 * 1024;
@@ -32,11 +36,33 @@ pub struct TlsIdentityPem {
     pub ca: Option<String>,
 }
 
+/// One of the texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// [`TlsIdentityPem::client_cert`].
+    ClientCertificate,
+    /// [`TlsIdentityPem::client_key`].
+    ClientKey,
+    /// [`TlsIdentityPem::ca`].
+    Ca,
+}
+
+/// What a certificate says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// The distinguished name, as in `CN=relay, O=Shop`.
+    pub subject: String,
+    /// From then on nobody believes it.
+    pub expires_at: DateTime<Utc>,
+}
+
 /// A checked identity.
 pub struct TlsIdentity {
     fingerprint: Fingerprint,
     client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
     roots: Option<RootCertStore>,
+    certificate: Option<Certificate>,
+    authorities: Vec<Certificate>,
 }
 
 /// Why the texts make no identity.
@@ -44,22 +70,73 @@ pub struct TlsIdentity {
 pub enum InvalidTlsIdentity {
     /// Longer than [`MAX_PEM`].
     #[error("must be at most {MAX_PEM} bytes of PEM")]
-    TooLong,
-    /// One without the other.
-    #[error("a client certificate and its key must be given together")]
-    HalfAPair,
+    TooLong(Part),
+    /// A certificate without its key, or the other way round: this is what is missing.
+    #[error("must be given: a client certificate and its key come together")]
+    Missing(Part),
     /// No certificate in it.
-    #[error("the client certificate must be PEM with at least one CERTIFICATE section")]
+    #[error("must be PEM with at least one CERTIFICATE section, the client's own first")]
     Certificate,
     /// No usable key in it.
-    #[error("the client key must be one unencrypted PEM private key")]
+    #[error("must be one unencrypted private key in PEM")]
     Key,
     /// Certificate and key are strangers.
-    #[error("the client key does not belong to the client certificate")]
+    #[error("does not belong to the client certificate")]
     Mismatch,
     /// No authority in it.
-    #[error("the private CA must be PEM with at least one CERTIFICATE section of an authority")]
+    #[error("must be PEM with at least one CERTIFICATE section of an authority")]
     Authority,
+}
+
+impl InvalidTlsIdentity {
+    /// The text that is wrong.
+    pub const fn part(self) -> Part {
+        match self {
+            Self::TooLong(part) | Self::Missing(part) => part,
+            Self::Certificate => Part::ClientCertificate,
+            Self::Key | Self::Mismatch => Part::ClientKey,
+            Self::Authority => Part::Ca,
+        }
+    }
+}
+
+/// The texts as they are stored, sealed.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Stored<'a> {
+    client_certificate: Option<std::borrow::Cow<'a, str>>,
+    client_key: Option<std::borrow::Cow<'a, str>>,
+    ca: Option<std::borrow::Cow<'a, str>>,
+}
+
+impl TlsIdentityPem {
+    /// Nothing is given.
+    pub fn is_empty(&self) -> bool {
+        self.client_cert.is_none() && self.client_key.is_none() && self.ca.is_none()
+    }
+
+    /// The texts as JSON, to be sealed.
+    ///
+    /// # Panics
+    /// Never: texts are always JSON.
+    pub fn to_json(&self) -> Zeroizing<Vec<u8>> {
+        let stored = Stored {
+            client_certificate: self.client_cert.as_deref().map(Into::into),
+            client_key: self.client_key.as_ref().map(|key| key.expose_secret().into()),
+            ca: self.ca.as_deref().map(Into::into),
+        };
+        Zeroizing::new(serde_json::to_vec(&stored).expect("texts are JSON"))
+    }
+
+    /// What [`to_json`](Self::to_json) made.
+    pub fn from_json(json: &[u8]) -> Option<Self> {
+        let stored: Stored<'_> = serde_json::from_slice(json).ok()?;
+        Some(Self {
+            client_cert: stored.client_certificate.map(Into::into),
+            client_key: stored.client_key.map(|key| String::from(key).into()),
+            ca: stored.ca.map(Into::into),
+        })
+    }
 }
 
 impl TlsIdentity {
@@ -67,16 +144,48 @@ impl TlsIdentity {
     pub fn parse(pem: &TlsIdentityPem) -> Result<Self, InvalidTlsIdentity> {
         let key = pem.client_key.as_ref().map(ExposeSecret::expose_secret);
         let texts = [pem.client_cert.as_deref(), key, pem.ca.as_deref()];
-        if texts.iter().flatten().any(|text| text.len() > MAX_PEM) {
-            return Err(InvalidTlsIdentity::TooLong);
+        let parts = [Part::ClientCertificate, Part::ClientKey, Part::Ca];
+        for (text, part) in texts.iter().zip(parts) {
+            if text.is_some_and(|text| text.len() > MAX_PEM) {
+                return Err(InvalidTlsIdentity::TooLong(part));
+            }
         }
         let client = match (&pem.client_cert, key) {
             (Some(cert), Some(key)) => Some(client(cert, key)?),
             (None, None) => None,
-            _ => return Err(InvalidTlsIdentity::HalfAPair),
+            (Some(_), None) => return Err(InvalidTlsIdentity::Missing(Part::ClientKey)),
+            (None, Some(_)) => return Err(InvalidTlsIdentity::Missing(Part::ClientCertificate)),
         };
-        let roots = pem.ca.as_deref().map(roots).transpose()?;
-        Ok(Self { fingerprint: fingerprint(&texts), client, roots })
+        let leaf = client.as_ref().and_then(|(chain, _)| chain.first());
+        let certificate =
+            leaf.map(|leaf| describe(leaf).ok_or(InvalidTlsIdentity::Certificate)).transpose()?;
+        let authorities = match &pem.ca {
+            Some(ca) => certificates(ca).ok_or(InvalidTlsIdentity::Authority)?,
+            None => Vec::new(),
+        };
+        let roots = pem.ca.as_ref().map(|_| roots(&authorities)).transpose()?;
+        let described: Option<Vec<_>> = authorities.iter().map(describe).collect();
+        let authorities = described.ok_or(InvalidTlsIdentity::Authority)?;
+        Ok(Self { fingerprint: fingerprint(&texts), client, roots, certificate, authorities })
+    }
+
+    /// What the client certificate says of itself.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()
+    }
+
+    /// What the private authorities say of themselves.
+    pub fn authorities(&self) -> &[Certificate] {
+        &self.authorities
+    }
+
+    /// The text whose certificates nobody believes any more at a moment: the client's own, or all authorities.
+    pub fn expired_at(&self, now: DateTime<Utc>) -> Option<Part> {
+        let over = |certificate: &Certificate| certificate.expires_at <= now;
+        if self.certificate.as_ref().is_some_and(over) {
+            return Some(Part::ClientCertificate);
+        }
+        (!self.authorities.is_empty() && self.authorities.iter().all(over)).then_some(Part::Ca)
     }
 
     /// What tells this identity from another.
@@ -116,12 +225,18 @@ fn client(
     }
 }
 
-fn roots(ca: &str) -> Result<RootCertStore, InvalidTlsIdentity> {
+fn roots(authorities: &[CertificateDer<'static>]) -> Result<RootCertStore, InvalidTlsIdentity> {
     let mut roots = RootCertStore::empty();
-    for authority in certificates(ca).ok_or(InvalidTlsIdentity::Authority)? {
-        roots.add(authority).map_err(|_| InvalidTlsIdentity::Authority)?;
+    for authority in authorities {
+        roots.add(authority.clone()).map_err(|_| InvalidTlsIdentity::Authority)?;
     }
     Ok(roots)
+}
+
+fn describe(der: &CertificateDer<'_>) -> Option<Certificate> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let expires_at = DateTime::from_timestamp(certificate.validity().not_after.timestamp(), 0)?;
+    Some(Certificate { subject: certificate.subject().to_string(), expires_at })
 }
 
 /// All certificates of a text; none at all, or a broken one, is nothing.

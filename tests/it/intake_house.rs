@@ -18,6 +18,7 @@ use transak_relay::intake::spool::Spool;
 use transak_relay::intake::suspicion::Suspicion;
 use transak_relay::intake::{Fate, Form, Heard, Intake, Writer, reconcile, tokens};
 use transak_relay::model::event::Source;
+use transak_relay::model::hops::Hops;
 use transak_relay::model::id::PartnerId;
 use transak_relay::model::pace::Rate;
 use transak_relay::model::partner::Environment;
@@ -117,6 +118,7 @@ impl House {
             event: None,
             data: Bytes::from(sign(&order.to_string(), token)),
             at: Utc::now(),
+            hops: Hops::default(),
         };
         self.intake.keep(heard).await.unwrap()
     }

@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use transak_relay::model::id::EventId;
 use transak_relay::model::signing::{
-    Ed25519Key, EndpointSecret, Message, RetiredSecret, Signer, standard_body, transak_body,
+    Ed25519Key, EndpointSecret, Keys, Message, Retired, Signer, standard_body, transak_body,
 };
 
 const ORDER: &str = r#"{"id":"9151faa1-e69b-4a36-b959-3c4f894afb68","status":"COMPLETED","fiatAmount":45.10,
@@ -82,10 +82,11 @@ fn the_official_standard_webhooks_library_verifies_what_is_signed_and_nothing_el
     let (current, old, older) =
         (EndpointSecret::generate(), EndpointSecret::generate(), EndpointSecret::generate());
     let retired = vec![
-        RetiredSecret { secret: old.clone(), until: now + TimeDelta::seconds(60) },
-        RetiredSecret { secret: older.clone(), until: now - TimeDelta::seconds(1) },
+        Retired { key: old.clone(), until: now + TimeDelta::seconds(60) },
+        Retired { key: older.clone(), until: now - TimeDelta::seconds(1) },
     ];
-    let signer = Signer { current: current.clone(), retired, ed25519: Some(Ed25519Key::generate()) };
+    let pair = Keys { current: Ed25519Key::generate(), retired: vec![] };
+    let signer = Signer { v1: Some(Keys { current: current.clone(), retired }), v1a: Some(pair) };
     let good = callback(&signer, &current, now);
     let with = |field: &str, value: &str| {
         let mut case = good.clone();

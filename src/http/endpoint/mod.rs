@@ -1,6 +1,7 @@
 //! Endpoints: the callback URLs partners register.
 
 pub mod pace;
+pub mod proof;
 pub mod settings;
 pub mod switch;
 pub mod trial;
@@ -13,6 +14,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
+use sqlx::PgConnection;
 
 use super::Api;
 use super::auth::{Reader, Writer};
@@ -24,9 +26,12 @@ use super::path::Path;
 use super::problem::Problem;
 use super::problem::openapi::{Common, WithBody, Writing};
 use super::quarantine::NoFilter;
+use crate::model::endpoint::SignatureVersion;
 use crate::model::id::EndpointId;
+use crate::model::queue::Place;
 use crate::model::signing::EndpointSecret;
-use crate::store::endpoint::{self as store, secret};
+use crate::store::endpoint::secret::SigningKey;
+use crate::store::endpoint::{self as store, EndpointSettings, secret};
 use crate::store::list::snapshot;
 use crate::store::partner;
 use settings::{EndpointPatch, Judge, NewEndpoint, defaults};
@@ -54,13 +59,25 @@ pub async fn create_endpoint(
     }
     partner::lock(&mut tx, owner).await?.ok_or(Problem::NotFound("partner"))?;
     store::write::insert(&mut tx, owner, id, &settings).await?;
-    let first = secret::NewSecret { partner_id: owner, endpoint_id: id, secret: &secret.expose() };
-    secret::add(&mut tx, &api.master_key, &first).await?;
+    secret::add(&mut tx, &api.master_key, ((owner, id), &SigningKey::Secret(&secret))).await?;
+    add_pair(&mut tx, &api, ((owner, id), &settings)).await?;
     let made = store::read::find(&mut tx, &[owner], id).await?.ok_or(Problem::NotFound("endpoint"))?;
     let shown = EndpointView::new(made, &api.master_key).with_secret(&secret);
     let answer = once.answer(&mut tx, &api.master_key, &shown).await?;
     tx.commit().await?;
     Ok(answer)
+}
+
+/// An endpoint that wants `v1a` has a key pair.
+async fn add_pair(
+    tx: &mut PgConnection,
+    api: &Api,
+    (place, settings): (Place, &EndpointSettings),
+) -> Result<(), Problem> {
+    if settings.signatures.contains(&SignatureVersion::V1a) {
+        secret::ensure_pair(tx, &api.master_key, place).await?;
+    }
+    Ok(())
 }
 
 fn judge(api: &Api, endpoint_id: EndpointId) -> Judge<'_> {
@@ -139,6 +156,7 @@ pub async fn change_endpoint(
     if !store::write::change(&mut tx, from, &settings).await? {
         return Err(Problem::PreconditionFailed);
     }
+    add_pair(&mut tx, &api, ((from.partner_id, id), &settings)).await?;
     let after =
         store::read::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("endpoint"))?;
     tx.commit().await?;

@@ -4,12 +4,13 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::pace::{DEFAULT_MAX_IN_FLIGHT, RateLimit, apply_pace};
+use super::proof::{DEFAULT_SIGNATURES, TlsSettings, apply_proofs};
 use crate::http::field::{Pairs, Text};
 use crate::http::partner::never_null;
 use crate::http::problem::{FieldError, Problem};
 use crate::model::callback_url::{CallbackUrl, UrlPolicy};
 use crate::model::change::Change;
-use crate::model::endpoint::{EVENTS, PayloadFormat, STATUSES};
+use crate::model::endpoint::{EVENTS, PayloadFormat, STATUSES, SignatureVersion};
 use crate::model::header::CallbackHeaders;
 use crate::model::id::{EndpointId, PartnerId};
 use crate::model::redact::Redaction;
@@ -58,6 +59,12 @@ pub struct NewEndpoint {
     /// One request at a time for each order, in the order in which its events were heard. One that fails is tried again
     /// before those behind it are sent; one that is given up lets them pass.
     ordered: Option<bool>,
+    /// How callbacks are signed; each adds its own to the header. With `v1a` the answer has a `publicKey`.
+    #[schema(min_items = 1, max_items = 2, default = json!(["v1"]))]
+    signatures: Option<Vec<SignatureVersion>>,
+    /// A certificate for receivers that ask for one, and a private authority.
+    #[schema(write_only)]
+    tls: Option<TlsSettings>,
     /// A signing secret you bring along; left out: one is made.
     #[schema(
         pattern = "^whsec_([A-Za-z0-9+/]{4}){8,20}([A-Za-z0-9+/]{4}([A-Za-z0-9+/][AQgw]==)?|[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$",
@@ -118,6 +125,14 @@ pub struct EndpointPatch {
     #[schema(value_type = Option<bool>)]
     #[serde(default)]
     ordered: Change<bool>,
+    /// How callbacks are signed from now on. A key pair that was made stays the same.
+    #[schema(value_type = Option<Vec<SignatureVersion>>, min_items = 1, max_items = 2)]
+    #[serde(default)]
+    signatures: Change<Vec<SignatureVersion>>,
+    /// All of it from now on; null: the usual authorities and no certificate.
+    #[schema(value_type = Option<TlsSettings>, write_only)]
+    #[serde(default)]
+    tls: Change<TlsSettings>,
 }
 
 impl NewEndpoint {
@@ -136,6 +151,8 @@ impl NewEndpoint {
             max_in_flight: self.max_in_flight.into(),
             rate_limit: self.rate_limit.into(),
             ordered: self.ordered.into(),
+            signatures: self.signatures.into(),
+            tls: self.tls.into(),
         }
     }
 }
@@ -155,6 +172,8 @@ pub(super) fn defaults() -> EndpointSettings {
         max_in_flight: DEFAULT_MAX_IN_FLIGHT,
         rate: None,
         ordered: false,
+        signatures: DEFAULT_SIGNATURES.to_vec(),
+        tls: None,
     }
 }
 
@@ -198,6 +217,7 @@ impl EndpointPatch {
         set(&mut to.redact, redact, Vec::new, |redaction| redaction.pointers().to_vec());
         apply_pace(self.max_in_flight, self.rate_limit, &mut to, errors);
         set(&mut to.ordered, self.ordered, || false, |ordered| ordered);
+        apply_proofs((self.signatures, self.tls), &mut to, judge, errors);
         if errors.is_empty() { Ok(to) } else { Err(Problem::Validation(std::mem::take(errors))) }
     }
 }

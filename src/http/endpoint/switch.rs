@@ -18,8 +18,10 @@ use crate::http::page::PartnerParam;
 use crate::http::path::Path;
 use crate::http::problem::Problem;
 use crate::http::problem::openapi::{WithBody, Writing};
+use crate::model::endpoint::SignatureVersion;
 use crate::model::id::EndpointId;
-use crate::model::signing::EndpointSecret;
+use crate::model::signing::{Ed25519Key, EndpointSecret};
+use crate::store::endpoint::secret::SigningKey;
 use crate::store::endpoint::{read, secret, switch};
 
 /// Why an endpoint is disabled when somebody said so.
@@ -71,12 +73,13 @@ pub async fn disable_endpoint(
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Rotation {
-    /// Seconds for which the secret before signs too.
+    /// Seconds for which what signed before signs too.
     #[schema(minimum = 0, maximum = 604_800, default = 86400)]
     overlap_seconds: Option<u32>,
 }
 
-/// Make a new signing secret. Until the overlap is over, callbacks are signed with both.
+/// Make a new signing secret, and with `v1a` a new key pair too. Until the overlap is over, callbacks are signed with
+/// the old and the new.
 #[utoipa::path(
     post, path = "/v1/endpoints/{id}/rotate-secret", tag = "Endpoints",
     params(("id" = inline(EndpointId), Path), PartnerParam), request_body = Option<Rotation>,
@@ -96,9 +99,12 @@ pub async fn rotate_secret(
     let secret = EndpointSecret::generate();
     let mut tx = api.pool.begin().await?;
     let endpoint = read::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("endpoint"))?;
-    let new =
-        secret::NewSecret { partner_id: endpoint.partner_id, endpoint_id: id, secret: &secret.expose() };
-    secret::rotate(&mut tx, &api.master_key, &new, retire_at).await?;
+    let pair = endpoint.signatures.contains(&SignatureVersion::V1a).then(Ed25519Key::generate);
+    let new: Vec<_> = [Some(SigningKey::Secret(&secret)), pair.as_ref().map(SigningKey::Pair)]
+        .into_iter()
+        .flatten()
+        .collect();
+    secret::rotate(&mut tx, &api.master_key, ((endpoint.partner_id, id), &new), retire_at).await?;
     tx.commit().await?;
-    Ok(Json(RotatedSecret::new(&secret, Time(retire_at))))
+    Ok(Json(RotatedSecret::new(&secret, pair.as_ref(), Time(retire_at))))
 }

@@ -7,12 +7,13 @@ use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::proof::TlsView;
 use crate::http::field::{Raw, Time};
-use crate::model::endpoint::{EndpointState, PayloadFormat};
+use crate::model::endpoint::{EndpointState, PayloadFormat, SignatureVersion};
 use crate::model::id::{EndpointId, PartnerId};
 use crate::model::rate::Rate;
 use crate::model::seal::MasterKey;
-use crate::model::signing::EndpointSecret;
+use crate::model::signing::{Ed25519Key, EndpointSecret};
 use crate::store::endpoint::{Endpoint, headers_context};
 
 /// A callback URL and what it is sent. Its secrets do not come out again.
@@ -53,6 +54,14 @@ pub struct EndpointView {
     rate_limit: Option<RateLimitView>,
     /// One request at a time for each order, in the order in which its events were heard.
     ordered: bool,
+    /// How callbacks are signed.
+    signatures: Vec<SignatureVersion>,
+    /// What `v1a` is checked with; null without `v1a`.
+    #[schema(required, example = "whpk_VSiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=")]
+    public_key: Option<String>,
+    /// The certificate that callbacks show, and the authorities they believe; null: none, and the usual ones.
+    #[schema(required)]
+    tls: Option<TlsView>,
     state: EndpointState,
     /// Why it is disabled; null while it is enabled.
     #[schema(required)]
@@ -102,15 +111,22 @@ pub struct RotatedSecret {
     /// What signs callbacks from now on. It is shown this once.
     #[schema(example = "whsec_Zm9yIGV4YW1wbGUgb25seSwgc2lnbnMgbm90aGluZyE=")]
     secret: String,
-    /// Until then the secret before signs too.
+    /// What `v1a` is checked with from now on; null without `v1a`.
+    #[schema(required, example = "whpk_VSiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=")]
+    public_key: Option<String>,
+    /// Until then what signed before signs too.
     previous_expires_at: Time,
 }
 
 impl EndpointView {
     pub(super) fn new(endpoint: Endpoint, key: &MasterKey) -> Self {
+        let is_v1a = endpoint.signatures.contains(&SignatureVersion::V1a);
         Self {
             header_names: header_names(&endpoint, key),
+            tls: TlsView::of(endpoint.tls.as_deref(), endpoint.endpoint_id, key),
             rate_limit: endpoint.rate().map(RateLimitView::from),
+            public_key: endpoint.public_key.filter(|_| is_v1a),
+            signatures: endpoint.signatures,
             max_in_flight: endpoint.max_in_flight,
             ordered: endpoint.ordered,
             paused_until: endpoint.paused_until.map(Time),
@@ -138,8 +154,9 @@ impl EndpointView {
 }
 
 impl RotatedSecret {
-    pub(super) fn new(secret: &EndpointSecret, previous_expires_at: Time) -> Self {
-        Self { secret: secret.expose().expose_secret().to_owned(), previous_expires_at }
+    pub(super) fn new(secret: &EndpointSecret, pair: Option<&Ed25519Key>, previous_expires_at: Time) -> Self {
+        let secret = secret.expose().expose_secret().to_owned();
+        Self { secret, public_key: pair.map(Ed25519Key::public), previous_expires_at }
     }
 }
 

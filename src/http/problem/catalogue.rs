@@ -145,6 +145,16 @@ pub(super) static UNVERIFIED: Kind = kind(
          and can be retried: see `GET /v1/quarantine`.",
     ],
 );
+pub(super) static LOOP: Kind = kind(
+    "loop",
+    StatusCode::LOOP_DETECTED,
+    [
+        "It has come through too many relays",
+        "It has come through too many relays: `transak-relay-hops` is not a count from 0 to 5.",
+        "Each relay that tells an event on adds one to `transak-relay-hops`. Look for a callback that ends, over other \
+         relays or partners, where it began, and delete its endpoint.",
+    ],
+);
 pub(super) static TOO_MANY_REQUESTS: Kind = Kind {
     header: Some(("retry-after", "1")),
     ..kind(
@@ -181,7 +191,7 @@ pub(super) static INTERNAL: Kind = kind(
 );
 
 /// All of them.
-pub(super) static KINDS: [&Kind; 17] = [
+pub(super) static KINDS: [&Kind; 18] = [
     &MALFORMED_BODY,
     &INVALID_PARAMETER,
     &INVALID_CURSOR,
@@ -196,6 +206,7 @@ pub(super) static KINDS: [&Kind; 17] = [
     &VALIDATION_FAILED,
     &IDEMPOTENCY_KEY_REUSED,
     &UNVERIFIED,
+    &LOOP,
     &TOO_MANY_REQUESTS,
     &UNAVAILABLE,
     &INTERNAL,

@@ -67,6 +67,8 @@ pub enum Problem {
     IdempotencyKeyReused,
     /// No token of the partner verifies the webhook.
     Unverified,
+    /// It has come through too many relays.
+    Loop,
     /// Too many requests from there.
     TooManyRequests,
     /// The message can be neither kept nor spooled.
@@ -109,6 +111,7 @@ impl Problem {
                 &catalogue::UNAVAILABLE
             }
             Self::Unverified => &catalogue::UNVERIFIED,
+            Self::Loop => &catalogue::LOOP,
             Self::TooManyRequests => &catalogue::TOO_MANY_REQUESTS,
             Self::IntakeFull => &catalogue::UNAVAILABLE,
             Self::Store(_) | Self::Internal(_) => &catalogue::INTERNAL,

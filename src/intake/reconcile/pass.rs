@@ -14,6 +14,7 @@ use super::plan::{Belief, Moment, Telling, compare, tell};
 use super::{Settings, Stop, Summary};
 use crate::intake::{Fate, Form, Heard};
 use crate::model::event::Source;
+use crate::model::hops::Hops;
 use crate::model::id::PartnerId;
 use crate::store;
 use crate::store::event::kept::{self, Kept};
@@ -219,6 +220,7 @@ impl Pass<'_> {
             event: event.map(str::to_owned),
             data,
             at: self.clock.now(),
+            hops: Hops::default(),
         };
         let fate = self.settings.intake.keep(heard).await?;
         if fate == Fate::New {

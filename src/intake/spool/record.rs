@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::intake::{Form, Heard};
 use crate::model::event::Source;
+use crate::model::hops::Hops;
 use crate::model::id::PartnerId;
 
 const MARK: [u8; 4] = *b"TRs1";
@@ -28,6 +29,9 @@ struct Stored {
     event: Option<String>,
     data: String,
     at: DateTime<Utc>,
+    /// Absent in records of versions before.
+    #[serde(default)]
+    hops: i16,
 }
 
 /// What came of reading one record.
@@ -51,6 +55,7 @@ pub(super) fn write(heard: &Heard, out: &mut Vec<u8>) {
         event: heard.event.clone(),
         data: STANDARD.encode(&heard.data),
         at: heard.at,
+        hops: heard.hops.count(),
     };
     let body = serde_json::to_vec(&stored).expect("texts and times always serialise");
     let length = u32::try_from(body.len()).expect("messages are bounded far below 4 GiB");
@@ -92,6 +97,7 @@ fn heard(stored: Stored) -> Option<Heard> {
         event: stored.event,
         data: Bytes::from(STANDARD.decode(stored.data).ok()?),
         at: stored.at,
+        hops: Hops::from_stored(stored.hops),
     })
 }
 
@@ -128,6 +134,7 @@ mod tests {
             event: None,
             data: Bytes::copy_from_slice(data),
             at: Utc::now(),
+            hops: Hops::default(),
         }
     }
 

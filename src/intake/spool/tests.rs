@@ -6,6 +6,7 @@ use chrono::Utc;
 use super::*;
 use crate::intake::Form;
 use crate::model::event::Source;
+use crate::model::hops::Hops;
 
 const ROOMY: u64 = 1 << 20;
 
@@ -18,6 +19,7 @@ fn message(number: usize) -> Heard {
         event: None,
         data: Bytes::from(number.to_string()),
         at: Utc::now(),
+        hops: Hops::default(),
     }
 }
 

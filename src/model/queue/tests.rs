@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::delivery::{LONGEST_WAIT, Terms, Told};
+use crate::model::hops::Hops;
 use crate::model::id::{DeliveryId, EventId};
 use crate::model::rate::Rate;
 
@@ -33,6 +34,7 @@ fn job(place: Place, terms: Terms, now: Instant) -> Job {
             event: "ORDER_CREATED".to_owned(),
             occurred_at: Utc::now(),
             received_at: Utc::now(),
+            hops: Hops::default(),
             payload: Bytes::new(),
             standard: OnceLock::new(),
         }),

@@ -16,7 +16,7 @@ mod standard;
 mod transak;
 
 pub use secret::{Ed25519Key, EndpointSecret, InvalidSecret};
-pub use standard::{Message, RetiredSecret, Signer, standard_body};
+pub use standard::{Keys, Message, Retired, Signer, standard_body};
 pub use transak::transak_body;
 
 use chrono::{DateTime, SecondsFormat, Utc};

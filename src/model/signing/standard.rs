@@ -21,28 +21,44 @@ pub struct Message<'a> {
     pub body: &'a [u8],
 }
 
-/// A secret that was replaced and still signs for a while, so that the receiver can change over.
+/// A key that was replaced and still signs for a while, so that the receiver can change over.
 #[derive(Debug, Clone)]
-pub struct RetiredSecret {
-    /// The old secret.
-    pub secret: EndpointSecret,
+pub struct Retired<K> {
+    /// The old key.
+    pub key: K,
     /// From this moment on it signs no more.
     pub until: DateTime<Utc>,
 }
 
-/// Everything an endpoint's callbacks are signed with.
+/// The keys of one kind that an endpoint's callbacks are signed with.
+#[derive(Debug, Clone)]
+pub struct Keys<K> {
+    /// The one in force.
+    pub current: K,
+    /// Its predecessors, newest first.
+    pub retired: Vec<Retired<K>>,
+}
+
+impl<K> Keys<K> {
+    /// Those that sign at a moment, newest first.
+    fn at(&self, moment: DateTime<Utc>) -> impl Iterator<Item = &K> {
+        let retired = self.retired.iter().filter(move |retired| moment < retired.until);
+        std::iter::once(&self.current).chain(retired.map(|retired| &retired.key))
+    }
+}
+
+/// Everything an endpoint's callbacks are signed with: `v1`, `v1a`, or both.
 #[derive(Debug)]
 pub struct Signer {
-    /// The secret in force.
-    pub current: EndpointSecret,
-    /// Its predecessors.
-    pub retired: Vec<RetiredSecret>,
-    /// The key pair, where the endpoint asked for `v1a`.
-    pub ed25519: Option<Ed25519Key>,
+    /// Secrets, where the endpoint asked for `v1`.
+    pub v1: Option<Keys<EndpointSecret>>,
+    /// Key pairs, where the endpoint asked for `v1a`.
+    pub v1a: Option<Keys<Ed25519Key>>,
 }
 
 impl Signer {
-    /// The three headers of Standard Webhooks. The signatures stand newest first, with a space between.
+    /// The three headers of Standard Webhooks. The signatures stand `v1` first and of each
+    /// kind newest first, with a space between.
     pub fn headers(&self, message: &Message<'_>) -> [(HeaderName, HeaderValue); 3] {
         let (id, timestamp) = (message.id.to_string(), message.at.timestamp().to_string());
         let prefix = format!("{id}.{timestamp}.");
@@ -54,16 +70,11 @@ impl Signer {
     }
 
     fn signatures(&self, prefix: &str, message: &Message<'_>) -> String {
-        let mut signatures = v1(&self.current, prefix, message.body);
-        for retired in self.retired.iter().filter(|retired| message.at < retired.until) {
-            signatures.push(' ');
-            signatures.push_str(&v1(&retired.secret, prefix, message.body));
-        }
-        if let Some(key) = &self.ed25519 {
-            signatures.push(' ');
-            signatures.push_str(&v1a(key, prefix, message.body));
-        }
-        signatures
+        let secrets = self.v1.iter().flat_map(|keys| keys.at(message.at));
+        let pairs = self.v1a.iter().flat_map(|keys| keys.at(message.at));
+        let symmetric = secrets.map(|secret| v1(secret, prefix, message.body));
+        let asymmetric = pairs.map(|pair| v1a(pair, prefix, message.body));
+        symmetric.chain(asymmetric).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -138,11 +149,11 @@ mod tests {
 
     #[test]
     fn the_headers_carry_the_id_the_second_and_the_signature_of_both() {
-        let signer =
-            Signer { current: EndpointSecret::parse(SECRET).unwrap(), retired: vec![], ed25519: None };
+        let signer = Signer { v1: Some(only(EndpointSecret::parse(SECRET).unwrap())), v1a: None };
         let message = Message { id: EventId::new(), at: at(1_614_265_330), body: b"\xff\x00" };
         let headers = signer.headers(&message);
-        let expected = v1(&signer.current, &format!("{}.1614265330.", message.id), b"\xff\x00");
+        let expected =
+            v1(&signer.v1.as_ref().unwrap().current, &format!("{}.1614265330.", message.id), b"\xff\x00");
         let sent = headers.each_ref().map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
         let id = message.id.to_string();
         assert_eq!(
@@ -155,26 +166,42 @@ mod tests {
         );
     }
 
+    fn only<K>(current: K) -> Keys<K> {
+        Keys { current, retired: vec![] }
+    }
+
+    fn rotated<K>(current: K, key: K, until: DateTime<Utc>) -> Keys<K> {
+        Keys { current, retired: vec![Retired { key, until }] }
+    }
+
+    /// The versions in a header, in their order.
+    fn versions(header: &str) -> Vec<&str> {
+        header.split(' ').filter_map(|one| one.split_once(',')).map(|(version, _)| version).collect()
+    }
+
     #[test]
-    fn a_retired_secret_signs_until_its_second_and_never_after() {
+    fn a_retired_key_signs_until_its_second_and_never_after() {
         let until = at(1_700_000_000);
-        let retired = vec![RetiredSecret { secret: EndpointSecret::generate(), until }];
-        let signer = Signer { current: EndpointSecret::generate(), retired, ed25519: None };
-        for (seconds, signatures) in [(-1, 2), (0, 1), (1, 1), (86_400, 1)] {
+        let signer = Signer {
+            v1: Some(rotated(EndpointSecret::generate(), EndpointSecret::generate(), until)),
+            v1a: Some(rotated(Ed25519Key::generate(), Ed25519Key::generate(), until)),
+        };
+        let (both, one) = (&["v1", "v1", "v1a", "v1a"][..], &["v1", "v1a"][..]);
+        for (seconds, expected) in [(-1, both), (0, one), (1, one), (86_400, one)] {
             let header = signature(&signer, until + TimeDelta::seconds(seconds));
-            assert_eq!(header.split(' ').count(), signatures, "{seconds}");
-            assert!(header.split(' ').all(|one| one.starts_with("v1,")));
+            assert_eq!(versions(&header), expected, "{seconds}");
         }
     }
 
     #[test]
-    fn with_a_key_pair_v1a_stands_beside_v1() {
-        let ed25519 = Some(Ed25519Key::generate());
-        let signer = Signer { current: EndpointSecret::generate(), retired: vec![], ed25519 };
-        let header = signature(&signer, at(0));
-        let versions: Vec<_> =
-            header.split(' ').filter_map(|one| one.split_once(',')).map(|(v, _)| v).collect();
-        assert_eq!(versions, ["v1", "v1a"]);
+    fn each_version_stands_where_it_was_asked_for_and_only_there() {
+        let (secret, pair) = (EndpointSecret::generate(), Ed25519Key::generate());
+        let mut signer = Signer { v1: Some(only(secret)), v1a: Some(only(pair)) };
+        assert_eq!(versions(&signature(&signer, at(0))), ["v1", "v1a"]);
+        let secret = signer.v1.take();
+        assert_eq!(versions(&signature(&signer, at(0))), ["v1a"]);
+        signer = Signer { v1: secret, v1a: None };
+        assert_eq!(versions(&signature(&signer, at(0))), ["v1"]);
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct Attempt {
     pub response_headers: Option<String>,
     /// The beginning of what was answered.
     pub response_body: Option<Vec<u8>>,
+    /// Whether there was, or may have been, more; not known of old attempts.
+    pub response_truncated: Option<bool>,
 }
 
 /// The attempts of one delivery, oldest first; of many, the newest 200.
@@ -39,7 +41,8 @@ pub async fn of_delivery(
     let rows = sqlx::query_as!(
         Attempt,
         r#"select attempt_id as "attempt_id: _", at, status_code, error, remote_ip, dns_ms, connect_ms, tls_ms,
-                  first_byte_ms, total_ms, request_headers, response_headers, response_body
+                  first_byte_ms, total_ms, request_headers, response_headers, response_body,
+                  response_truncated
            from attempt
            where partner_id = $1 and delivery_id = $2
              -- Only the partitions since then are looked into; the clocks may differ by a little.

@@ -11,10 +11,11 @@ use crate::store::Result;
 pub async fn insert(conn: &mut PgConnection, attempts: &[(&Job, &AttemptRecord)]) -> Result<()> {
     sqlx::query!(
         "insert into attempt (partner_id, delivery_id, attempt_id, at, status_code, error, remote_ip, dns_ms, connect_ms,
-                              tls_ms, first_byte_ms, total_ms, request_headers, response_headers, response_body)
+                              tls_ms, first_byte_ms, total_ms, request_headers, response_headers, response_body,
+                              response_truncated)
          select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::smallint[], $6::text[],
                               $7::text[], $8::integer[], $9::integer[], $10::integer[], $11::integer[], $12::integer[],
-                              $13::text[], $14::text[], $15::bytea[])",
+                              $13::text[], $14::text[], $15::bytea[], $16::boolean[])",
         &column(attempts, |job, _| job.partner_id.uuid()) as &[Uuid],
         &column(attempts, |job, _| job.delivery_id.uuid()),
         &column(attempts, |_, attempt| attempt.attempt_id.uuid()),
@@ -30,6 +31,7 @@ pub async fn insert(conn: &mut PgConnection, attempts: &[(&Job, &AttemptRecord)]
         &column(attempts, |_, attempt| attempt.request_headers.as_str()) as &[&str],
         &column(attempts, |_, attempt| attempt.response_headers.as_deref()) as &[Option<&str>],
         &column(attempts, |_, attempt| attempt.response_body.as_deref()) as &[Option<&[u8]>],
+        &column(attempts, |_, attempt| attempt.response_truncated) as &[Option<bool>],
     )
     .execute(conn)
     .await?;

@@ -8,6 +8,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::model::delivery::{Job, LEASE, Terms, Told};
+use crate::model::hops::Hops;
 use crate::model::id::{DeliveryId, EndpointId, EventId, PartnerId};
 use crate::model::queue::{FIRST_WINDOW, Wanted};
 use crate::model::rate::Rate;
@@ -60,6 +61,7 @@ pub async fn claim(pool: &PgPool, dispatcher: DispatcherId, wanted: &Wanted) -> 
             event: row.event,
             occurred_at: row.occurred_at,
             received_at: row.received_at,
+            hops: Hops::from_stored(row.hops),
             payload: Bytes::from(row.body),
             standard: OnceLock::new(),
         };

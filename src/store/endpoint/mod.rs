@@ -13,7 +13,7 @@ pub mod write;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::endpoint::{EndpointState, PayloadFormat};
+use crate::model::endpoint::{EndpointState, PayloadFormat, SignatureVersion};
 use crate::model::id::{EndpointId, PartnerId};
 use crate::model::rate::Rate;
 
@@ -46,6 +46,12 @@ pub struct Endpoint {
     pub rate_burst: Option<i32>,
     /// One request at a time for each order.
     pub ordered: bool,
+    /// What its callbacks are signed with.
+    pub signatures: Vec<SignatureVersion>,
+    /// The current public key, also while `v1a` is not asked for.
+    pub public_key: Option<String>,
+    /// Sealed [`TlsIdentityPem`](crate::model::tls_identity::TlsIdentityPem); opens with [`tls_context`].
+    pub tls: Option<Vec<u8>>,
     /// Nothing is sent until then: it has failed too often.
     pub paused_until: Option<DateTime<Utc>>,
     pub revision: i32,
@@ -70,6 +76,9 @@ pub struct EndpointSettings {
     /// `None`: as fast as it answers.
     pub rate: Option<Rate>,
     pub ordered: bool,
+    pub signatures: Vec<SignatureVersion>,
+    /// Sealed for the endpoint.
+    pub tls: Option<Vec<u8>>,
 }
 
 impl Endpoint {
@@ -94,8 +103,15 @@ impl Endpoint {
             redact: self.redact,
             max_in_flight: self.max_in_flight,
             ordered: self.ordered,
+            signatures: self.signatures,
+            tls: self.tls,
         }
     }
+}
+
+/// The context of what an endpoint wants of TLS, sealed.
+pub fn tls_context(endpoint_id: EndpointId) -> String {
+    format!("tls/{}", endpoint_id.uuid())
 }
 
 /// The context of an endpoint's sealed callback headers.

@@ -47,7 +47,7 @@ pub async fn disable(conn: &mut PgConnection, endpoint: &Endpoint, reason: &str)
     Ok(())
 }
 
-/// Deletes an endpoint: it is owed nothing more, and its secrets and headers are forgotten.
+/// Deletes an endpoint: it is owed nothing more, and its secrets, headers and certificates are forgotten.
 pub async fn delete(conn: &mut PgConnection, endpoint: &Endpoint) -> Result<()> {
     let ids = [endpoint.endpoint_id.uuid()];
     delete_some(conn, endpoint.partner_id, Some(&ids)).await
@@ -60,7 +60,8 @@ pub async fn delete_all(conn: &mut PgConnection, partner_id: PartnerId) -> Resul
 
 async fn delete_some(conn: &mut PgConnection, id: PartnerId, endpoints: Option<&[uuid::Uuid]>) -> Result<()> {
     let deleted = sqlx::query!(
-        "update endpoint set deleted_at = now(), updated_at = now(), headers = null, revision = revision + 1
+        "update endpoint set deleted_at = now(), updated_at = now(), headers = null, tls = null,
+                             revision = revision + 1
          where partner_id = $1 and deleted_at is null and ($2::uuid[] is null or endpoint_id = any($2))",
         id as _,
         endpoints,

@@ -3,6 +3,7 @@
 use sqlx::PgConnection;
 
 use super::EndpointSettings;
+use crate::model::endpoint::SignatureVersion;
 use crate::model::id::{EndpointId, PartnerId};
 use crate::model::rate::Rate;
 use crate::store::delivery::lane;
@@ -19,8 +20,8 @@ pub async fn insert(
     let inserted = sqlx::query!(
         "insert into endpoint (partner_id, endpoint_id, url, description, events, statuses, format, headers,
                                timeout_ms, retry_schedule, redact, max_in_flight, rate_thousandths, rate_burst,
-                               ordered)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                               ordered, signatures, tls)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
         partner_id as _,
         endpoint_id as _,
         settings.url,
@@ -36,6 +37,8 @@ pub async fn insert(
         settings.rate.map(Rate::thousandths),
         settings.rate.map(burst),
         settings.ordered,
+        &settings.signatures as &[SignatureVersion],
+        settings.tls,
     );
     inserted.execute(&mut *conn).await?;
     tell_others(conn).await
@@ -57,7 +60,7 @@ pub async fn change(conn: &mut PgConnection, from: Revised, settings: &EndpointS
         "update endpoint
          set url = $4, description = $5, events = $6, statuses = $7, format = $8, headers = $9, timeout_ms = $10,
              retry_schedule = $11, redact = $12, max_in_flight = $13, rate_thousandths = $14, rate_burst = $15,
-             ordered = $16, revision = revision + 1, updated_at = now()
+             ordered = $16, signatures = $17, tls = $18, revision = revision + 1, updated_at = now()
          where partner_id = $1 and endpoint_id = $2 and revision = $3 and deleted_at is null",
         from.partner_id as _,
         from.endpoint_id as _,
@@ -75,6 +78,8 @@ pub async fn change(conn: &mut PgConnection, from: Revised, settings: &EndpointS
         settings.rate.map(Rate::thousandths),
         settings.rate.map(burst),
         settings.ordered,
+        &settings.signatures as &[SignatureVersion],
+        settings.tls,
     );
     let changed = changed.execute(&mut *conn).await?.rows_affected() > 0;
     if changed {

@@ -7,7 +7,7 @@ use rustls::server::WebPkiClientVerifier;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::model::tls_identity::{InvalidTlsIdentity, TlsIdentityPem};
+use crate::model::tls_identity::{InvalidTlsIdentity, Part, TlsIdentityPem};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -169,21 +169,21 @@ async fn a_receiver_without_tls_or_without_a_word_fails_as_tls() {
 
 #[test]
 fn an_identity_is_checked_when_it_is_read() {
-    use InvalidTlsIdentity::{Authority as NoAuthority, Certificate, HalfAPair, Key, Mismatch, TooLong};
+    use InvalidTlsIdentity::{Authority as NoAuthority, Certificate, Key, Mismatch, Missing, TooLong};
     let authority = authority();
     let (one, other) = (leaf(&authority, "a", 2200), leaf(&authority, "b", 2200));
     let whole = showing(TlsIdentityPem::default(), &one);
     let text = |text: &str| Some(text.to_owned());
     let secret = |text: String| Some(text.into());
     let cases = [
-        (TlsIdentityPem { client_key: None, ..whole.clone() }, HalfAPair),
-        (TlsIdentityPem { client_cert: None, ..whole.clone() }, HalfAPair),
+        (TlsIdentityPem { client_key: None, ..whole.clone() }, Missing(Part::ClientKey)),
+        (TlsIdentityPem { client_cert: None, ..whole.clone() }, Missing(Part::ClientCertificate)),
         (TlsIdentityPem { client_cert: text("x"), ..whole.clone() }, Certificate),
         (TlsIdentityPem { client_cert: text(&one.key.serialize_pem()), ..whole.clone() }, Certificate),
         (TlsIdentityPem { client_key: secret(one.cert.pem()), ..whole.clone() }, Key),
         (TlsIdentityPem { client_key: secret(other.key.serialize_pem()), ..whole.clone() }, Mismatch),
         (TlsIdentityPem { ca: text("x"), ..whole.clone() }, NoAuthority),
-        (TlsIdentityPem { ca: text(&"x".repeat(70_000)), ..whole.clone() }, TooLong),
+        (TlsIdentityPem { ca: text(&"x".repeat(70_000)), ..whole.clone() }, TooLong(Part::Ca)),
     ];
     for (pem, why) in cases {
         assert_eq!(TlsIdentity::parse(&pem).unwrap_err(), why);
