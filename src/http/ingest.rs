@@ -88,6 +88,7 @@ fn heard(partner_id: PartnerId, data: Bytes) -> Heard {
         event: None,
         data,
         at: Utc::now(),
+        trace: None,
     }
 }
 

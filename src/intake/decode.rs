@@ -10,6 +10,7 @@ use crate::model::event::{Identity, NewEvent};
 use crate::model::id::{EventId, PartnerId};
 use crate::model::order::Snapshot;
 use crate::store::quarantine::write::Quarantined;
+use crate::trace::Span;
 use crate::transak::claims::{self, Unreadable};
 use crate::transak::jws::{self, Unverified, VerifyingKey};
 use crate::transak::order;
@@ -113,6 +114,7 @@ fn with_order(
         from_history: heard.form == Form::History,
         occurred_at: snapshot.reached_at().or(message.triggered_at).unwrap_or(heard.at),
         received_at: heard.at,
+        trace: heard.trace.as_ref().and_then(Span::context),
         order: Some(snapshot),
     }
 }
@@ -136,6 +138,7 @@ fn without_order(
         from_history: heard.form == Form::History,
         occurred_at: message.triggered_at.unwrap_or(heard.at),
         received_at: heard.at,
+        trace: heard.trace.as_ref().and_then(Span::context),
     }
 }
 
@@ -193,6 +196,7 @@ mod tests {
             event: Some(event.to_owned()),
             data: Bytes::copy_from_slice(data.as_bytes()),
             at: Utc::now(),
+            trace: None,
         }
     }
 

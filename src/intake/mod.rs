@@ -28,6 +28,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::model::event::Source;
 use crate::model::id::PartnerId;
+use crate::trace::{self, Span, SpanKind};
 
 pub use writer::{IntakeHealth, Settings, Writer};
 
@@ -64,6 +65,23 @@ pub struct Heard {
     pub data: Bytes,
     /// When it came.
     pub at: DateTime<Utc>,
+    /// Its span, begun by the intake if somebody collects traces.
+    pub trace: Option<Span>,
+}
+
+impl Heard {
+    /// Begins its trace, if it is to have one.
+    fn traced(mut self) -> Self {
+        if self.trace.is_none() && trace::is_on() {
+            let name = match self.source {
+                Source::Stream => "frame",
+                Source::Webhook => "webhook",
+                Source::Reconcile => "rest",
+            };
+            self.trace = Span::begin(name, SpanKind::Consumer, (None, self.at));
+        }
+        self
+    }
 }
 
 /// What became of a message.
@@ -149,13 +167,13 @@ impl Intake {
 
     /// Takes a message without ever waiting. For sources that must not stall.
     pub fn offer(&self, heard: Heard) -> Result<(), Full> {
-        self.queue.try_send(Waiting { heard, reply: None }).map_err(|_| Full)
+        self.queue.try_send(Waiting { heard: heard.traced(), reply: None }).map_err(|_| Full)
     }
 
     /// Takes a message and answers when it is committed or spooled.
     pub async fn keep(&self, heard: Heard) -> Result<Fate, Full> {
         let (reply, fate) = oneshot::channel();
-        self.queue.try_send(Waiting { heard, reply: Some(reply) }).map_err(|_| Full)?;
+        self.queue.try_send(Waiting { heard: heard.traced(), reply: Some(reply) }).map_err(|_| Full)?;
         fate.await.map_err(|_| Full)
     }
 }

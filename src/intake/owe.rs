@@ -84,6 +84,7 @@ fn told_of(event: &NewEvent) -> Told {
         occurred_at: event.occurred_at,
         received_at: event.received_at,
         payload: event.payload.clone(),
+        trace: event.trace,
         standard: OnceLock::new(),
     }
 }

@@ -143,5 +143,6 @@ fn heard(message: Retry) -> Heard {
         event: message.event,
         data: message.raw.into(),
         at: message.received_at,
+        trace: None,
     }
 }

@@ -123,6 +123,7 @@ impl Feeds {
                 event: Some(event.to_owned()),
                 data: Bytes::copy_from_slice(data.as_bytes()),
                 at,
+                trace: None,
             });
         }
     }
@@ -159,5 +160,6 @@ fn unreadable(raw: Vec<u8>, reason: &'static str, at: DateTime<Utc>) -> Heard {
         event: None,
         data: Bytes::from(raw),
         at,
+        trace: None,
     }
 }

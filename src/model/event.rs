@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::canonical;
 use super::id::{EventId, PartnerId};
 use super::order::Snapshot;
+use super::trace::TraceContext;
 
 /// Where a message was heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type)]
@@ -115,4 +116,6 @@ pub struct NewEvent {
     pub occurred_at: DateTime<Utc>,
     /// When the relay heard it.
     pub received_at: DateTime<Utc>,
+    /// Where its trace stands, if it has one.
+    pub trace: Option<TraceContext>,
 }

@@ -117,6 +117,7 @@ impl House {
             event: None,
             data: Bytes::from(sign(&order.to_string(), token)),
             at: Utc::now(),
+            trace: None,
         };
         self.intake.keep(heard).await.unwrap()
     }

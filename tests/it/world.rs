@@ -242,6 +242,7 @@ impl World {
             event: None,
             data: Bytes::copy_from_slice(data.as_bytes()),
             at: Utc::now(),
+            trace: None,
         }
     }
 

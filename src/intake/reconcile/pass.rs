@@ -190,6 +190,7 @@ impl Pass<'_> {
             event: event.map(str::to_owned),
             data,
             at: self.clock.now(),
+            trace: None,
         };
         let fate = self.settings.intake.keep(heard).await?;
         if fate == Fate::New {

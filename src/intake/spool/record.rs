@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::intake::{Form, Heard};
 use crate::model::event::Source;
 use crate::model::id::PartnerId;
+use crate::trace::Span;
 
 const MARK: [u8; 4] = *b"TRs1";
 const HEAD: usize = 12;
@@ -28,6 +29,8 @@ struct Stored {
     event: Option<String>,
     data: String,
     at: DateTime<Utc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
 }
 
 /// What came of reading one record.
@@ -51,6 +54,7 @@ pub(super) fn write(heard: &Heard, out: &mut Vec<u8>) {
         event: heard.event.clone(),
         data: STANDARD.encode(&heard.data),
         at: heard.at,
+        traceparent: heard.trace.as_ref().and_then(Span::context).map(|place| place.to_string()),
     };
     let body = serde_json::to_vec(&stored).expect("texts and times always serialise");
     let length = u32::try_from(body.len()).expect("messages are bounded far below 4 GiB");
@@ -92,6 +96,7 @@ fn heard(stored: Stored) -> Option<Heard> {
         event: stored.event,
         data: Bytes::from(STANDARD.decode(stored.data).ok()?),
         at: stored.at,
+        trace: stored.traceparent.and_then(|place| Span::ended(place.parse().ok()?)),
     })
 }
 
@@ -128,6 +133,7 @@ mod tests {
             event: None,
             data: Bytes::copy_from_slice(data),
             at: Utc::now(),
+            trace: None,
         }
     }
 

@@ -18,6 +18,7 @@ fn message(number: usize) -> Heard {
         event: None,
         data: Bytes::from(number.to_string()),
         at: Utc::now(),
+        trace: None,
     }
 }
 

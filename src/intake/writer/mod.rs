@@ -6,6 +6,8 @@
 
 mod spooling;
 
+use spooling::Lost;
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +26,7 @@ use super::suspicion::Suspicion;
 use super::{Fate, Heard, Intake, QUEUE, Waiting};
 use crate::model::queue::HandOver;
 use crate::store::wake;
+use crate::trace::Span;
 
 /// The most messages of one transaction: larger ones gain nothing and make everybody wait longer.
 const LARGEST_BATCH: usize = 500;
@@ -75,6 +78,7 @@ pub struct Writer {
     due: Arc<AtomicBool>,
     wake_next: Instant,
     kept: Arc<Notify>,
+    lost: Lost,
 }
 
 impl Writer {
@@ -96,6 +100,7 @@ impl Writer {
                 kept: Arc::default(),
                 due,
                 wake_next: Instant::now(),
+                lost: Lost::default(),
             },
         )
     }
@@ -121,6 +126,10 @@ impl Writer {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep_until(next_try), if spooled => {
                     next_try = if self.drain_spool().await { Instant::now() } else { Instant::now() + PAUSE };
+                }
+                () = tokio::time::sleep_until(next_try), if !self.lost.is_empty() => {
+                    next_try = Instant::now() + PAUSE;
+                    self.write_lost().await;
                 }
                 () = tokio::time::sleep_until(self.wake_next), if self.due.load(Ordering::Acquire) => {
                     self.wake_dispatchers().await;
@@ -158,6 +167,7 @@ impl Writer {
     /// Writes everything that was taken so far, the spool first. For tests, in place of [`Writer::run`].
     pub async fn drain(&mut self) {
         while self.is_spooling() && self.drain_spool().await {}
+        self.write_lost().await;
         let mut batch = Vec::new();
         while let Ok(waiting) = self.queue.try_recv() {
             batch.push(waiting);
@@ -188,7 +198,10 @@ impl Writer {
         let mut left = Vec::new();
         for ((fate, heard), reply) in fates.into_iter().zip(heard).zip(replies) {
             match fate {
-                Some(fate) => settle(reply, fate),
+                Some(fate) => {
+                    end_span(heard.trace.as_ref(), fate);
+                    settle(reply, fate);
+                }
                 None => left.push(Waiting { heard, reply }),
             }
         }
@@ -218,6 +231,13 @@ impl Writer {
         if fates.contains(&Some(Fate::New)) {
             self.kept.notify_one();
         }
+    }
+}
+
+fn end_span(span: Option<&Span>, fate: Fate) {
+    if let Some(span) = span {
+        span.set("relay.fate", fate.as_str());
+        span.end();
     }
 }
 

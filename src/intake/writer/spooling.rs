@@ -1,10 +1,48 @@
 //! What the writer does while the database is away: append, and drain when it is back.
 
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::super::spool::{Spool, SpoolError};
 use super::super::{Fate, Heard, Waiting};
-use super::{LARGEST_BATCH, Writer, count, settle};
+use super::{LARGEST_BATCH, Writer, count, end_span, settle};
+use crate::model::event::Source;
+use crate::model::id::PartnerId;
+use crate::store::listener::hearing;
+use crate::trace::Span;
+
+/// The spans of the stream in which messages of a partner were heard and could be neither kept nor spooled.
+#[derive(Debug, Default)]
+pub(super) struct Lost(HashMap<PartnerId, (DateTime<Utc>, DateTime<Utc>)>);
+
+impl Lost {
+    fn places(heard: &[Heard]) -> Vec<(PartnerId, DateTime<Utc>)> {
+        let stream = heard.iter().filter(|heard| heard.source == Source::Stream);
+        stream.filter_map(|heard| Some((heard.partner_id?, heard.at))).collect()
+    }
+
+    fn add(&mut self, places: &[(PartnerId, DateTime<Utc>)]) {
+        for &(partner, at) in places {
+            let end = at + TimeDelta::seconds(1);
+            let span = self.0.entry(partner).or_insert((at, end));
+            *span = (span.0.min(at), span.1.max(end));
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn first(&self) -> Option<(PartnerId, (DateTime<Utc>, DateTime<Utc>))> {
+        self.0.iter().next().map(|(&partner, &span)| (partner, span))
+    }
+
+    fn forget(&mut self, partner: PartnerId) {
+        self.0.remove(&partner);
+    }
+}
 
 impl Writer {
     pub(super) fn is_spooling(&self) -> bool {
@@ -23,17 +61,23 @@ impl Writer {
         }
     }
 
-    pub(super) async fn spool_batch(&self, batch: Vec<Waiting>) {
+    pub(super) async fn spool_batch(&mut self, batch: Vec<Waiting>) {
         let (heard, replies): (Vec<Heard>, Vec<_>) =
             batch.into_iter().map(|waiting| (waiting.heard, waiting.reply)).unzip();
         let count = heard.len() as u64;
+        let places = Lost::places(&heard);
+        let spans: Vec<Span> = heard.iter().filter_map(|heard| heard.trace.clone()).collect();
         let appended = self.with_spool(move |spool| spool.append(&heard)).await;
         match appended {
-            Ok(()) => replies.into_iter().for_each(|reply| settle(reply, Fate::Spooled)),
+            Ok(()) => {
+                spans.iter().for_each(|span| end_span(Some(span), Fate::Spooled));
+                replies.into_iter().for_each(|reply| settle(reply, Fate::Spooled));
+            }
             // The callers see their reply dropped and tell their own callers to come again.
             Err(error) => {
                 metrics::counter!("relay_intake_refused_total").increment(count);
                 self.health.send_modify(|health| health.refused += count);
+                self.lost.add(&places);
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     messages = count,
@@ -71,6 +115,23 @@ impl Writer {
         tracing::info!(messages = heard.len(), "spooled messages are kept");
         self.note_spool();
         true
+    }
+
+    /// Writes down which spans of the stream were lost, so that they are read again from Transak. Callers who were
+    /// refused come again by themselves.
+    pub(super) async fn write_lost(&mut self) {
+        let pool = self.sink.pool.clone();
+        while let Some((partner, span)) = self.lost.first() {
+            let written = async { hearing::dropped(&mut *pool.acquire().await?, partner, span).await };
+            match written.await {
+                Ok(()) => self.lost.forget(partner),
+                Err(error) if error.is_unavailable() => return,
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "a gap cannot be written down");
+                    self.lost.forget(partner);
+                }
+            }
+        }
     }
 
     /// Disk work happens away from the tasks that must not wait.

@@ -34,6 +34,7 @@ fn job(place: Place, terms: Terms, now: Instant) -> Job {
             occurred_at: Utc::now(),
             received_at: Utc::now(),
             payload: Bytes::new(),
+            trace: None,
             standard: OnceLock::new(),
         }),
     }

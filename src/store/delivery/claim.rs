@@ -61,6 +61,7 @@ pub async fn claim(pool: &PgPool, dispatcher: DispatcherId, wanted: &Wanted) -> 
             occurred_at: row.occurred_at,
             received_at: row.received_at,
             payload: Bytes::from(row.body),
+            trace: row.traceparent.and_then(|place| place.parse().ok()),
             standard: OnceLock::new(),
         };
         let job = Job {
