@@ -1,7 +1,12 @@
 //! What must be true of the database before a process begins its work.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, bail};
 use sqlx::PgPool;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::config::FirstPartner;
 use crate::model::seal::{MasterKey, SealError};
@@ -14,11 +19,47 @@ pub(super) async fn check_master_key(pool: &PgPool, key: &MasterKey) -> anyhow::
     match master_key::check(&mut conn, key).await {
         Err(store::Error::Seal(SealError::OtherKey)) => {
             bail!(
-                "RELAY_MASTER_KEY is not the key this database was used with: start with the old key, or with an empty database"
+                "RELAY_MASTER_KEY is not the key this database is used with: start with that key, or, while the key is \
+                 being changed, with both (RELAY_MASTER_KEY_PREVIOUS)"
             )
         }
         checked => checked.context("cannot check RELAY_MASTER_KEY against the database"),
     }
+}
+
+/// How often a process shows which keys it has and looks which of them is to seal.
+const HOLD: Duration = Duration::from_secs(5);
+
+/// Holds the master keys until told to stop. `fits` says whether they are still those of the database.
+pub(super) async fn hold_master_key(
+    (pool, key): (PgPool, MasterKey),
+    fits: watch::Sender<bool>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let holder = Uuid::now_v7();
+    loop {
+        match master_key::hold(&pool, holder, &key).await {
+            Ok(now) => {
+                if fits.send_replace(now) && !now {
+                    tracing::error!(
+                        "the database is used with a master key that this process does not have: start it again with \
+                         RELAY_MASTER_KEY and RELAY_MASTER_KEY_PREVIOUS"
+                    );
+                }
+            }
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "the master key is not looked at");
+            }
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(HOLD) => {}
+        }
+    }
+    // Whoever waits for this process need not wait for its last sign of life to grow old.
+    let _ = tokio::time::timeout(Duration::from_secs(1), master_key::let_go(&pool, holder)).await;
+    Ok(())
 }
 
 /// Makes the partner that the configuration names, if it is not there yet. A token or secret that is new is added; a

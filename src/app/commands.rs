@@ -6,9 +6,10 @@ use anyhow::{Context as _, bail};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::dev;
+use super::rotation;
 use super::serve::Relay;
 use crate::cli;
-use crate::config::{Cli, Command, Database, Healthcheck, Token, TokenCommand, TokenScope};
+use crate::config::{Cli, Command, Database, Healthcheck, Serve, Token, TokenCommand, TokenScope};
 use crate::http;
 use crate::model::id::PartnerId;
 use crate::model::token::{self, Caller, Scope, TokenHash};
@@ -16,6 +17,7 @@ use crate::shutdown::{self, Tasks};
 use crate::store::api_token::{self, NewApiToken};
 use crate::store::{partner, pool};
 use crate::telemetry;
+use crate::telemetry::traces::Traces;
 
 /// Runs the command that was given.
 ///
@@ -26,13 +28,12 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
     telemetry::start_logging(&cli.log.log, cli.log.log_format)?;
     match cli.command {
-        Command::Serve(config) => {
-            let mut tasks = Tasks::default();
-            let relay = Relay::prepare(*config, telemetry::start_metrics()?).await?;
-            relay.start(&mut tasks).await?;
-            tasks.run_until(shutdown::interrupted()).await
-        }
+        Command::Serve(config) => serve(*config).await,
         Command::Migrate(database) => migrate(&database).await,
+        Command::RotateMasterKey(config) => {
+            let pool = pool::connect(config.database.database_url.expose_secret(), 4).await?;
+            rotation::rotate(&pool, &config.keys()?, &mut std::io::stdout()).await
+        }
         Command::Dev(config) => dev::run(*config).await,
         Command::Token(config) => token(*config).await,
         Command::Endpoints(asked) => cli::endpoints(&asked, &mut std::io::stdout()).await,
@@ -44,6 +45,19 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Healthcheck(config) => healthcheck(&config).await,
     }
+}
+
+async fn serve(config: Serve) -> anyhow::Result<()> {
+    let collector = config.traces.otlp_endpoint.as_ref().and_then(|collector| collector.0.as_ref());
+    let traces = collector.map(Traces::start).transpose()?;
+    let mut tasks = Tasks::default();
+    let relay = Relay::prepare(config, telemetry::start_metrics()?).await?;
+    relay.start(&mut tasks).await?;
+    let ended = tasks.run_until(shutdown::interrupted()).await;
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
+    ended
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

@@ -4,7 +4,9 @@
 mod bootstrap;
 mod commands;
 mod dev;
+mod listening;
 mod readiness;
+pub mod rotation;
 mod sampler;
 mod serve;
 

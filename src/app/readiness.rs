@@ -11,6 +11,7 @@ use crate::http::health::Trouble;
 use crate::intake::directory::Watch;
 use crate::intake::stream::StreamHealth;
 use crate::intake::{Intake, IntakeHealth};
+use crate::model::clock::Ahead;
 use crate::pusher::State;
 use crate::store::figures::Queue;
 
@@ -20,6 +21,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Messages that wait longer than this while none is taken: a commit that takes longer goes to the spool instead.
 const STALLED: Duration = Duration::from_secs(15);
 
+/// A connection on which nothing arrives for so long: it is pinged after two minutes at most, and given up half a minute
+/// later, unless the task that reads it hangs.
+const SILENT: Duration = Duration::from_mins(4);
+
 /// A delivery that is due for longer than this at an endpoint to which nobody sends: it should take a second.
 const STUCK: Duration = Duration::from_mins(2);
 
@@ -27,10 +32,15 @@ const STUCK: Duration = Duration::from_mins(2);
 #[derive(Clone)]
 pub(super) struct Signs {
     pub(super) stream: Option<watch::Receiver<StreamHealth>>,
+    /// When anything last arrived on its connection.
+    pub(super) pulse: Option<watch::Receiver<Option<Instant>>>,
     pub(super) intake: Option<(Intake, watch::Receiver<IntakeHealth>)>,
     /// What is owed; absent where this process does not send.
     pub(super) queue: Option<watch::Receiver<Queue>>,
     pub(super) directory: Watch,
+    pub(super) clock: watch::Receiver<Ahead>,
+    /// This process has the master keys that the database is used with.
+    pub(super) key_fits: watch::Receiver<bool>,
 }
 
 /// Notices that a queue is not emptied.
@@ -65,6 +75,9 @@ pub(super) async fn watch_signs(
         let now = list(&signs, &mut progress);
         troubles.send_if_modified(|before| {
             let differs = *before != now;
+            if differs {
+                log_changes(before, &now);
+            }
             *before = now;
             differs
         });
@@ -81,6 +94,17 @@ pub(super) async fn watch_signs(
     Ok(())
 }
 
+/// A line when something begins or ends to be wrong, not for each change of its words.
+fn log_changes(before: &[Trouble], now: &[Trouble]) {
+    let is_in = |list: &[Trouble], one: &Trouble| list.iter().any(|other| other.code == one.code);
+    for begun in now.iter().filter(|one| !is_in(before, one)) {
+        tracing::warn!(reason = begun.code, detail = begun.detail, "not ready");
+    }
+    for over in before.iter().filter(|one| !is_in(now, one)) {
+        tracing::info!(reason = over.code, "no longer a reason to be not ready");
+    }
+}
+
 async fn changed<T>(sign: &mut Option<watch::Receiver<T>>) {
     let changed = match sign {
         Some(sign) => sign.changed().await.is_ok(),
@@ -94,7 +118,9 @@ async fn changed<T>(sign: &mut Option<watch::Receiver<T>>) {
 fn list(signs: &Signs, progress: &mut Progress) -> Vec<Trouble> {
     let mut troubles = Vec::new();
     if let Some(stream) = &signs.stream {
-        troubles.extend(stream_trouble(&stream.borrow(), &signs.directory.borrow().clone()));
+        let silence = signs.pulse.as_ref().and_then(|pulse| *pulse.borrow()).map(|heard| heard.elapsed());
+        let directory = signs.directory.borrow().clone();
+        troubles.extend(stream_trouble(&stream.borrow(), silence.unwrap_or_default(), &directory));
     }
     if let Some((intake, health)) = &signs.intake {
         troubles.extend(intake_trouble((intake.waiting(), Instant::now()), &health.borrow(), progress));
@@ -102,7 +128,18 @@ fn list(signs: &Signs, progress: &mut Progress) -> Vec<Trouble> {
     if let Some(queue) = &signs.queue {
         troubles.extend(queue_trouble(&queue.borrow()));
     }
+    troubles.extend(clock_trouble(&signs.clock.borrow()));
+    if !*signs.key_fits.borrow() {
+        let detail = "the database is used with a master key that this process does not have";
+        troubles.push(trouble("other_master_key", detail.to_owned()));
+    }
     troubles
+}
+
+fn clock_trouble(clock: &Ahead) -> Option<Trouble> {
+    let (whose, ahead) = clock.wrong().next()?;
+    let detail = format!("this machine's clock is {ahead:.0} seconds ahead of {whose}: receivers refuse what it signs");
+    Some(trouble("clock_off", detail))
 }
 
 fn intake_trouble(
@@ -136,11 +173,16 @@ fn queue_trouble(queue: &Queue) -> Option<Trouble> {
 
 fn stream_trouble(
     stream: &StreamHealth,
+    silence: Duration,
     directory: &Arc<crate::intake::directory::Directory>,
 ) -> Option<Trouble> {
     let wanted = directory.channels().len();
     match stream.state {
         _ if stream.stands_by => None,
+        Some(State::Connected { .. }) if silence > SILENT => {
+            let detail = format!("the stream is connected, but nothing was read for {} seconds", silence.as_secs());
+            Some(trouble("stream_silent", detail))
+        }
         Some(State::Connected { .. }) if stream.confirmed >= wanted => None,
         Some(State::Connected { .. }) => {
             let waiting = wanted - stream.confirmed;
@@ -176,6 +218,24 @@ mod tests {
         assert_eq!(codes(intake_trouble((3, later), &health, &mut progress)), ["intake_stalled"]);
         let moving = IntakeHealth { batches: 8, ..health };
         assert_eq!(codes(intake_trouble((3, later), &moving, &mut progress)), [""; 0], "one batch was taken");
+    }
+
+    #[test]
+    fn a_connected_stream_on_which_nothing_is_read_is_told() {
+        let state = Some(State::Connected { since: chrono::DateTime::UNIX_EPOCH });
+        let stream = StreamHealth { state, ..StreamHealth::default() };
+        let directory = Arc::default();
+        assert_eq!(codes(stream_trouble(&stream, SILENT, &directory)), [""; 0]);
+        let longer = SILENT + Duration::from_secs(1);
+        assert_eq!(codes(stream_trouble(&stream, longer, &directory)), ["stream_silent"]);
+        let stands_by = StreamHealth { stands_by: true, ..stream };
+        assert_eq!(codes(stream_trouble(&stands_by, longer, &directory)), [""; 0]);
+    }
+
+    #[test]
+    fn a_clock_that_is_an_hour_off_is_told() {
+        assert_eq!(codes(clock_trouble(&Ahead { of_transak: -3600.0, of_database: 0.0 })), ["clock_off"]);
+        assert_eq!(codes(clock_trouble(&Ahead { of_transak: 2.0, of_database: -2.0 })), [""; 0]);
     }
 
     #[test]

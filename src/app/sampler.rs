@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use chrono::Utc;
 use metrics::gauge;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
@@ -11,6 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::intake::stream::StreamHealth;
+use crate::model::clock::{self, Ahead};
 use crate::pusher::State;
 use crate::store;
 use crate::store::figures::{self, Queue};
@@ -29,6 +31,7 @@ pub(super) struct Sampler {
     pub(super) metrics: PrometheusHandle,
     /// What readiness wants to know of it.
     pub(super) queue: watch::Sender<Queue>,
+    pub(super) clock: watch::Sender<Ahead>,
 }
 
 impl Sampler {
@@ -78,6 +81,11 @@ impl Sampler {
 
     async fn show_database(&self) -> store::Result<()> {
         let mut conn = self.pool.acquire().await?;
+        let asked = Utc::now();
+        let theirs = figures::clock(&mut conn).await?;
+        let ahead = clock::ahead((asked, Utc::now()), theirs);
+        gauge!("relay_clock_ahead_seconds", "of" => "database").set(ahead);
+        self.clock.send_modify(|clock| clock.of_database = ahead);
         let queue = figures::queue(&mut conn).await?;
         gauge!("relay_queue_due").set(count(queue.due));
         gauge!("relay_queue_held").set(count(queue.held));

@@ -11,10 +11,11 @@ use chrono::Utc;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret as _;
 use sqlx::PgPool;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::bootstrap;
+use super::listening::{bind, cut_off_the_silent};
 use super::readiness::{self, Signs};
 use super::sampler::Sampler;
 use crate::config::{Role, Serve};
@@ -36,6 +37,7 @@ use crate::intake::tokens::TokenCare;
 use crate::intake::{self, Intake, Writer, directory, reconcile, tokens};
 use crate::maintenance::Maintenance;
 use crate::model::address::AddressPolicy;
+use crate::model::clock::Ahead;
 use crate::model::callback_url::UrlPolicy;
 use crate::model::pace::Rate;
 use crate::model::queue::HandOver;
@@ -50,9 +52,6 @@ use crate::transak::rest::{self, TransakRest};
 /// A burst is what two seconds allow.
 const TWO: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
 
-/// How long a client may leave what it was sent unacknowledged, or take nothing.
-const LONGEST_SILENCE: Duration = Duration::from_secs(30);
-
 /// A relay that is ready to run: connected, migrated, its port bound.
 pub struct Relay {
     config: Serve,
@@ -63,11 +62,16 @@ pub struct Relay {
 
 impl Relay {
     /// Prepares everything that can fail at once, so that a mistake in the configuration is one line at start.
-    pub async fn prepare(config: Serve, metrics: PrometheusHandle) -> anyhow::Result<Self> {
+    pub async fn prepare(mut config: Serve, metrics: PrometheusHandle) -> anyhow::Result<Self> {
+        config.master_key = config.keys()?;
         let database = &config.database;
         let url = database.database_url.expose_secret();
         let pool = pool::connect(url, database.database_connections).await?;
-        pool::migrate(&pool).await?;
+        if config.no_migrate {
+            pool::wait_until_migrated(&pool).await?;
+        } else {
+            pool::migrate(&pool).await?;
+        }
         bootstrap::settle_events(&pool).await?;
         let maintenance = Maintenance::new(pool.clone(), config.retention.kept());
         maintenance.make_partitions(Utc::now()).await.context("cannot make the partitions of today")?;
@@ -93,19 +97,35 @@ impl Relay {
             if self.has(Role::Dispatch) { Some(self.start_dispatcher(tasks, &wakes)?) } else { None };
         let (picture, directory) = self.start_directory(tasks, &wakes).await?;
         let suspicion = Suspicion::default();
-        let mut signs = Signs { stream: None, intake: None, queue: None, directory: directory.clone() };
+        let (clock, clocks) = watch::channel(Ahead::default());
+        let mut signs = Signs {
+            stream: None,
+            pulse: None,
+            intake: None,
+            queue: None,
+            directory: directory.clone(),
+            clock: clocks,
+            key_fits: self.hold_master_key(tasks),
+        };
         let intake = self.start_intake(tasks, (hand_over, suspicion.clone()), &mut signs)?;
         if self.has(Role::Stream) {
             self.start_stream(tasks, &intake, &mut signs)?;
-            self.start_transak(tasks, &intake, (picture, suspicion))?;
+            self.start_transak(tasks, &intake, (picture, suspicion, clock.clone()))?;
         }
-        self.start_sampler(tasks, &mut signs);
+        self.start_sampler(tasks, &mut signs, clock);
         let (troubles, health) = watch::channel(Vec::new());
         tasks.spawn("readiness", readiness::watch_signs(signs, troubles, stop));
         let (feed, reading) = Feed::new(self.pool.clone(), wakes.events);
         tasks.spawn("live events", reading.run(tasks.stop_token()));
         self.start_api(tasks, (intake, health, feed));
         Ok(())
+    }
+
+    fn hold_master_key(&self, tasks: &mut Tasks) -> watch::Receiver<bool> {
+        let (fits, key_fits) = watch::channel(true);
+        let keys = (self.pool.clone(), self.config.master_key.clone());
+        tasks.spawn("master key", bootstrap::hold_master_key(keys, fits, tasks.stop_token()));
+        key_fits
     }
 
     fn has(&self, role: Role) -> bool {
@@ -180,6 +200,7 @@ impl Relay {
             pusher::Settings::new(self.config.pusher.base()?, self.config.pusher.pusher_app_key.clone());
         let (health, stream_health) = watch::channel(StreamHealth::default());
         signs.stream = Some(stream_health);
+        signs.pulse = Some(settings.pulse.subscribe());
         let listener = Listener {
             pool: self.pool.clone(),
             pusher: settings,
@@ -192,11 +213,11 @@ impl Relay {
         Ok(())
     }
 
-    fn start_sampler(&self, tasks: &mut Tasks, signs: &mut Signs) {
+    fn start_sampler(&self, tasks: &mut Tasks, signs: &mut Signs, clock: watch::Sender<Ahead>) {
         let (queue, figures) = watch::channel(Queue::default());
         signs.queue = self.has(Role::Dispatch).then_some(figures);
         let (pool, metrics) = (self.pool.clone(), self.metrics.clone());
-        let sampler = Sampler { pool, stream: signs.stream.clone(), metrics, queue };
+        let sampler = Sampler { pool, stream: signs.stream.clone(), metrics, queue, clock };
         tasks.spawn("sampler", sampler.run(tasks.stop_token()));
     }
 
@@ -209,13 +230,14 @@ impl Relay {
         &self,
         tasks: &mut Tasks,
         intake: &Intake,
-        (picture, suspicion): (watch::Sender<Arc<Directory>>, Suspicion),
+        (picture, suspicion, clock): (watch::Sender<Arc<Directory>>, Suspicion, watch::Sender<Ahead>),
     ) -> anyhow::Result<()> {
         let (pool, key, config) = (self.pool.clone(), self.config.master_key.clone(), &self.config.transak);
         let per_second = config.transak_requests_per_second;
         let rest = Arc::new(TransakRest::new(rest::Settings {
             api_url: config.transak_api_url.clone(),
             user_ip: config.transak_user_ip,
+            clock,
             rate: Rate { per_second, burst: per_second.saturating_mul(TWO) },
             ..rest::Settings::default()
         })?);
@@ -265,24 +287,4 @@ impl Relay {
             Ok(())
         });
     }
-}
-
-/// A client that neither takes nor acknowledges what it is sent is cut off by the kernel; only Linux can.
-fn cut_off_the_silent(connection: &mut TcpStream) {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = socket2::SockRef::from(&*connection).set_tcp_user_timeout(Some(LONGEST_SILENCE)) {
-        tracing::debug!(
-            error = &error as &dyn std::error::Error,
-            "a connection has no deadline for its peer"
-        );
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = (connection, LONGEST_SILENCE);
-}
-
-async fn bind(config: &Serve) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(config.listen).await;
-    listener.with_context(|| {
-        format!("cannot listen on {}: is another process using it? (RELAY_LISTEN)", config.listen)
-    })
 }

@@ -5,26 +5,28 @@ use anyhow::{Context as _, bail};
 use clap::{Command, CommandFactory as _, FromArgMatches as _};
 
 use super::Cli;
+use super::refusal::refusal;
 
 /// Arguments that may be read from a file, and the variable that gives them directly.
-pub(super) const SECRETS: [(&str, &str); 5] = [
+pub(super) const SECRETS: [(&str, &str); 6] = [
     ("database_url", "DATABASE_URL"),
     ("master_key", "RELAY_MASTER_KEY"),
+    ("master_key_previous", "RELAY_MASTER_KEY_PREVIOUS"),
     ("admin_token", "RELAY_ADMIN_TOKEN"),
     ("transak_access_token", "TRANSAK_ACCESS_TOKEN"),
     ("transak_api_secret", "TRANSAK_API_SECRET"),
 ];
 
 impl Cli {
-    /// Reads the command line and the environment of this process. Ends the process if they make no sense, as
-    /// [`clap::Parser::parse`] does.
+    /// Reads the command line and the environment of this process. Ends the process if it is asked for help, or for
+    /// something that it does not know, as [`clap::Parser::parse`] does.
     ///
     /// # Errors
-    /// A file that cannot be read, or a secret that is given twice.
+    /// A setting that is missing or makes no sense, a file that cannot be read, or a secret that is given twice.
     pub fn read() -> anyhow::Result<Self> {
         #[expect(clippy::disallowed_methods, reason = "this is the configuration")]
         let command = with_files(Self::command(), |name| std::env::var(name).ok())?;
-        let matches = command.get_matches();
+        let matches = command.clone().try_get_matches().map_err(|error| refusal(&command, error))?;
         Self::from_arg_matches(&matches).map_err(|error| error.exit())
     }
 }

@@ -4,6 +4,8 @@
 pub mod document;
 mod file;
 mod operator;
+mod refusal;
+mod rotate;
 mod sandbox;
 mod serve;
 
@@ -16,6 +18,7 @@ pub use operator::{
     Endpoints, Events, NewToken, Orders, Place, Recover, Remote, Tail, Token, TokenCommand, TokenScope,
 };
 pub use sandbox::{Dev, DevOnly};
+pub use rotate::{PreviousKey, RotateMasterKey};
 pub use serve::{AdminToken, Callbacks, FirstPartner, Pusher, Role, Serve, SpoolPlace, Transak};
 
 /// Hears every Transak order event, keeps it in Postgres, and tells every callback URL that was registered.
@@ -50,6 +53,8 @@ pub enum Command {
     Serve(Box<Serve>),
     /// Bring the database up to date and exit.
     Migrate(Database),
+    /// Seal every secret in the database anew with another master key, while relays run. Can be interrupted and run again.
+    RotateMasterKey(RotateMasterKey),
     /// Run the whole relay without anything else: its own Postgres, a simulated Transak, and a callback receiver.
     Dev(Box<Dev>),
     /// Make an API token.

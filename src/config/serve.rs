@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::Database;
+use super::rotate::{self, PreviousKey};
 use crate::model::origin::Origin;
 use crate::model::partner::Environment;
 use crate::model::seal::MasterKey;
@@ -45,6 +46,13 @@ pub struct Serve {
     /// Encrypts secrets in the database: 32 bytes in base64 (`openssl rand -base64 32`). Losing it loses them.
     #[arg(long, env = "RELAY_MASTER_KEY", hide_env_values = true, value_name = "BASE64", value_parser = master_key)]
     pub master_key: MasterKey,
+    /// The key before that one, while it is being changed (`rotate-master-key`): what it sealed still opens.
+    #[arg(long, env = "RELAY_MASTER_KEY_PREVIOUS", hide_env_values = true, value_name = "BASE64", value_parser = previous_key)]
+    pub master_key_previous: Option<PreviousKey>,
+    /// Do not bring the database up to date: wait until somebody else has (`transak-relay migrate`).
+    #[arg(long, env = "RELAY_NO_MIGRATE", default_value = "false", action = clap::ArgAction::Set,
+          num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub no_migrate: bool,
     /// A token with all rights, to make the first partners and tokens with: 20 characters or more.
     #[arg(long, env = "RELAY_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN", value_parser = admin_token)]
     pub admin_token: Option<AdminToken>,
@@ -60,6 +68,8 @@ pub struct Serve {
     pub spool: SpoolPlace,
     #[command(flatten)]
     pub retention: Retention,
+    #[command(flatten)]
+    pub traces: Traces,
     #[command(flatten)]
     pub partner: FirstPartner,
 }
@@ -171,6 +181,19 @@ impl Pusher {
     }
 }
 
+/// Who collects traces.
+#[derive(Debug, Clone, Args)]
+pub struct Traces {
+    /// Where traces are sent: an OpenTelemetry collector that takes OTLP over HTTP, such as http://localhost:4318. The SDK's
+    /// other variables count too (`OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER`, `OTEL_EXPORTER_OTLP_HEADERS`). No traces if not given.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", value_parser = collector)]
+    pub otlp_endpoint: Option<Collector>,
+}
+
+/// Where a collector is: an empty variable counts as nowhere.
+#[derive(Debug, Clone)]
+pub struct Collector(pub Option<Url>);
+
 /// A partner that is there from the first start on.
 #[derive(Debug, Clone, Args)]
 pub struct FirstPartner {
@@ -188,7 +211,21 @@ pub struct FirstPartner {
     pub transak_environment: Environment,
 }
 
-fn master_key(text: &str) -> Result<MasterKey, String> {
+impl Serve {
+    /// The master key, with the one before it.
+    ///
+    /// # Errors
+    /// They are the same.
+    pub fn keys(&self) -> anyhow::Result<MasterKey> {
+        rotate::keys(&self.master_key, self.master_key_previous.as_ref())
+    }
+}
+
+pub(super) fn previous_key(text: &str) -> Result<PreviousKey, String> {
+    if text.is_empty() { Ok(PreviousKey(None)) } else { Ok(PreviousKey(Some(master_key(text)?))) }
+}
+
+pub(super) fn master_key(text: &str) -> Result<MasterKey, String> {
     MasterKey::parse(text).map_err(|error| error.to_string())
 }
 
@@ -197,6 +234,16 @@ fn admin_token(text: &str) -> Result<AdminToken, String> {
         0 => Ok(AdminToken(None)),
         20.. => Ok(AdminToken(Some(SecretString::from(text)))),
         _ => Err("must be 20 characters or more, so that nobody can guess it".to_owned()),
+    }
+}
+
+fn collector(text: &str) -> Result<Collector, String> {
+    if text.is_empty() {
+        return Ok(Collector(None));
+    }
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Collector(Some(url))),
+        _ => Err("must begin with http:// or https://".to_owned()),
     }
 }
 

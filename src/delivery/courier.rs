@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::Utc;
+use http::{HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 
 use super::compose::compose;
 use super::finisher::{Done, Tried};
 use super::measure;
 use super::record::{not_sent, record};
-use super::sender::Sender;
+use super::sender::{CallbackRequest, Sender};
 use super::targets::Targets;
 use crate::model::announcement;
 use crate::model::attempt::AttemptRecord;
@@ -18,6 +19,7 @@ use crate::model::delivery::Job;
 use crate::model::queue::{Ended, HandOver};
 use crate::model::retry::{Jitter, Moment, Outcome, Verdict};
 use crate::model::target::Target;
+use crate::trace::{Span, SpanKind};
 
 /// What deliveries are sent with.
 pub(super) struct Courier {
@@ -54,8 +56,10 @@ pub(super) async fn deliver(courier: Arc<Courier>, job: Job, done: mpsc::Sender<
 impl Courier {
     async fn attempt(&self, job: Job, target: &Target) -> Done {
         let (began, at) = (Instant::now(), Utc::now());
+        let span = Span::begin("attempt", SpanKind::Client, (job.told.trace, at));
         let (outcome, attempt) = match compose(&job, target, at) {
-            Ok(request) => {
+            Ok(mut request) => {
+                place(span.as_ref(), &mut request);
                 let attempt = self.sender.send(request).await;
                 (attempt.outcome(), record(attempt, at))
             }
@@ -70,9 +74,38 @@ impl Courier {
         };
         let effect = self.queues.with(|queues| queues.ended(job.endpoint_id, ended, Instant::now()));
         measure::attempt(&job, &verdict, (attempt.durations.total, moment.now));
+        if let Some(span) = span {
+            end_span(&span, &job, &outcome);
+        }
         log(&job, &attempt, verdict);
         Done::Tried(Box::new(Tried { job, verdict, asked: outcome.is_asked_to_wait(), attempt, effect }))
     }
+}
+
+/// Tells the receiver which span its work belongs to.
+fn place(span: Option<&Span>, request: &mut CallbackRequest) {
+    if let Some(place) = span.and_then(Span::context)
+        && let Ok(value) = HeaderValue::try_from(place.to_string())
+    {
+        request.headers.insert(HeaderName::from_static("traceparent"), value);
+    }
+}
+
+fn end_span(span: &Span, job: &Job, outcome: &Outcome) {
+    span.set("relay.event.id", job.told.event_id.to_string());
+    span.set("relay.delivery.id", job.delivery_id.to_string());
+    span.set("relay.endpoint.id", job.endpoint_id.to_string());
+    span.set("relay.attempt", i64::from(job.attempts));
+    match outcome {
+        Outcome::Answered { status, .. } => {
+            span.set("http.response.status_code", i64::from(*status));
+            if !(200..300).contains(status) {
+                span.fail("status");
+            }
+        }
+        Outcome::Failed { kind } => span.fail(kind),
+    }
+    span.end();
 }
 
 /// Somebody waits for the answer of a test: a later one is of no use.

@@ -97,6 +97,7 @@ fn heard(partner_id: PartnerId, data: Bytes) -> Heard {
         data,
         at: Utc::now(),
         hops: Hops::default(),
+        trace: None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use sqlx::PgPool;
 
 use super::commit::{CommitError, Committed, commit};
@@ -15,6 +16,7 @@ use super::{Fate, Heard};
 use crate::model::event::NewEvent;
 use crate::model::queue::HandOver;
 use crate::store;
+use crate::trace::{self, KeyValue};
 use crate::store::quarantine::write::{Quarantined, insert as quarantine};
 
 /// A database that takes longer than this for one batch counts as not available: the batch is spooled instead. It may
@@ -116,6 +118,7 @@ impl Sink {
             let commit = commit(&self.pool, events, (self.hand_over.as_ref(), self.reconcile_every));
             let committed = tokio::time::timeout(COMMIT_DEADLINE, commit).await;
             count(events.len(), began.elapsed());
+            trace_commit(events, began.elapsed());
             match committed {
                 Ok(Ok(committed)) => return Ok(Ok(committed)),
                 Ok(Err(CommitError::Raced | CommitError::Store(store::Error::Contended(_)))) => {}
@@ -156,6 +159,21 @@ impl Sink {
                 Ok(())
             }
             _ => Err(Unavailable),
+        }
+    }
+}
+
+/// The commit in the trace of each event that has one.
+fn trace_commit(events: &[NewEvent], took: Duration) {
+    if !trace::is_on() {
+        return;
+    }
+    let start = Utc::now() - took;
+    let size = i64::try_from(events.len()).unwrap_or(i64::MAX);
+    for event in events {
+        if let Some(place) = event.trace {
+            let id = KeyValue::new("relay.event.id", event.event_id.to_string());
+            trace::record("commit", (place, start), [id, KeyValue::new("relay.batch.events", size)]);
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::model::event::{Identity, NewEvent};
 use crate::model::id::{EventId, PartnerId};
 use crate::model::order::Snapshot;
 use crate::store::quarantine::write::Quarantined;
+use crate::trace::Span;
 use crate::transak::claims::{self, Unreadable};
 use crate::transak::jws::{self, Unverified, VerifyingKey};
 use crate::transak::order;
@@ -114,6 +115,7 @@ fn with_order(
         occurred_at: snapshot.reached_at().or(message.triggered_at).unwrap_or(heard.at),
         received_at: heard.at,
         hops: heard.hops,
+        trace: heard.trace.as_ref().and_then(Span::context),
         order: Some(snapshot),
     }
 }
@@ -138,6 +140,7 @@ fn without_order(
         occurred_at: message.triggered_at.unwrap_or(heard.at),
         received_at: heard.at,
         hops: heard.hops,
+        trace: heard.trace.as_ref().and_then(Span::context),
     }
 }
 
@@ -197,6 +200,7 @@ mod tests {
             data: Bytes::copy_from_slice(data.as_bytes()),
             at: Utc::now(),
             hops: Hops::default(),
+            trace: None,
         }
     }
 

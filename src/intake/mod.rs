@@ -30,6 +30,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::model::event::Source;
 use crate::model::hops::Hops;
 use crate::model::id::PartnerId;
+use crate::trace::{self, Span, SpanKind};
 
 pub use writer::{IntakeHealth, Settings, Writer};
 
@@ -68,6 +69,23 @@ pub struct Heard {
     pub at: DateTime<Utc>,
     /// How many relays it had come through. One that waits in quarantine forgets that: a person sends it on.
     pub hops: Hops,
+    /// Its span, begun by the intake if somebody collects traces.
+    pub trace: Option<Span>,
+}
+
+impl Heard {
+    /// Begins its trace, if it is to have one.
+    fn traced(mut self) -> Self {
+        if self.trace.is_none() && trace::is_on() {
+            let name = match self.source {
+                Source::Stream => "frame",
+                Source::Webhook => "webhook",
+                Source::Reconcile => "rest",
+            };
+            self.trace = Span::begin(name, SpanKind::Consumer, (None, self.at));
+        }
+        self
+    }
 }
 
 /// What became of a message.
@@ -154,13 +172,13 @@ impl Intake {
 
     /// Takes a message without ever waiting. For sources that must not stall.
     pub fn offer(&self, heard: Heard) -> Result<(), Full> {
-        self.send(Waiting { heard, reply: None })
+        self.send(Waiting { heard: heard.traced(), reply: None })
     }
 
     /// Takes a message and answers when it is committed or spooled.
     pub async fn keep(&self, heard: Heard) -> Result<Fate, Full> {
         let (reply, fate) = oneshot::channel();
-        self.send(Waiting { heard, reply: Some(reply) })?;
+        self.send(Waiting { heard: heard.traced(), reply: Some(reply) })?;
         fate.await.map_err(|_| Full)
     }
 

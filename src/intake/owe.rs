@@ -85,6 +85,7 @@ fn told_of(event: &NewEvent) -> Told {
         received_at: event.received_at,
         hops: event.hops,
         payload: event.payload.clone(),
+        trace: event.trace,
         standard: OnceLock::new(),
     }
 }

@@ -145,5 +145,6 @@ fn heard(message: Retry) -> Heard {
         data: message.raw.into(),
         at: message.received_at,
         hops: Hops::default(),
+        trace: None,
     }
 }

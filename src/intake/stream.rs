@@ -125,6 +125,7 @@ impl Feeds {
                 data: Bytes::copy_from_slice(data.as_bytes()),
                 at,
                 hops: Hops::default(),
+                trace: None,
             });
         }
     }
@@ -162,5 +163,6 @@ fn unreadable(raw: Vec<u8>, reason: &'static str, at: DateTime<Utc>) -> Heard {
         data: Bytes::from(raw),
         at,
         hops: Hops::default(),
+        trace: None,
     }
 }

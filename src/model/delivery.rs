@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::hops::Hops;
 use super::id::{DeliveryId, EndpointId, EventId, PartnerId};
 use super::rate::Rate;
+use super::trace::TraceContext;
 
 /// The longest that one attempt may take, from name look-up to the last byte of the answer.
 pub const MAX_TOTAL_DEADLINE: Duration = Duration::from_secs(30);
@@ -57,6 +58,8 @@ pub struct Told {
     pub hops: Hops,
     /// The order as it came.
     pub payload: Bytes,
+    /// Where its trace stands, if it has one.
+    pub trace: Option<TraceContext>,
     /// The body of format `standard`, made when it is first needed and shared by all endpoints.
     pub standard: OnceLock<Bytes>,
 }

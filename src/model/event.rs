@@ -12,6 +12,7 @@ use super::canonical;
 use super::hops::Hops;
 use super::id::{EventId, PartnerId};
 use super::order::Snapshot;
+use super::trace::TraceContext;
 
 /// Where a message was heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type)]
@@ -118,4 +119,6 @@ pub struct NewEvent {
     pub received_at: DateTime<Utc>,
     /// How many relays it had come through by then.
     pub hops: Hops,
+    /// Where its trace stands, if it has one.
+    pub trace: Option<TraceContext>,
 }

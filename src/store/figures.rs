@@ -53,6 +53,12 @@ pub struct Server {
     pub default_partition_rows: i64,
 }
 
+/// The database's clock.
+pub async fn clock(conn: &mut PgConnection) -> Result<DateTime<Utc>> {
+    let now = sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#);
+    Ok(now.fetch_one(conn).await?)
+}
+
 /// What is owed, and for how long.
 pub async fn queue(conn: &mut PgConnection) -> Result<Queue> {
     let row = sqlx::query_file_as!(Queue, "src/store/figures_queue.sql", MOST_COUNTED);

@@ -16,6 +16,9 @@ const OLDEST_SERVER: i32 = 150_000;
 /// How long a caller waits for a free connection before it is told that the database is not available.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often a process that does not migrate looks whether somebody else has.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Opens a pool and checks the server's version.
 ///
 /// # Errors
@@ -49,8 +52,46 @@ async fn server_version(pool: &PgPool) -> anyhow::Result<i32> {
 }
 
 /// Brings the schema up to date. Several processes may call it at once: they take turns.
+///
+/// # Errors
+/// A newer program has migrated it already, or a migration fails.
 pub async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
+    refuse_newer(pool).await?;
     MIGRATOR.run(pool).await.context("cannot migrate the database")
+}
+
+/// Waits until somebody else has brought the schema up to date.
+///
+/// # Errors
+/// A newer program has migrated it already.
+pub async fn wait_until_migrated(pool: &PgPool) -> anyhow::Result<()> {
+    let mut told = false;
+    loop {
+        refuse_newer(pool).await?;
+        if is_migrated(pool).await {
+            return Ok(());
+        }
+        if !told {
+            tracing::warn!("the database is not up to date: waiting for `transak-relay migrate` (RELAY_NO_MIGRATE)");
+            told = true;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// A program does not know what a newer one has made of the schema.
+async fn refuse_newer(pool: &PgPool) -> anyhow::Result<()> {
+    let newest: Result<Option<i64>, _> =
+        sqlx::query_scalar("select max(version) from _sqlx_migrations").fetch_one(pool).await;
+    let known = MIGRATOR.iter().map(|known| known.version).max().unwrap_or_default();
+    // An error: it was never migrated, or it is gone, which the next statement will tell.
+    match newest {
+        Ok(Some(newest)) if newest > known => bail!(
+            "the database was migrated by a newer transak-relay (it is at {newest}, this program knows {known}): \
+             start that version or a newer one"
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// Whether the database has every migration this program knows; `false` also when it was never migrated.

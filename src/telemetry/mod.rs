@@ -1,6 +1,7 @@
-//! Logs and metrics of the process. Log lines go to standard error; what is logged is decided where it happens.
+//! Logs, metrics and traces of the process. Log lines go to standard error; what is logged is decided where it happens.
 
 pub mod names;
+pub mod traces;
 
 use std::io::IsTerminal as _;
 

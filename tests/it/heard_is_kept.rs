@@ -42,6 +42,8 @@ fn webhook(world: &World, number: u32) -> Heard {
         event: None,
         data: Bytes::from(world.signed(&order(&format!("o{number}"), "PROCESSING", 1))),
         at: Utc::now(),
+        trace: None,
+        hops: transak_relay::model::hops::Hops::default(),
     }
 }
 

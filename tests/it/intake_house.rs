@@ -119,6 +119,7 @@ impl House {
             data: Bytes::from(sign(&order.to_string(), token)),
             at: Utc::now(),
             hops: Hops::default(),
+            trace: None,
         };
         self.intake.keep(heard).await.unwrap()
     }

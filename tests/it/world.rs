@@ -243,6 +243,7 @@ impl World {
             data: Bytes::copy_from_slice(data.as_bytes()),
             at: Utc::now(),
             hops: transak_relay::model::hops::Hops::default(),
+            trace: None,
         }
     }
 

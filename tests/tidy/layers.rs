@@ -26,6 +26,10 @@ const HOMES: &[&str] = &[
     "hyper",
     "hyper_util",
     "metrics_exporter_prometheus",
+    "opentelemetry",
+    "opentelemetry_http",
+    "opentelemetry_otlp",
+    "opentelemetry_sdk",
     "problem_details",
     "reqwest",
     "sqlx",
@@ -67,11 +71,13 @@ const LAYERS: &[Layer] = &[
     // What the outside speaks.
     Layer { name: "transak", ours: &["model"], crates: Crates::And(&["reqwest"]) },
     Layer { name: "pusher", ours: &["model"], crates: Crates::And(&["tokio_tungstenite"]) },
+    // Spans, for whoever has something to say of the way of an event.
+    Layer { name: "trace", ours: &["model"], crates: Crates::And(&["opentelemetry"]) },
     // All SQL.
     Layer { name: "store", ours: &["model"], crates: Crates::And(&["sqlx"]) },
     // In, out, and to look at: they meet only through Postgres. Of sqlx only pools, connections, transactions, errors.
-    Layer { name: "intake", ours: &["store", "transak", "pusher", "model"], crates: Crates::And(&["sqlx"]) },
-    Layer { name: "delivery", ours: &["store", "model"], crates: Crates::And(&["hyper", "hyper_util", "sqlx"]) },
+    Layer { name: "intake", ours: &["store", "transak", "pusher", "model", "trace"], crates: Crates::And(&["sqlx"]) },
+    Layer { name: "delivery", ours: &["store", "model", "trace"], crates: Crates::And(&["hyper", "hyper_util", "sqlx"]) },
     Layer { name: "http", ours: &["store", "model", "intake"], crates: Crates::And(&[
         "axum", "metrics_exporter_prometheus", "problem_details", "sqlx", "tower", "tower_http", "utoipa", "utoipa_axum",
         "utoipa_swagger_ui",
@@ -81,13 +87,16 @@ const LAYERS: &[Layer] = &[
     Layer { name: "sandbox", ours: &[], crates: Crates::And(&["axum", "reqwest", "tokio_tungstenite", "tower"]) },
     // The process.
     Layer { name: "config", ours: &["model"], crates: Crates::And(&["clap"]) },
-    Layer { name: "telemetry", ours: &["config"], crates: Crates::And(&["metrics_exporter_prometheus", "tracing_subscriber"]) },
+    Layer { name: "telemetry", ours: &["config", "trace"], crates: Crates::And(&[
+        "metrics_exporter_prometheus", "opentelemetry", "opentelemetry_http", "opentelemetry_otlp", "opentelemetry_sdk", "reqwest",
+        "tracing_subscriber",
+    ]) },
     // The operator's commands: they know the relay only from outside.
     Layer { name: "cli", ours: &["config", "model"], crates: Crates::And(&["reqwest"]) },
     Layer { name: "shutdown", ours: &[], crates: Crates::And(&[]) },
     // The one place that knows them all; known by `main` alone.
     Layer { name: "app", ours: &[
-        "cli", "config", "delivery", "http", "intake", "maintenance", "model", "pusher", "sandbox", "shutdown", "store", "telemetry",
+        "cli", "config", "delivery", "http", "intake", "maintenance", "model", "pusher", "sandbox", "shutdown", "store", "telemetry", "trace",
         "transak",
     ], crates: Crates::Any },
     Layer { name: "main", ours: &["app", "config", "telemetry"], crates: Crates::Any },

@@ -221,6 +221,7 @@ impl Pass<'_> {
             data,
             at: self.clock.now(),
             hops: Hops::default(),
+            trace: None,
         };
         let fate = self.settings.intake.keep(heard).await?;
         if fate == Fate::New {

@@ -13,6 +13,7 @@ use crate::intake::{Form, Heard};
 use crate::model::event::Source;
 use crate::model::hops::Hops;
 use crate::model::id::PartnerId;
+use crate::trace::Span;
 
 const MARK: [u8; 4] = *b"TRs1";
 const HEAD: usize = 12;
@@ -32,6 +33,8 @@ struct Stored {
     /// Absent in records of versions before.
     #[serde(default)]
     hops: i16,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
 }
 
 /// What came of reading one record.
@@ -56,6 +59,7 @@ pub(super) fn write(heard: &Heard, out: &mut Vec<u8>) {
         data: STANDARD.encode(&heard.data),
         at: heard.at,
         hops: heard.hops.count(),
+        traceparent: heard.trace.as_ref().and_then(Span::context).map(|place| place.to_string()),
     };
     let body = serde_json::to_vec(&stored).expect("texts and times always serialise");
     let length = u32::try_from(body.len()).expect("messages are bounded far below 4 GiB");
@@ -98,6 +102,7 @@ fn heard(stored: Stored) -> Option<Heard> {
         data: Bytes::from(STANDARD.decode(stored.data).ok()?),
         at: stored.at,
         hops: Hops::from_stored(stored.hops),
+        trace: stored.traceparent.and_then(|place| Span::ended(place.parse().ok()?)),
     })
 }
 
@@ -135,6 +140,7 @@ mod tests {
             data: Bytes::copy_from_slice(data),
             at: Utc::now(),
             hops: Hops::default(),
+            trace: None,
         }
     }
 

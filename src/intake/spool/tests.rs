@@ -20,6 +20,7 @@ fn message(number: usize) -> Heard {
         data: Bytes::from(number.to_string()),
         at: Utc::now(),
         hops: Hops::default(),
+        trace: None,
     }
 }
 

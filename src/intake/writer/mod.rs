@@ -6,6 +6,7 @@
 
 mod spooling;
 
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +26,7 @@ use super::suspicion::Suspicion;
 use super::{Fate, Heard, Intake, QUEUE, Waiting};
 use crate::model::queue::HandOver;
 use crate::store::wake;
+use crate::trace::Span;
 
 /// The most messages of one transaction: larger ones gain nothing and make everybody wait longer.
 const LARGEST_BATCH: usize = 500;
@@ -194,6 +196,7 @@ impl Writer {
             match fate {
                 Some(fate) => {
                     self.flow.settle(1);
+                    end_span(heard.trace.as_ref(), fate);
                     settle(reply, fate);
                 }
                 None => left.push(Waiting { heard, reply }),
@@ -225,6 +228,13 @@ impl Writer {
         if fates.contains(&Some(Fate::New)) {
             self.kept.notify_one();
         }
+    }
+}
+
+fn end_span(span: Option<&Span>, fate: Fate) {
+    if let Some(span) = span {
+        span.set("relay.fate", fate.as_str());
+        span.end();
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::{Arc, PoisonError};
 
 use super::super::spool::{Spool, SpoolError};
 use super::super::{Fate, Heard, Waiting};
-use super::{LARGEST_BATCH, Writer, count, settle};
+use super::{LARGEST_BATCH, Writer, count, end_span, settle};
+use crate::trace::Span;
 
 impl Writer {
     pub(super) fn is_spooling(&self) -> bool {
@@ -31,9 +32,13 @@ impl Writer {
         let (heard, replies): (Vec<Heard>, Vec<_>) =
             batch.into_iter().map(|waiting| (waiting.heard, waiting.reply)).unzip();
         let (messages, count) = (heard.len(), heard.len() as u64);
+        let spans: Vec<Span> = heard.iter().filter_map(|heard| heard.trace.clone()).collect();
         let appended = self.with_spool(move |spool| spool.append(&heard)).await;
         match appended {
-            Ok(()) => replies.into_iter().for_each(|reply| settle(reply, Fate::Spooled)),
+            Ok(()) => {
+                spans.iter().for_each(|span| end_span(Some(span), Fate::Spooled));
+                replies.into_iter().for_each(|reply| settle(reply, Fate::Spooled));
+            }
             // The callers see their reply dropped and tell their own callers to come again; the rest becomes a gap.
             Err(error) => {
                 self.flow.lose(unanswered);

@@ -36,6 +36,7 @@ fn job(place: Place, terms: Terms, now: Instant) -> Job {
             received_at: Utc::now(),
             hops: Hops::default(),
             payload: Bytes::new(),
+            trace: None,
             standard: OnceLock::new(),
         }),
     }

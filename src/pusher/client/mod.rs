@@ -45,6 +45,8 @@ pub struct Settings {
     pub timing: Timing,
     /// The longest message that is read, in bytes; a longer one is handed over cut, as unreadable.
     pub max_message_bytes: usize,
+    /// Is told when anything arrives, a pong or a frame: a task that reads no more is seen from outside.
+    pub pulse: watch::Sender<Option<Instant>>,
 }
 
 impl Settings {
@@ -55,6 +57,7 @@ impl Settings {
             app_key: app_key.into(),
             timing: Timing::default(),
             max_message_bytes: MAX_MESSAGE_BYTES,
+            pulse: watch::Sender::default(),
         }
     }
 }
@@ -77,7 +80,7 @@ where
     let target = Target::new(&settings)?;
     let jitter = Box::new(|span: std::time::Duration| span.mul_f64(fastrand::f64()));
     let session = Session::new(settings.timing, target.is_secure(), jitter, now());
-    let mut driver = Driver { session, link: Link::None, target, sink };
+    let mut driver = Driver { session, link: Link::None, target, sink, pulse: settings.pulse };
     driver.listen(wanted, &stop).await;
     driver.say_goodbye(settings.timing).await;
     Ok(())
@@ -88,6 +91,7 @@ struct Driver<S> {
     link: Link,
     target: Target,
     sink: S,
+    pulse: watch::Sender<Option<Instant>>,
 }
 
 impl<S: FnMut(Notice)> Driver<S> {
@@ -126,6 +130,7 @@ impl<S: FnMut(Notice)> Driver<S> {
     }
 
     fn take(&mut self, incoming: Incoming) {
+        self.pulse.send_replace(Some(Instant::now()));
         match incoming {
             Incoming::Opened => self.tell(Input::Opened),
             Incoming::NotConnected => self.tell(Input::NotConnected),

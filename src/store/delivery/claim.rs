@@ -63,6 +63,7 @@ pub async fn claim(pool: &PgPool, dispatcher: DispatcherId, wanted: &Wanted) -> 
             received_at: row.received_at,
             hops: Hops::from_stored(row.hops),
             payload: Bytes::from(row.body),
+            trace: row.traceparent.and_then(|place| place.parse().ok()),
             standard: OnceLock::new(),
         };
         let job = Job {

@@ -64,7 +64,7 @@ select claimed.partner_id as "partner_id!: PartnerId", delivery_id as "delivery_
        position is not null as "in_lane!", claimed.event_id as "event_id!: EventId", claimed.order_id,
        revision as "revision!", max_in_flight as "max_in_flight!", rate_thousandths, rate_burst, ordered as "ordered!",
        breaker_trips as "breaker_trips!", lost as "lost!",
-       event.event, event.occurred_at, event.received_at, event.hops, payload.body
+       event.event, event.occurred_at, event.received_at, event.hops, event.traceparent, payload.body
 from claimed join event using (partner_id, event_id)
 join payload on payload.partner_id = event.partner_id and payload.event_id = event.event_id
             and payload.received_at = event.received_at

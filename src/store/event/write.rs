@@ -17,9 +17,10 @@ use crate::store::Result;
 pub async fn insert_new(conn: &mut PgConnection, events: &[&NewEvent]) -> Result<Vec<EventId>> {
     let ids = sqlx::query_scalar!(
         r#"insert into event (partner_id, event_id, order_id, event, status, identity, occurred_at, received_at,
-                              from_history, verified, hops)
+                              from_history, verified, hops, traceparent)
            select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bytea[],
-                                $7::timestamptz[], $8::timestamptz[], $9::boolean[], $10::boolean[], $11::smallint[])
+                                $7::timestamptz[], $8::timestamptz[], $9::boolean[], $10::boolean[], $11::smallint[],
+                                $12::text[])
            on conflict on constraint event_identity_is_unique do nothing
            returning event_id as "event_id: EventId""#,
         &column(events, |event| event.partner_id.uuid()),
@@ -34,6 +35,7 @@ pub async fn insert_new(conn: &mut PgConnection, events: &[&NewEvent]) -> Result
         &column(events, |event| event.from_history),
         &column(events, |event| event.verified),
         &column(events, |event| event.hops.count()),
+        &column(events, |event| event.trace.map(|place| place.to_string())) as &[Option<String>],
     );
     Ok(ids.fetch_all(conn).await?)
 }

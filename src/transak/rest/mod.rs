@@ -18,18 +18,20 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use chrono::NaiveDate;
-use http::{HeaderMap, HeaderValue};
+use chrono::{DateTime, NaiveDate, Utc};
+use http::{HeaderMap, HeaderValue, header};
 use reqwest::{Client, RequestBuilder, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use serde_json::value::RawValue;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use url::Url;
 
 pub use answer::{LARGEST, OrdersPage, Refreshed};
 pub use error::{RestError, Unreadable};
 
+use crate::model::clock::{self, Ahead};
 use crate::model::id::PartnerId;
 use crate::model::order::Product;
 use crate::model::pace::{Pace, Rate};
@@ -54,12 +56,14 @@ pub struct Settings {
     pub connect: Duration,
     /// How long a call may take in all.
     pub total: Duration,
+    /// Is told how this machine's clock compares with Transak's.
+    pub clock: watch::Sender<Ahead>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let (connect, total) = (Duration::from_secs(5), Duration::from_secs(20));
-        Self { api_url: None, user_ip: None, rate: RATE, connect, total }
+        Self { api_url: None, user_ip: None, rate: RATE, connect, total, clock: watch::Sender::default() }
     }
 }
 
@@ -175,13 +179,26 @@ impl TransakRest {
             headers.insert("x-user-ip", ip);
         }
         self.wait_for_turn(account.partner_id).await;
+        let asked = Utc::now();
         let response = request.headers(headers).send().await;
         let response = response.map_err(|error| {
             // A URL of the caller's may be in it, and so an order id; nothing that opens anything.
             tracing::debug!(error = &error.without_url() as &dyn std::error::Error, "Transak's REST API");
             RestError::Unavailable { retry_after: None }
         })?;
+        self.compare_clocks(asked, response.headers());
         answer::body(response).await
+    }
+
+    /// An answer out of somebody's cache tells an old time, and its age.
+    fn compare_clocks(&self, asked: DateTime<Utc>, answer: &HeaderMap) {
+        let date = answer.get(header::DATE).filter(|_| !answer.contains_key(header::AGE));
+        let date = date.and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+        if let Some(theirs) = date {
+            let ahead = clock::ahead((asked, Utc::now()), theirs.into());
+            metrics::gauge!("relay_clock_ahead_seconds", "of" => "transak").set(ahead);
+            self.settings.clock.send_modify(|clock| clock.of_transak = ahead);
+        }
     }
 
     async fn wait_for_turn(&self, partner: PartnerId) {
