@@ -4,7 +4,12 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
-use serde::de::DeserializeOwned;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use futures_util::StreamExt as _;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::problem::{FieldError, Problem};
 
@@ -15,6 +20,34 @@ pub struct Json<T>(pub T);
 /// A JSON body that may be left out, or null.
 #[derive(Debug, Clone, Copy)]
 pub struct OptionalJson<T>(pub T);
+
+/// The body of an operation that takes none: nothing, or an object without members.
+#[derive(Debug, Clone, Copy)]
+pub struct NoBody;
+
+/// A JSON object. What serde derives for a struct would take an array of its fields as well.
+#[derive(Debug, Clone, Copy)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(std::marker::PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(Members(std::marker::PhantomData))
+    }
+}
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
@@ -28,14 +61,59 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJ
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let is_json = is_json(request.headers());
-        let bytes = Bytes::from_request(request, state).await.map_err(|error| unread(&error))?;
-        match (bytes.is_empty(), is_json) {
-            (true, _) => Ok(Self(T::default())),
-            (false, true) => Ok(Self(parse::<Option<T>>(&bytes)?.unwrap_or_default())),
-            (false, false) => Err(Problem::UnsupportedMediaType),
-        }
+        let bytes = read_optional(request, state).await?;
+        parse_optional(&bytes).map(Self)
     }
+}
+
+impl<S: Send + Sync> FromRequest<S> for NoBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        #[derive(Default, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Nothing {}
+
+        let bytes = read_optional(request, state).await?;
+        parse_optional::<Nothing>(&bytes).map(|_| Self)
+    }
+}
+
+/// Reads a body that is empty or says it is JSON to its end.
+pub async fn read_optional<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    let is_json = is_json(request.headers());
+    let bytes = Bytes::from_request(request, state).await.map_err(|error| unread(&error))?;
+    if is_json || bytes.is_empty() { Ok(bytes) } else { Err(Problem::UnsupportedMediaType) }
+}
+
+/// Reads one JSON object, or nothing, or null.
+pub fn parse_optional<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, Problem> {
+    if bytes.is_empty() {
+        return Ok(T::default());
+    }
+    Ok(parse_value::<Option<Object<T>>>(bytes)?.map_or_else(T::default, |Object(value)| value))
+}
+
+/// The largest body, in bytes.
+pub const MAX_BODY: usize = 1 << 20;
+
+/// How much of a body that is too large is read and thrown away: most clients send everything before they listen, and
+/// one whose connection is closed meanwhile never hears why.
+const HEARD_OUT: u64 = 32 << 20;
+
+/// The middleware that refuses a body which says that it is too large.
+pub async fn refuse_too_large(request: Request, next: Next) -> Response {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let length: u64 = length.and_then(|length| length.parse().ok()).unwrap_or_default();
+    if length <= MAX_BODY as u64 {
+        return next.run(request).await;
+    }
+    // Who waits for a 100 (Continue) listens already.
+    if length <= HEARD_OUT && !request.headers().contains_key(header::EXPECT) {
+        let mut rest = request.into_body().into_data_stream();
+        while let Some(Ok(_)) = rest.next().await {}
+    }
+    Problem::BodyTooLarge.into_response()
 }
 
 /// Reads a body that says it is JSON to its end.
@@ -60,8 +138,12 @@ fn unread(error: &BytesRejection) -> Problem {
     }
 }
 
-/// Reads one JSON value and nothing behind it.
+/// Reads one JSON object and nothing behind it.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    parse_value::<Object<T>>(bytes).map(|Object(value)| value)
+}
+
+fn parse_value<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
@@ -148,7 +230,7 @@ mod tests {
     struct Sample {
         name: Text<5>,
         seconds: Option<Vec<u32>>,
-        inner: Option<Inner>,
+        inner: Option<Object<Inner>>,
     }
 
     #[derive(Debug, Deserialize)]
@@ -180,10 +262,27 @@ mod tests {
             (r#"{"name":"a","seconds":[1,-2]}"#, "seconds[1]"),
             (r#"{"name":"a","inner":{"deep":1,"x":2}}"#, "inner.x"),
             (r#"{"name":"a","inner":{}}"#, "inner.deep"),
+            (r#"{"name":"a","inner":[1]}"#, "inner"),
             ("[]", "body"),
+            (r#"["a",null,null]"#, "body"),
             ("null", "body"),
         ] {
             assert_eq!(wrong(body).field, field, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_takes_no_body_takes_an_empty_object_too() {
+        #[derive(Debug, Default, PartialEq, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Nothing {}
+
+        for body in ["", "null", "{}", " {} "] {
+            assert_eq!(parse_optional::<Nothing>(body.as_bytes()).unwrap(), Nothing {}, "{body}");
+        }
+        for body in ["[]", "1", r#"{"a":1}"#] {
+            let refused = parse_optional::<Nothing>(body.as_bytes());
+            assert!(matches!(refused, Err(Problem::Validation(_))), "{body}");
         }
     }
 

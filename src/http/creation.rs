@@ -1,4 +1,6 @@
 //! Requests that create something, once however often they are sent: the `Idempotency-Key` header.
+//!
+//! Guarantees: an answer is sent again only to the token, the path, the parameters and the body it was given to.
 
 use std::sync::Arc;
 
@@ -43,6 +45,13 @@ pub struct IdempotencyParam {
     idempotency_key: Option<String>,
 }
 
+/// As [`Creation`], of a request whose body may be left out.
+#[derive(Debug)]
+pub struct OptionalCreation<T> {
+    pub new: T,
+    pub once: Once,
+}
+
 /// The key of a request, if it has one.
 #[derive(Debug)]
 pub struct Once(Option<store::Request>);
@@ -51,14 +60,38 @@ impl<T: DeserializeOwned> FromRequest<Arc<Api>> for Creation<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, Problem> {
-        let key = key(request.headers())?;
-        let caller = TokenHash::of(presented(request.headers()).unwrap_or_default());
-        let target = request.uri().to_string();
+        let sender = Sender::of(&request)?;
         let bytes = body::read(request, api).await?;
-        let new = body::parse(&bytes)?;
-        let fingerprint = fingerprint(&target, &bytes);
-        let once = Once(key.map(|key| store::Request { caller, key, fingerprint }));
-        Ok(Self { new, once })
+        Ok(Self { new: body::parse(&bytes)?, once: sender.once(&bytes) })
+    }
+}
+
+impl<T: DeserializeOwned + Default> FromRequest<Arc<Api>> for OptionalCreation<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, Problem> {
+        let sender = Sender::of(&request)?;
+        let bytes = body::read_optional(request, api).await?;
+        Ok(Self { new: body::parse_optional(&bytes)?, once: sender.once(&bytes) })
+    }
+}
+
+/// What tells a request apart beside its body.
+struct Sender {
+    key: Option<String>,
+    caller: TokenHash,
+    target: String,
+}
+
+impl Sender {
+    fn of(request: &Request) -> Result<Self, Problem> {
+        let caller = TokenHash::of(presented(request.headers()).unwrap_or_default());
+        Ok(Self { key: key(request.headers())?, caller, target: request.uri().to_string() })
+    }
+
+    fn once(self, body: &Bytes) -> Once {
+        let fingerprint = fingerprint(&self.target, body);
+        Once(self.key.map(|key| store::Request { caller: self.caller, key, fingerprint }))
     }
 }
 
@@ -93,6 +126,16 @@ impl Once {
         conn: &mut PgConnection,
         key: &MasterKey,
     ) -> Result<Option<Response>, Problem> {
+        self.replay_as(StatusCode::CREATED, conn, key).await
+    }
+
+    /// As [`Once::replay`], of an operation that answers with this status.
+    pub async fn replay_as(
+        &self,
+        status: StatusCode,
+        conn: &mut PgConnection,
+        key: &MasterKey,
+    ) -> Result<Option<Response>, Problem> {
         let Some(request) = &self.0 else { return Ok(None) };
         match store::claim(conn, request).await? {
             Claim::New => Ok(None),
@@ -100,7 +143,7 @@ impl Once {
             Claim::Answered(sealed) => {
                 let opened = key.open(&context(request), &sealed);
                 let json = opened.map_err(|_| Problem::Internal("a kept answer does not open"))?;
-                Ok(Some(([(REPLAYED, HeaderValue::from_static("true"))], created(json)).into_response()))
+                Ok(Some(([(REPLAYED, HeaderValue::from_static("true"))], answered(status, json)).into_response()))
             }
         }
     }
@@ -112,16 +155,26 @@ impl Once {
         key: &MasterKey,
         view: &T,
     ) -> Result<Response, Problem> {
+        self.answer_as((StatusCode::CREATED, view), conn, key).await
+    }
+
+    /// As [`Once::answer`], of an operation that answers with this status.
+    pub async fn answer_as<T: Serialize>(
+        &self,
+        (status, view): (StatusCode, &T),
+        conn: &mut PgConnection,
+        key: &MasterKey,
+    ) -> Result<Response, Problem> {
         let json = serde_json::to_vec(view).map_err(|_| Problem::Internal("an answer does not serialise"))?;
         if let Some(request) = &self.0 {
             store::keep(conn, request, &key.seal(&context(request), &json)).await?;
         }
-        Ok(created(json))
+        Ok(answered(status, json))
     }
 }
 
-fn created(json: Vec<u8>) -> Response {
-    (StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], json).into_response()
+fn answered(status: StatusCode, json: Vec<u8>) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], json).into_response()
 }
 
 /// An answer opens only for the caller and the key it was sealed for.

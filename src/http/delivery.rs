@@ -5,12 +5,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::auth::{Reader, Writer};
-use super::body::OptionalJson;
+use super::body::NoBody;
+use super::creation::{IdempotencyParam, OptionalCreation};
 use super::field::{Text, Time};
 use super::page::{Listing, PageParams, Paged, PartnerParam};
 use super::path::Path;
@@ -154,6 +156,7 @@ pub async fn retry_delivery(
     State(api): State<Arc<Api>>,
     writer: Writer,
     Path(id): Path<DeliveryId>,
+    NoBody: NoBody,
 ) -> Result<(StatusCode, Json<DeliveryView>), Problem> {
     let mut tx = api.pool.begin().await?;
     let before = store::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("delivery"))?;
@@ -183,16 +186,19 @@ pub struct Redelivered {
 /// Send an event again now, whatever happened before.
 #[utoipa::path(
     post, path = "/v1/events/{id}/redeliver", tag = "Events",
-    params(("id" = inline(EventId), Path), PartnerParam), request_body = Option<Redelivery>,
+    params(("id" = inline(EventId), Path), PartnerParam, IdempotencyParam), request_body = Option<Redelivery>,
     responses((status = 202, description = "The deliveries that are owed.", body = Redelivered), WithBody),
 )]
 pub async fn redeliver_event(
     State(api): State<Arc<Api>>,
     writer: Writer,
     Path(id): Path<EventId>,
-    OptionalJson(redelivery): OptionalJson<Redelivery>,
-) -> Result<(StatusCode, Json<Redelivered>), Problem> {
+    OptionalCreation { new: redelivery, once }: OptionalCreation<Redelivery>,
+) -> Result<Response, Problem> {
     let mut tx = api.pool.begin().await?;
+    if let Some(answer) = once.replay_as(StatusCode::ACCEPTED, &mut tx, &api.master_key).await? {
+        return Ok(answer);
+    }
     let event = event::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("event"))?;
     if let Some(endpoint_id) = redelivery.endpoint_id {
         let endpoint = endpoint::find(&mut tx, &[event.partner_id], endpoint_id).await?;
@@ -200,7 +206,8 @@ pub async fn redeliver_event(
     }
     let owed = by_hand::redeliver(&mut tx, &event, redelivery.endpoint_id).await?;
     by_hand::wake_dispatchers(&mut tx).await?;
+    let owed = Redelivered { data: owed.into_iter().map(DeliveryView::from).collect() };
+    let answer = once.answer_as((StatusCode::ACCEPTED, &owed), &mut tx, &api.master_key).await?;
     tx.commit().await?;
-    let data = owed.into_iter().map(DeliveryView::from).collect();
-    Ok((StatusCode::ACCEPTED, Json(Redelivered { data })))
+    Ok(answer)
 }

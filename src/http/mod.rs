@@ -63,9 +63,6 @@ use live::Feed;
 use problem::Problem;
 use rate::TokenRates;
 
-/// The largest body, in bytes.
-const MAX_BODY: usize = 1 << 20;
-
 /// What the interface works with.
 pub struct Api {
     pub pool: PgPool,
@@ -103,8 +100,9 @@ pub fn router(api: Api) -> Router {
         .merge(document::pages())
         .fallback(async || Problem::NoSuchPath)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(DefaultBodyLimit::max(body::MAX_BODY))
         .layer(CompressionLayer::new())
+        .layer(middleware::from_fn(body::refuse_too_large))
         .layer(middleware::from_fn(rate::tell_rate))
         .layer(cors)
         .layer(CatchPanicLayer::custom(observe::panicked))

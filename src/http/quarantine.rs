@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::auth::Writer;
+use super::body::NoBody;
 use super::field::Time;
 use super::page::{Listing, PageParams, Paged, PartnerParam};
 use super::path::Path;
@@ -108,6 +109,7 @@ pub async fn retry_quarantined(
     State(api): State<Arc<Api>>,
     writer: Writer,
     Path(id): Path<QuarantineId>,
+    NoBody: NoBody,
 ) -> Result<Json<Retried>, Problem> {
     let requeue = api.intake.as_ref().ok_or(Problem::NoSuchPath)?.requeue(api.pool.clone());
     match requeue.one(&writer.partners, writer.partner.is_none(), id).await? {

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::auth::{Reader, Writer};
-use super::body::Json as Body;
+use super::creation::{Creation, IdempotencyParam};
 use super::field::Time;
 use super::page::PartnerParam;
 use super::path::Path;
@@ -93,7 +93,7 @@ impl From<Recovery> for RecoveryView {
 /// It is done in the background, in small batches behind what is heard meanwhile, and survives a restart.
 #[utoipa::path(
     post, path = "/v1/endpoints/{id}/recover", tag = "Endpoints",
-    params(("id" = inline(EndpointId), Path), PartnerParam), request_body = NewRecovery,
+    params(("id" = inline(EndpointId), Path), PartnerParam, IdempotencyParam), request_body = NewRecovery,
     responses(
         (status = 202, description = "It has begun.", body = RecoveryView),
         (status = 200, description = "What it would send, for `dryRun`.", body = RecoveryPreview),
@@ -104,7 +104,7 @@ pub async fn recover_endpoint(
     State(api): State<Arc<Api>>,
     writer: Writer,
     Path(endpoint_id): Path<EndpointId>,
-    Body(new): Body<NewRecovery>,
+    Creation { new, once }: Creation<NewRecovery>,
 ) -> Result<Response, Problem> {
     let (since, until) = span(&new)?;
     let mut tx = api.pool.begin().await?;
@@ -115,11 +115,16 @@ pub async fn recover_endpoint(
     if new.dry_run == Some(true) {
         return Ok(Json(RecoveryPreview { total }).into_response());
     }
+    if let Some(answer) = once.replay_as(StatusCode::ACCEPTED, &mut tx, &api.master_key).await? {
+        return Ok(answer);
+    }
     let id = RecoveryId::new();
     store::insert(&mut tx, id, &span, total).await?;
     let made = store::find(&mut tx, &[partner_id], id).await?.ok_or(Problem::NotFound("recovery"))?;
+    let begun = (StatusCode::ACCEPTED, &RecoveryView::from(made));
+    let answer = once.answer_as(begun, &mut tx, &api.master_key).await?;
     tx.commit().await?;
-    Ok((StatusCode::ACCEPTED, Json(RecoveryView::from(made))).into_response())
+    Ok(answer)
 }
 
 fn span(new: &NewRecovery) -> Result<(Time, Time), Problem> {

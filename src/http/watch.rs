@@ -7,12 +7,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
 use super::auth::Writer;
-use super::body::Json as Body;
+use super::creation::{Creation, IdempotencyParam};
 use super::field::Time;
 use super::page::{Listing, PageParams, Paged, PartnerParam};
 use super::path::Path;
@@ -101,22 +102,26 @@ fn channel(subject: &Subject, api_key: &str) -> Result<String, Problem> {
 ///
 /// What comes that way is not signed: its sightings say `verified: false`, and it never overrides what was verified.
 #[utoipa::path(
-    post, path = "/v1/watches", tag = "Events", request_body = NewWatch,
+    post, path = "/v1/watches", tag = "Events", params(IdempotencyParam), request_body = NewWatch,
     responses((status = 201, description = "The watch.", body = WatchView), WithBody),
 )]
 pub async fn create_watch(
     State(api): State<Arc<Api>>,
     access: Writer,
-    Body(new): Body<NewWatch>,
-) -> Result<(StatusCode, Json<WatchView>), Problem> {
+    Creation { new, once }: Creation<NewWatch>,
+) -> Result<Response, Problem> {
     let owner = access.owner(new.partner_id)?;
     let subject = new.subject()?;
     let mut tx = api.pool.begin().await?;
+    if let Some(answer) = once.replay(&mut tx, &api.master_key).await? {
+        return Ok(answer);
+    }
     let partner = partner::find(&mut tx, owner).await?.ok_or(Problem::NotFound("partner"))?;
     let channel = channel(&subject, &partner.api_key)?;
-    let watch = store::insert(&mut tx, owner, (&subject, &channel)).await?;
+    let watch = WatchView::from(store::insert(&mut tx, owner, (&subject, &channel)).await?);
+    let answer = once.answer(&mut tx, &api.master_key, &watch).await?;
     tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(watch.into())))
+    Ok(answer)
 }
 
 /// List watches, newest first.

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::settings::{check, checked, set};
+use crate::http::body::Object;
 use crate::http::problem::FieldError;
 use crate::model::change::Change;
 use crate::model::rate::{InvalidRate, Rate};
@@ -29,7 +30,7 @@ pub struct RateLimit {
 /// How much at once, and how fast.
 pub(super) fn apply_pace(
     max_in_flight: Change<i32>,
-    rate_limit: Change<RateLimit>,
+    rate_limit: Change<Object<RateLimit>>,
     to: &mut EndpointSettings,
     errors: &mut Vec<FieldError>,
 ) {
@@ -44,7 +45,7 @@ pub(super) fn apply_pace(
     let rate = match rate_limit {
         Change::Keep => Change::Keep,
         Change::Clear => Change::Clear,
-        Change::Set(limit) => {
+        Change::Set(Object(limit)) => {
             let rate = Rate::parse(limit.per_second.get(), limit.burst.unwrap_or(1));
             let field = match rate {
                 Err(InvalidRate::Burst) => "rateLimit.burst",

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::pace::{DEFAULT_MAX_IN_FLIGHT, RateLimit, apply_pace};
 use super::proof::{DEFAULT_SIGNATURES, TlsSettings, apply_proofs};
+use crate::http::body::Object;
 use crate::http::field::{Pairs, Text};
 use crate::http::partner::never_null;
 use crate::http::problem::{FieldError, Problem};
@@ -55,7 +56,8 @@ pub struct NewEndpoint {
     #[schema(minimum = 1, maximum = 1000, default = 16)]
     max_in_flight: Option<i32>,
     /// How fast at most; left out: as fast as it answers.
-    rate_limit: Option<RateLimit>,
+    #[schema(value_type = Option<RateLimit>)]
+    rate_limit: Option<Object<RateLimit>>,
     /// One request at a time for each order, in the order in which its events were heard. One that fails is tried again
     /// before those behind it are sent; one that is given up lets them pass.
     ordered: Option<bool>,
@@ -120,7 +122,7 @@ pub struct EndpointPatch {
     /// How fast at most; null: as fast as it answers.
     #[schema(value_type = Option<RateLimit>)]
     #[serde(default)]
-    rate_limit: Change<RateLimit>,
+    rate_limit: Change<Object<RateLimit>>,
     /// One request at a time for each order.
     #[schema(value_type = Option<bool>)]
     #[serde(default)]

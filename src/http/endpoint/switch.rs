@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{TimeDelta, Utc};
 use serde::Deserialize;
@@ -12,7 +12,8 @@ use utoipa::ToSchema;
 use super::view::{EndpointView, RotatedSecret, tagged};
 use crate::http::Api;
 use crate::http::auth::Writer;
-use crate::http::body::OptionalJson;
+use crate::http::body::NoBody;
+use crate::http::creation::{IdempotencyParam, OptionalCreation};
 use crate::http::field::Time;
 use crate::http::page::PartnerParam;
 use crate::http::path::Path;
@@ -41,6 +42,7 @@ pub async fn enable_endpoint(
     State(api): State<Arc<Api>>,
     writer: Writer,
     Path(id): Path<EndpointId>,
+    NoBody: NoBody,
 ) -> Result<Response, Problem> {
     let mut tx = api.pool.begin().await?;
     let endpoint = read::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("endpoint"))?;
@@ -60,6 +62,7 @@ pub async fn disable_endpoint(
     State(api): State<Arc<Api>>,
     writer: Writer,
     Path(id): Path<EndpointId>,
+    NoBody: NoBody,
 ) -> Result<Response, Problem> {
     let mut tx = api.pool.begin().await?;
     let endpoint = read::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("endpoint"))?;
@@ -82,15 +85,15 @@ pub struct Rotation {
 /// the old and the new.
 #[utoipa::path(
     post, path = "/v1/endpoints/{id}/rotate-secret", tag = "Endpoints",
-    params(("id" = inline(EndpointId), Path), PartnerParam), request_body = Option<Rotation>,
+    params(("id" = inline(EndpointId), Path), PartnerParam, IdempotencyParam), request_body = Option<Rotation>,
     responses((status = 200, description = "The new secret.", body = RotatedSecret), WithBody),
 )]
 pub async fn rotate_secret(
     State(api): State<Arc<Api>>,
     writer: Writer,
     Path(id): Path<EndpointId>,
-    OptionalJson(rotation): OptionalJson<Rotation>,
-) -> Result<Json<RotatedSecret>, Problem> {
+    OptionalCreation { new: rotation, once }: OptionalCreation<Rotation>,
+) -> Result<Response, Problem> {
     let overlap = rotation.overlap_seconds.unwrap_or(DEFAULT_OVERLAP);
     if overlap > MAX_OVERLAP {
         return Err(Problem::field("overlapSeconds", format!("must be from 0 to {MAX_OVERLAP}")));
@@ -98,6 +101,9 @@ pub async fn rotate_secret(
     let retire_at = Utc::now() + TimeDelta::seconds(overlap.into());
     let secret = EndpointSecret::generate();
     let mut tx = api.pool.begin().await?;
+    if let Some(answer) = once.replay_as(StatusCode::OK, &mut tx, &api.master_key).await? {
+        return Ok(answer);
+    }
     let endpoint = read::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("endpoint"))?;
     let pair = endpoint.signatures.contains(&SignatureVersion::V1a).then(Ed25519Key::generate);
     let new: Vec<_> = [Some(SigningKey::Secret(&secret)), pair.as_ref().map(SigningKey::Pair)]
@@ -105,6 +111,8 @@ pub async fn rotate_secret(
         .flatten()
         .collect();
     secret::rotate(&mut tx, &api.master_key, ((endpoint.partner_id, id), &new), retire_at).await?;
+    let rotated = RotatedSecret::new(&secret, pair.as_ref(), Time(retire_at));
+    let answer = once.answer_as((StatusCode::OK, &rotated), &mut tx, &api.master_key).await?;
     tx.commit().await?;
-    Ok(Json(RotatedSecret::new(&secret, pair.as_ref(), Time(retire_at))))
+    Ok(answer)
 }

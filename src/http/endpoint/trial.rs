@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::http::Api;
 use crate::http::attempt::AttemptView;
 use crate::http::auth::Writer;
+use crate::http::body::NoBody;
 use crate::http::page::PartnerParam;
 use crate::http::path::Path;
 use crate::http::problem::Problem;
@@ -40,6 +41,7 @@ pub async fn test_endpoint(
     State(api): State<Arc<Api>>,
     writer: Writer,
     Path(id): Path<EndpointId>,
+    NoBody: NoBody,
 ) -> Result<Json<AttemptView>, Problem> {
     let mut tx = api.pool.begin().await?;
     let endpoint = read::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("endpoint"))?;
