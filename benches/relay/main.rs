@@ -75,6 +75,9 @@ struct Options {
     /// How many events the long history has.
     #[arg(long, default_value_t = 1_000_000)]
     history: usize,
+    /// Another relay to measure, to compare two versions in the same hour.
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_transak-relay"), hide_default_value = true)]
+    relay: PathBuf,
     /// Where the result is written as JSON.
     #[arg(long, default_value = "target/bench.json")]
     output: PathBuf,
@@ -112,7 +115,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn measure(options: Options) -> anyhow::Result<()> {
-    let mut bench = Bench::start().await?;
+    let mut bench = Bench::start(&options.relay).await?;
     let mut report = Report::new(limits::measure(&mut bench, options.quick).await?);
     println!("{}", report.limits_text());
     for name in &options.names {

@@ -1,6 +1,7 @@
 //! The world around one run: a database, a source, and the relay as a process, all fresh.
 
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub(crate) struct Bench {
     pub(crate) receiver: Child,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) http: Client,
+    relay: PathBuf,
 }
 
 /// What one run has to itself.
@@ -43,13 +45,15 @@ pub(crate) struct Stage {
 }
 
 impl Bench {
-    pub(crate) async fn start() -> anyhow::Result<Self> {
+    /// `relay`: the program to measure.
+    pub(crate) async fn start(relay: &Path) -> anyhow::Result<Self> {
         let http = Client::builder().no_proxy().timeout(Duration::from_mins(2)).build()?;
         Ok(Self {
             server: Server::start().await?,
             receiver: Child::start(&["receiver"]).await?,
             folder: tempfile::tempdir()?,
             http,
+            relay: relay.to_owned(),
         })
     }
 
@@ -65,7 +69,7 @@ impl Bench {
         let source = Child::start(&["source", API_KEY, token.expose_secret()]).await?;
         let spool = tempfile::tempdir_in(self.folder.path())?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_transak-relay"));
+        let mut command = Command::new(&self.relay);
         let log = std::fs::File::create(self.folder.path().join("relay.log"))?;
         command.arg("serve").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
         for (name, value) in [
@@ -107,7 +111,7 @@ impl Bench {
 }
 
 impl Stage {
-    async fn ready(&mut self, log: &std::path::Path) -> anyhow::Result<()> {
+    async fn ready(&mut self, log: &Path) -> anyhow::Result<()> {
         for _ in 0..1_500 {
             if let Some(status) = self.relay.try_wait()? {
                 bail!("the relay ended with {status}:\n{}", std::fs::read_to_string(log)?);

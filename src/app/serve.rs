@@ -35,7 +35,7 @@ use crate::intake::stream::StreamHealth;
 use crate::intake::suspicion::Suspicion;
 use crate::intake::tokens::TokenCare;
 use crate::intake::{self, Intake, Writer, directory, reconcile, tokens};
-use crate::maintenance::Maintenance;
+use crate::maintenance::{self, Maintenance};
 use crate::model::address::AddressPolicy;
 use crate::model::clock::Ahead;
 use crate::model::callback_url::UrlPolicy;
@@ -93,6 +93,7 @@ impl Relay {
         tasks.spawn("wake-ups", wake::listen(self.pool.clone(), wakes.clone(), stop.clone()));
         let maintenance = Maintenance::new(self.pool.clone(), self.config.retention.kept());
         tasks.spawn("maintenance", maintenance.run(stop.clone()));
+        tasks.spawn("statistics", maintenance::statistics::run(self.pool.clone(), stop.clone()));
         let hand_over =
             if self.has(Role::Dispatch) { Some(self.start_dispatcher(tasks, &wakes)?) } else { None };
         let (picture, directory) = self.start_directory(tasks, &wakes).await?;

@@ -1,4 +1,4 @@
-//! One delivery from its turn to its result.
+//! One delivery after another, each from its turn to its result.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,32 +28,46 @@ pub(super) struct Courier {
     pub(super) queues: HandOver,
 }
 
-/// Sends one delivery and hands its result to the finisher.
-pub(super) async fn deliver(courier: Arc<Courier>, job: Job, done: mpsc::Sender<Done>) {
-    let id = job.endpoint_id;
-    if job.is_out_of_lane() {
-        courier.queues.with(|queues| queues.ended_unsent(id));
-        // The finisher outlives every delivery, unless the process is being torn down.
-        let _ = done.send(Done::OutOfLane(job)).await;
-        return;
+/// Sends a delivery and then whatever has its turn next, until nothing may be sent now, and hands the results to the
+/// finisher. Answers how many that were.
+///
+/// Taking the next one here, and not in a task of its own, keeps a slot busy without waking anybody.
+pub(super) async fn deliver(courier: Arc<Courier>, first: Job, done: mpsc::Sender<Done>) -> usize {
+    let (mut next, mut count) = (Some(first), 0);
+    while let Some(job) = next {
+        count += 1;
+        if let Some(result) = courier.settle(job).await {
+            // The finisher outlives every delivery, unless the process is being torn down.
+            let _ = done.send(result).await;
+        }
+        next = courier.queues.next();
     }
-    let result = match courier.targets.of(&job).await {
-        Ok(Some(target)) => courier.attempt(job, &target).await,
-        Ok(None) => {
-            courier.queues.with(|queues| queues.ended_unsent(id));
-            Done::Orphaned(job)
-        }
-        Err(error) => {
-            courier.queues.with(|queues| queues.ended_unsent(id));
-            tracing::error!(error = &error as &dyn std::error::Error, endpoint.id = %id, "an endpoint cannot be read; its delivery waits");
-            // Not given back at once, or it would be claimed and fail again in a hot loop: the lease runs out.
-            return;
-        }
-    };
-    let _ = done.send(result).await;
+    count
 }
 
 impl Courier {
+    /// Ends a delivery that was started; `None`: nothing is to be written.
+    async fn settle(&self, job: Job) -> Option<Done> {
+        let id = job.endpoint_id;
+        if job.is_out_of_lane() {
+            self.queues.with(|queues| queues.ended_unsent(id));
+            return Some(Done::OutOfLane(job));
+        }
+        match self.targets.of(&job).await {
+            Ok(Some(target)) => Some(self.attempt(job, &target).await),
+            Ok(None) => {
+                self.queues.with(|queues| queues.ended_unsent(id));
+                Some(Done::Orphaned(job))
+            }
+            Err(error) => {
+                self.queues.with(|queues| queues.ended_unsent(id));
+                tracing::error!(error = &error as &dyn std::error::Error, endpoint.id = %id, "an endpoint cannot be read; its delivery waits");
+                // Not given back at once, or it would be claimed and fail again in a hot loop: the lease runs out.
+                None
+            }
+        }
+    }
+
     async fn attempt(&self, job: Job, target: &Target) -> Done {
         let (began, at) = (Instant::now(), Utc::now());
         let span = Span::begin("attempt", SpanKind::Client, (job.told.trace, at));
@@ -116,10 +130,18 @@ fn once_only(job: &Job, verdict: Verdict) -> Verdict {
     }
 }
 
+/// A success stands in the attempt log and in the metrics; as a line for each it would cost more than sending it.
 fn log(job: &Job, attempt: &AttemptRecord, verdict: Verdict) {
-    tracing::info!(
-        delivery.id = %job.delivery_id, endpoint.id = %job.endpoint_id, event.id = %job.told.event_id,
-        attempt = job.attempts, status_code = attempt.status_code, duration_ms = attempt.durations.total,
-        error = attempt.error, ?verdict, "attempt"
-    );
+    if verdict == Verdict::Succeeded {
+        tracing::debug!(
+            delivery.id = %job.delivery_id, endpoint.id = %job.endpoint_id, event.id = %job.told.event_id,
+            attempt = job.attempts, status_code = attempt.status_code, duration_ms = attempt.durations.total, "attempt"
+        );
+    } else {
+        tracing::info!(
+            delivery.id = %job.delivery_id, endpoint.id = %job.endpoint_id, event.id = %job.told.event_id,
+            attempt = job.attempts, status_code = attempt.status_code, duration_ms = attempt.durations.total,
+            error = attempt.error, ?verdict, "attempt"
+        );
+    }
 }

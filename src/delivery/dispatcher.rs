@@ -107,17 +107,15 @@ impl Dispatcher {
             while recovery::step(&self.pool).await? == recovery::Step::Worked {}
             claim_once(&self.pool, self.presence.id, &self.queues, true).await?;
             let (done, results) = mpsc::channel(self.concurrency);
-            let mut under_way: JoinSet<()> = JoinSet::new();
+            let mut under_way = JoinSet::new();
             let mut started = 0;
             let work = async {
                 loop {
-                    while let Some(job) = self.queues.with(|queues| queues.start(Instant::now())) {
-                        started += 1;
+                    while let Some(job) = self.queues.next() {
                         under_way.spawn(deliver(Arc::clone(&self.courier), job, done.clone()));
                     }
-                    if under_way.join_next().await.is_none() {
-                        break;
-                    }
+                    let Some(ended) = under_way.join_next().await else { break };
+                    started += ended.unwrap_or_default();
                 }
                 for job in self.queues.with(|queues| queues.take_unsent(Instant::now())) {
                     let _ = done.send(Done::Unsent(job)).await;
@@ -149,7 +147,8 @@ struct Sending {
     queues: HandOver,
     id: DispatcherId,
     done: mpsc::Sender<Done>,
-    under_way: JoinSet<()>,
+    /// How many each has sent when it ends.
+    under_way: JoinSet<usize>,
 }
 
 impl Sending {
@@ -193,7 +192,7 @@ impl Sending {
     }
 
     fn start(&mut self) {
-        while let Some(job) = self.queues.with(|queues| queues.start(Instant::now())) {
+        while let Some(job) = self.queues.next() {
             self.under_way.spawn(deliver(Arc::clone(&self.courier), job, self.done.clone()));
         }
     }

@@ -1,11 +1,13 @@
-//! Writes back how attempts went, in batches: whatever has gathered since the last write.
+//! Writes back how attempts went, in batches: whatever has gathered since the last write. While much is sent, successes
+//! that nobody waits for gather for some milliseconds more; what is lost with them in a crash is sent again.
 
 use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 
-use super::verdicts::{self, Verdicts};
+use super::verdicts;
 use crate::model::attempt::AttemptRecord;
 use crate::model::breaker::Change;
 use crate::model::delivery::Job;
@@ -14,6 +16,10 @@ use crate::model::retry::Verdict;
 use crate::store;
 
 const LARGEST_BATCH: usize = 500;
+
+/// The least time between the beginnings of two writes: few large commits cost less than many small ones. When little
+/// happens nothing waits.
+const SPACING: Duration = Duration::from_millis(10);
 
 /// How long to wait before a database that is not available is asked again.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -43,12 +49,34 @@ pub(super) struct Tried {
     pub(super) effect: Effect,
 }
 
+impl Tried {
+    /// A success that neither the endpoint's health nor its breaker takes note of.
+    pub(super) fn is_plain(&self) -> bool {
+        self.verdict == Verdict::Succeeded && !self.effect.first_success && self.effect.change.is_none()
+    }
+}
+
+impl Done {
+    /// Somebody waits for it to be written: a lane, a breaker, or whoever shall have it next.
+    fn is_urgent(&self) -> bool {
+        match self {
+            Self::Tried(tried) => !tried.is_plain() || tried.job.in_lane,
+            Self::Orphaned(_) | Self::Unsent(_) | Self::OutOfLane(_) => true,
+        }
+    }
+}
+
 /// Writes back until every sender of `done` is gone. What endpoints that answer again are owed is hastened.
 pub(super) async fn run(pool: PgPool, queues: HandOver, mut done: mpsc::Receiver<Done>) {
     let (recovered, answering) = mpsc::unbounded_channel();
     let write = async {
         let mut batch = Vec::with_capacity(LARGEST_BATCH);
+        let mut began = None;
         while done.recv_many(&mut batch, LARGEST_BATCH).await > 0 {
+            if let Some(began) = began {
+                gather(&mut done, &mut batch, began + SPACING).await;
+            }
+            began = Some(Instant::now());
             write(&pool, &batch).await;
             settle(&queues, &batch, &recovered);
             batch.clear();
@@ -56,6 +84,18 @@ pub(super) async fn run(pool: PgPool, queues: HandOver, mut done: mpsc::Receiver
         drop(recovered);
     };
     tokio::join!(write, hasten(&pool, &queues, answering));
+}
+
+/// Waits for more results until then, unless somebody waits for one of them.
+async fn gather(done: &mut mpsc::Receiver<Done>, batch: &mut Vec<Done>, until: Instant) {
+    let mut looked_at = 0;
+    while batch.len() < LARGEST_BATCH && !batch[looked_at..].iter().any(Done::is_urgent) {
+        looked_at = batch.len();
+        match timeout_at(until, done.recv_many(batch, LARGEST_BATCH - looked_at)).await {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return,
+        }
+    }
 }
 
 /// What the queues wait for has been written.
@@ -115,9 +155,7 @@ async fn write(pool: &PgPool, batch: &[Done]) {
 }
 
 async fn write_once(pool: &PgPool, batch: &[Done]) -> store::Result<()> {
-    let mut tx = pool.begin().await?;
-    let late = verdicts::write(&mut tx, &Verdicts::of(batch)).await?;
-    tx.commit().await?;
+    let late = verdicts::write(pool, batch).await?;
     count(batch);
     if late > 0 {
         metrics::counter!("relay_delivery_late_write_backs_total").increment(late as u64);

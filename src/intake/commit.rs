@@ -1,6 +1,6 @@
 //! The transaction: events, sightings, orders and deliveries of one batch, together or not at all.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
@@ -14,7 +14,9 @@ use crate::model::order::Snapshot;
 use crate::model::queue::HandOver;
 use crate::model::reconcile::next_reconcile;
 use crate::model::status::{self, Standing};
-use crate::store::{self, event, order, sighting};
+use crate::store::event::admit::Admitted;
+use crate::store::order::write::Orders;
+use crate::store::{self, event, order};
 
 /// Another transaction wrote an order between our reading and our writing: start the batch again.
 #[derive(Debug, thiserror::Error)]
@@ -50,40 +52,50 @@ pub(super) async fn commit(
     (hand_over, reconcile_every): (Option<&HandOver>, Duration),
 ) -> Result<Committed, CommitError> {
     let mut tx = pool.begin().await?;
-    let mut distinct = distinct(events);
-    let adopted: HashMap<EventId, EventId> =
-        event::write::adopt(&mut tx, &distinct).await?.into_iter().collect();
-    let mut kept_as = HashMap::new();
-    distinct.retain(|event| {
-        let kept = adopted.get(&event.event_id);
-        kept_as.extend(kept.map(|&kept| ((event.partner_id, event.identity), kept)));
-        kept.is_none()
-    });
-    let inserted: HashSet<EventId> =
-        event::write::insert_new(&mut tx, &distinct).await?.into_iter().collect();
-    let (new, known): (Vec<&NewEvent>, Vec<&NewEvent>) =
-        distinct.into_iter().partition(|event| inserted.contains(&event.event_id));
-    kept_as.extend(new.iter().map(|event| ((event.partner_id, event.identity), event.event_id)));
+    let distinct = distinct(events);
+    let admitted = event::admit::admit(&mut tx, &distinct).await?;
+    let (new, known) = sorted(&distinct, &admitted);
+    let mut kept_as: HashMap<_, _> = distinct.iter().map(|one| (key(one), one.event_id)).collect();
+    for event in &distinct {
+        kept_as.extend(admitted.kept.get(&event.event_id).map(|&kept| (key(event), kept)));
+    }
     let rumours = known_before(&mut tx, &known, &mut kept_as).await?;
-    let heard: Vec<_> = events.iter().map(|one| (kept_as[&(one.partner_id, one.identity)], one)).collect();
-    sighting::write::insert(&mut tx, &heard).await?;
+    let mut orders = admitted.orders;
     if !rumours.is_empty() {
         let certain: Vec<&NewEvent> = rumours.iter().collect();
         event::write::verify(&mut tx, &certain).await?;
-        move_orders(&mut tx, &certain, reconcile_every).await?;
+        orders.extend(order::write::lock(&mut tx, &orders_of(&certain)).await?);
+    }
+    let moving: Vec<&NewEvent> = rumours.iter().chain(new.iter().copied()).collect();
+    let (writes, anomalies) = follow_all(&moving, &orders, reconcile_every);
+    if !anomalies.is_empty() {
+        event::write::flag(&mut tx, &anomalies).await?;
+    }
+    let heard: Vec<_> = events.iter().map(|one| (kept_as[&key(one)], one)).collect();
+    let batch = event::keep::Batch { heard: &heard, new: &new, orders: &writes };
+    if event::keep::keep(&mut tx, &batch).await? != writes.len() {
+        return Err(CommitError::Raced);
     }
     let mut committed = Committed::default();
     if !new.is_empty() {
-        event::write::insert_payloads(&mut tx, &new).await?;
-        move_orders(&mut tx, &new, reconcile_every).await?;
         owe(&mut tx, &new, hand_over, &mut committed).await?;
     }
     tx.commit().await?;
-    committed.fates = events
-        .iter()
-        .map(|one| if inserted.contains(&one.event_id) { Fate::New } else { Fate::Sighted })
-        .collect();
+    let fate = |one: &NewEvent| {
+        if admitted.new.contains(&one.event_id) { Fate::New } else { Fate::Sighted }
+    };
+    committed.fates = events.iter().map(fate).collect();
     Ok(committed)
+}
+
+fn key(event: &NewEvent) -> (PartnerId, Identity) {
+    (event.partner_id, event.identity)
+}
+
+/// Those that are new, and those whose very identity was kept before.
+fn sorted<'a>(distinct: &[&'a NewEvent], admitted: &Admitted) -> (Vec<&'a NewEvent>, Vec<&'a NewEvent>) {
+    let own = distinct.iter().filter(|event| !admitted.kept.contains_key(&event.event_id));
+    own.partition(|event| admitted.new.contains(&event.event_id))
 }
 
 /// Each identity once, in the order in which every process inserts: its first verified arrival, else its first.
@@ -104,18 +116,17 @@ async fn known_before(
     tx: &mut PgConnection,
     known: &[&NewEvent],
     kept_as: &mut HashMap<(PartnerId, Identity), EventId>,
-) -> store::Result<Vec<NewEvent>> {
+) -> Result<Vec<NewEvent>, CommitError> {
     let kept =
         if known.is_empty() { HashMap::new() } else { event::write::kept_by_identity(tx, known).await? };
     let mut rumours = Vec::new();
     for event in known {
-        // One that retention dropped between the two statements: its new sighting stands under the id it would get.
-        let before = kept.get(&(event.partner_id, event.identity));
-        kept_as
-            .insert((event.partner_id, event.identity), before.map_or(event.event_id, |kept| kept.event_id));
-        if let Some(kept) = before.filter(|kept| event.verified && !kept.verified) {
+        // One that somebody deleted between the two statements is new after all.
+        let before = kept.get(&key(event)).ok_or(CommitError::Raced)?;
+        kept_as.insert(key(event), before.event_id);
+        if event.verified && !before.verified {
             let certain =
-                NewEvent { event_id: kept.event_id, received_at: kept.received_at, ..(*event).clone() };
+                NewEvent { event_id: before.event_id, received_at: before.received_at, ..(*event).clone() };
             rumours.push(certain);
         }
     }
@@ -130,41 +141,41 @@ struct Moving<'a> {
     snapshot_at: Option<chrono::DateTime<chrono::Utc>>,
 }
 
-async fn move_orders(tx: &mut PgConnection, new: &[&NewEvent], every: Duration) -> Result<(), CommitError> {
+fn orders_of<'a>(events: &[&'a NewEvent]) -> Vec<(PartnerId, &'a str)> {
+    let orders = events.iter().filter_map(|event| {
+        event.order.as_ref().map(|order| (event.partner_id, order.order_id.as_str()))
+    });
+    orders.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+type Anomaly = (PartnerId, EventId, String);
+
+/// The orders that these events move, as they are to be written, and what is odd about the events.
+fn follow_all<'a>(
+    events: &[&'a NewEvent],
+    orders: &Orders,
+    every: Duration,
+) -> (Vec<order::write::Write<'a>>, Vec<Anomaly>) {
     let mut by_order: BTreeMap<(PartnerId, &str), Vec<(&NewEvent, &Snapshot)>> = BTreeMap::new();
-    for event in new {
+    for event in events {
         if let Some(order) = &event.order {
             by_order.entry((event.partner_id, order.order_id.as_str())).or_default().push((event, order));
         }
     }
-    if by_order.is_empty() {
-        return Ok(());
-    }
-    let keys: Vec<_> = by_order.keys().copied().collect();
-    let current = order::write::lock(tx, &keys).await?;
     let mut anomalies = Vec::new();
     let mut writes = Vec::with_capacity(by_order.len());
     for ((partner_id, order_id), mut events) in by_order {
         events.sort_by_key(|(event, order)| (event.occurred_at, order.status.rank()));
-        let current = current.get(&(partner_id, order_id.to_owned()));
-        let moving = follow(current, &events, &mut anomalies);
+        let moving = follow(orders.get(&(partner_id, order_id.to_owned())), &events, &mut anomalies);
         writes.extend(write_of(partner_id, moving, every));
     }
-    if !anomalies.is_empty() {
-        let flagged: Vec<_> =
-            anomalies.iter().map(|(event, why)| (event.partner_id, event.event_id, why.as_str())).collect();
-        event::write::flag(tx, &flagged).await?;
-    }
-    if order::write::upsert(tx, &writes).await? != writes.len() as u64 {
-        return Err(CommitError::Raced);
-    }
-    Ok(())
+    (writes, anomalies)
 }
 
 fn follow<'a>(
     current: Option<&order::write::Current>,
     events: &[(&'a NewEvent, &'a Snapshot)],
-    anomalies: &mut Vec<(&'a NewEvent, String)>,
+    anomalies: &mut Vec<Anomaly>,
 ) -> Moving<'a> {
     let mut moving = Moving {
         revision: current.map_or(0, |order| order.revision),
@@ -185,7 +196,7 @@ fn follow<'a>(
             moving.snapshot = Some((order, event));
             moving.snapshot_at = Some(event.occurred_at);
         }
-        anomalies.extend(advance.anomaly.map(|why| (*event, why)));
+        anomalies.extend(advance.anomaly.map(|why| (event.partner_id, event.event_id, why)));
     }
     moving
 }

@@ -17,7 +17,7 @@ use crate::transak::order;
 
 /// What a message turned out to be.
 #[derive(Debug)]
-pub(super) enum Decoded {
+pub enum Decoded {
     /// An event.
     Event(Box<NewEvent>),
     /// Something that could not be verified.
@@ -50,7 +50,7 @@ impl From<Unreadable> for Failure {
 }
 
 /// Verifies and reads one message with the partner's keys.
-pub(super) fn decode(heard: &Heard, keys: &[VerifyingKey]) -> Decoded {
+pub fn decode(heard: &Heard, keys: &[VerifyingKey]) -> Decoded {
     match event(heard, keys) {
         Ok(event) if event.order.as_ref().is_some_and(|order| order.order_id.as_str() == TEST_ORDER) => {
             Decoded::Test

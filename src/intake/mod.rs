@@ -8,7 +8,7 @@
 
 mod batch;
 mod commit;
-mod decode;
+pub mod decode;
 pub mod directory;
 mod flow;
 pub mod listener;

@@ -6,6 +6,8 @@
 //! later run.
 //! Does not guarantee: that something is gone at the minute it is old enough.
 
+pub mod statistics;
+
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};

@@ -30,6 +30,7 @@ pub mod reconcile;
 pub mod recovery;
 pub mod retention;
 pub mod sighting;
+pub mod statistics;
 pub mod token_refresh;
 pub mod wake;
 pub mod watch;

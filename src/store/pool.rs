@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use sqlx::PgPool;
+use sqlx::{Executor as _, PgPool};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
@@ -18,6 +18,24 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often a process that does not migrate looks whether somebody else has.
 const LOOK: Duration = Duration::from_secs(1);
+/// How statements are planned on every connection of a pool.
+///
+/// Every statement that runs often finds its rows by an index. While tables are small, Postgres would rather read them
+/// whole, and a connection keeps the plan it made then while they grow, until statistics are next gathered: in the first
+/// minute of a busy database that costs more than everything else. Compiling statements, which it would do for what it
+/// thinks is expensive, takes longer than any of these runs.
+const PLANNING: &str =
+    "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off";
+
+/// The options of every pool of the relay.
+pub fn pool_options() -> PgPoolOptions {
+    PgPoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false).after_connect(|conn, _| {
+        Box::pin(async move {
+            conn.execute(PLANNING).await?;
+            Ok(())
+        })
+    })
+}
 
 /// Opens a pool and checks the server's version.
 ///
@@ -30,10 +48,8 @@ pub async fn connect(url: &str, max_connections: u32) -> anyhow::Result<PgPool> 
         .ok()
         .context("DATABASE_URL is not a Postgres URL (postgres://user:password@host:port/database)")?;
     let place = format!("{}:{}", options.get_host(), options.get_port());
-    let pool = PgPoolOptions::new()
+    let pool = pool_options()
         .max_connections(max_connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
         .connect_with(options.application_name("transak-relay"))
         .await
         .with_context(|| {

@@ -18,6 +18,7 @@ mod fake_transak;
 mod figures;
 mod get_webhooks;
 mod heard_is_kept;
+mod hot_path;
 mod intake_house;
 mod live_client;
 mod main_job;

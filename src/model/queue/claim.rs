@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use super::{FIRST_WINDOW, Queues};
+use super::{FIRST_WINDOW, MOST_WAITING, Queues};
 use crate::model::id::EndpointId;
 
 /// What to ask the table for.
@@ -20,8 +20,9 @@ pub struct Wanted {
 impl Queues {
     /// What to ask the table for now; `None`: nothing. `scan`: look for other endpoints too.
     pub fn wanted(&mut self, scan: bool, now: Instant) -> Option<Wanted> {
-        let limit = (4 * self.most).saturating_sub(self.waiting).min(self.most.max(64) * 2);
-        if !self.is_ours(now) || limit == 0 {
+        // However much was born leased, what is due in the table has its turn as well.
+        let limit = (4 * self.most).saturating_sub(self.waiting).clamp(self.most.div_ceil(4), self.most.max(64) * 2);
+        if !self.is_ours(now) || self.waiting >= 2 * MOST_WAITING {
             return None;
         }
         let mut rooms = Vec::new();

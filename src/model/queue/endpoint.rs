@@ -10,9 +10,9 @@ use crate::model::rate::Bucket;
 
 /// How many requests an endpoint is trusted with before it has answered any.
 pub const FIRST_WINDOW: usize = 2;
-/// How much may wait here beyond what can be sent at once: what the endpoint answers in half a second, and never more
-/// than this many.
-const MOST_AHEAD: usize = 1024;
+/// How much may wait here beyond what can be sent at once: what the endpoint answers in a second, and never more than
+/// this many.
+const MOST_AHEAD: usize = 2048;
 /// Over which time an endpoint's speed is measured.
 const MEASURE: Duration = Duration::from_millis(100);
 
@@ -97,7 +97,7 @@ impl Queue {
             return 1_usize.saturating_sub(self.in_flight + self.waiting.len());
         }
         let pace = if now.saturating_duration_since(self.measured_at) > 10 * MEASURE { 0 } else { self.pace };
-        let ahead = self.most_at_once().saturating_sub(self.in_flight) + (pace / 2).min(MOST_AHEAD);
+        let ahead = self.most_at_once().saturating_sub(self.in_flight) + pace.min(MOST_AHEAD);
         let room = ahead.saturating_sub(self.waiting.len());
         match &self.bucket {
             // What would have to wait for tokens can as well wait in the table.

@@ -51,6 +51,22 @@ impl HandOver {
         ours == endpoints.len()
     }
 
+    /// The next delivery to send, if one may be sent now. If an endpoint has to wait for a token that comes sooner than
+    /// all others', whoever sends is told.
+    pub fn next(&self) -> Option<Job> {
+        let now = Instant::now();
+        let (job, sooner) = self.with(|queues| {
+            let before = queues.next_timer();
+            let job = queues.start(now);
+            let after = queues.next_timer();
+            (job, after.is_some_and(|after| before.is_none_or(|before| after < before)))
+        });
+        if sooner {
+            (self.ring)();
+        }
+        job
+    }
+
     /// Has whoever sends look.
     pub fn touch(&self) {
         (self.ring)();

@@ -27,6 +27,10 @@ pub use hand_over::HandOver;
 /// An endpoint that was not sent to for this long is let go, so that another process may have it.
 const IDLE: Duration = Duration::from_mins(1);
 
+/// The most deliveries that wait here, of all endpoints together. Those that are born leased share their payloads and
+/// cost one write less than those that are claimed.
+const MOST_WAITING: usize = 8_192;
+
 /// Whose endpoint, and which.
 pub type Place = (PartnerId, EndpointId);
 
@@ -131,7 +135,7 @@ impl Queues {
     /// How many deliveries of this endpoint may be born leased to this process. While others may be due in the table,
     /// half of the room is theirs.
     pub fn room(&mut self, id: EndpointId, now: Instant) -> usize {
-        if !self.is_ours(now) || self.waiting >= 4 * self.most {
+        if !self.is_ours(now) || self.waiting >= MOST_WAITING {
             return 0;
         }
         self.by_endpoint.get_mut(&id).map_or(0, |queue| queue.room_for_fresh(now))

@@ -38,7 +38,7 @@ pub async fn insert(conn: &mut PgConnection, attempts: &[(&Job, &AttemptRecord)]
     Ok(())
 }
 
-fn ms(milliseconds: u32) -> i32 {
+pub(in crate::store) fn ms(milliseconds: u32) -> i32 {
     i32::try_from(milliseconds).unwrap_or(i32::MAX)
 }
 

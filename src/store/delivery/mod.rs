@@ -6,5 +6,6 @@ pub mod finish;
 pub mod hasten;
 pub mod lane;
 pub mod read;
+pub mod succeed;
 pub mod trial;
 pub mod write;

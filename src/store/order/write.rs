@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::model::id::{EventId, PartnerId};
-use crate::model::order::{Product, Snapshot};
+use crate::model::order::Snapshot;
 use crate::model::status::{Standing, Status};
 use crate::store::Result;
 
@@ -21,6 +21,9 @@ pub struct Current {
     /// How new its snapshot is.
     pub snapshot_at: DateTime<Utc>,
 }
+
+/// Orders as they stand, by partner and id.
+pub type Orders = HashMap<(PartnerId, String), Current>;
 
 /// An order as it is to be written.
 #[derive(Debug)]
@@ -43,7 +46,7 @@ pub struct Write<'a> {
 pub async fn lock(
     conn: &mut PgConnection,
     orders: &[(PartnerId, &str)],
-) -> Result<HashMap<(PartnerId, String), Current>> {
+) -> Result<Orders> {
     let rows = sqlx::query!(
         r#"select partner_id as "partner_id: PartnerId", order_id, status, status_at, verified, revision, snapshot_at
            from "order" join unnest($1::uuid[], $2::text[]) as wanted (partner_id, order_id) using (partner_id, order_id)
@@ -59,47 +62,4 @@ pub async fn lock(
         Some(((row.partner_id, row.order_id), current))
     });
     Ok(current.collect())
-}
-
-/// Writes orders, sorted by (partner, order) and each once. Answers how many were written: fewer than given means that
-/// another transaction made a row first, and the caller must start again.
-pub async fn upsert(conn: &mut PgConnection, writes: &[Write<'_>]) -> Result<u64> {
-    let done = sqlx::query_file!(
-        "src/store/order/upsert.sql",
-        &column(writes, |write| write.partner_id.uuid()),
-        &column(writes, |write| write.snapshot.0.order_id.as_str()) as &[&str],
-        &column(writes, |write| write.snapshot.0.partner_order_id.as_deref()) as &[Option<&str>],
-        &column(writes, |write| write.standing.status.as_str()) as &[&str],
-        &column(writes, |write| write.standing.at),
-        &column(writes, |write| write.standing.verified),
-        &column(writes, |write| write.snapshot.0.product) as &[Option<Product>],
-        &column(writes, |write| write.snapshot.0.wallet_address.as_deref()) as &[Option<&str>],
-        &column(writes, |write| write.snapshot.0.fiat_currency.as_deref()) as &[Option<&str>],
-        &column(writes, |write| write
-            .snapshot
-            .0
-            .fiat_amount
-            .as_ref()
-            .map(crate::model::amount::Amount::as_json)) as &[Option<&str>],
-        &column(writes, |write| write.snapshot.0.crypto_currency.as_deref()) as &[Option<&str>],
-        &column(writes, |write| write
-            .snapshot
-            .0
-            .crypto_amount
-            .as_ref()
-            .map(crate::model::amount::Amount::as_json)) as &[Option<&str>],
-        &column(writes, |write| write.snapshot.0.network.as_deref()) as &[Option<&str>],
-        &column(writes, |write| write.snapshot.0.created_at.unwrap_or(write.snapshot_times.0)),
-        &column(writes, |write| write.snapshot.0.updated_at.unwrap_or(write.snapshot_times.1)),
-        &column(writes, |write| write.snapshot.1.uuid()),
-        &column(writes, |write| write.snapshot_times.0),
-        &column(writes, |write| write.snapshot_times.1),
-        &column(writes, |write| write.read_revision + 1),
-        &column(writes, |write| write.reconcile_at) as &[Option<DateTime<Utc>>],
-    );
-    Ok(done.execute(conn).await?.rows_affected())
-}
-
-fn column<'a, T>(writes: &'a [Write<'_>], of: impl Fn(&'a Write<'_>) -> T) -> Vec<T> {
-    writes.iter().map(of).collect()
 }

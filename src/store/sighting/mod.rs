@@ -1,4 +1,3 @@
 //! Table `sighting`: one row per arrival of an event, from whichever source.
 
 pub mod read;
-pub mod write;
