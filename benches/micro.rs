@@ -28,13 +28,16 @@ fn token() -> SecretString {
 fn hearing(criterion: &mut Criterion) {
     let token = token();
     let jwt = signing::sign(&token, ORDER).unwrap();
-    let frame = serde_json::json!({ "event": "ORDER_CREATED", "channel": "key", "data": format!("\"{jwt}\"") });
+    let frame =
+        serde_json::json!({ "event": "ORDER_CREATED", "channel": "key", "data": format!("\"{jwt}\"") });
     let (frame, keys, partner) = (frame.to_string(), [VerifyingKey::new(&token)], PartnerId::new());
     let mut group = criterion.benchmark_group("hearing");
     group.throughput(Throughput::Elements(1));
     group.bench_function("frame to verified event", |bencher| {
         bencher.iter(|| {
-            let Ok(Frame::Event { event, data, .. }) = Frame::parse(black_box(&frame)) else { panic!("no event") };
+            let Ok(Frame::Event { event, data, .. }) = Frame::parse(black_box(&frame)) else {
+                panic!("no event")
+            };
             let heard = Heard {
                 partner_id: Some(partner),
                 source: Source::Stream,

@@ -28,7 +28,9 @@ pub(crate) async fn soak(minutes: usize) -> anyhow::Result<()> {
     let mut load = Load::new(&world, usize::MAX);
     let mut seen = Vec::new();
     println!("{RATE} events/s to {ENDPOINTS} endpoints for {minutes} minutes, kept for 2 minutes");
-    println!("minute  database MiB  resident MiB  events kept  attempts kept  partitions  dead rows  pending");
+    println!(
+        "minute  database MiB  resident MiB  events kept  attempts kept  partitions  dead rows  pending"
+    );
     let began = Instant::now();
     for minute in 1..=minutes {
         load.play(minute * 60 * RATE as usize, RATE).await?;

@@ -138,7 +138,9 @@ fn list(signs: &Signs, progress: &mut Progress) -> Vec<Trouble> {
 
 fn clock_trouble(clock: &Ahead) -> Option<Trouble> {
     let (whose, ahead) = clock.wrong().next()?;
-    let detail = format!("this machine's clock is {ahead:.0} seconds ahead of {whose}: receivers refuse what it signs");
+    let detail = format!(
+        "this machine's clock is {ahead:.0} seconds ahead of {whose}: receivers refuse what it signs"
+    );
     Some(trouble("clock_off", detail))
 }
 
@@ -180,7 +182,8 @@ fn stream_trouble(
     match stream.state {
         _ if stream.stands_by => None,
         Some(State::Connected { .. }) if silence > SILENT => {
-            let detail = format!("the stream is connected, but nothing was read for {} seconds", silence.as_secs());
+            let detail =
+                format!("the stream is connected, but nothing was read for {} seconds", silence.as_secs());
             Some(trouble("stream_silent", detail))
         }
         Some(State::Connected { .. }) if stream.confirmed >= wanted => None,

@@ -31,16 +31,24 @@ pub async fn rotate(pool: &PgPool, key: &MasterKey, out: &mut impl Write) -> any
         key.ids().len() == 2,
         "RELAY_MASTER_KEY_PREVIOUS is needed: the key that is used now; RELAY_MASTER_KEY is the new one"
     );
-    ensure!(pool::is_migrated(pool).await, "the database is not up to date: run `transak-relay migrate` first");
+    ensure!(
+        pool::is_migrated(pool).await,
+        "the database is not up to date: run `transak-relay migrate` first"
+    );
     bootstrap::check_master_key(pool, key).await?;
     begin(pool, key).await?;
     wait_for_all(pool, key).await?;
     let damaged = reseal_all(pool, key, out).await?;
     if damaged > 0 {
-        bail!("{damaged} values do not open with either key and were left as they are; the old key is still known");
+        bail!(
+            "{damaged} values do not open with either key and were left as they are; the old key is still known"
+        );
     }
     master_key::finish(&mut *pool.acquire().await?).await?;
-    writeln!(out, "done: nothing needs the old key any more; start the relays without RELAY_MASTER_KEY_PREVIOUS")?;
+    writeln!(
+        out,
+        "done: nothing needs the old key any more; start the relays without RELAY_MASTER_KEY_PREVIOUS"
+    )?;
     Ok(())
 }
 

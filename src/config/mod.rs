@@ -17,8 +17,8 @@ use secrecy::SecretString;
 pub use operator::{
     Endpoints, Events, NewToken, Orders, Place, Recover, Remote, Tail, Token, TokenCommand, TokenScope,
 };
-pub use sandbox::{Dev, DevOnly};
 pub use rotate::{PreviousKey, RotateMasterKey};
+pub use sandbox::{Dev, DevOnly};
 pub use serve::{AdminToken, Callbacks, FirstPartner, Pusher, Role, Serve, SpoolPlace, Transak};
 
 /// Hears every Transak order event, keeps it in Postgres, and tells every callback URL that was registered.

@@ -17,7 +17,9 @@ pub(super) fn refusal(command: &Command, error: Error) -> anyhow::Error {
     let why = error.source().map(ToString::to_string);
     match error.kind() {
         ErrorKind::MissingRequiredArgument => {
-            anyhow::anyhow!("{names} must be given; see `transak-relay serve --help` and docs/configuration.md")
+            anyhow::anyhow!(
+                "{names} must be given; see `transak-relay serve --help` and docs/configuration.md"
+            )
         }
         ErrorKind::ValueValidation => anyhow::anyhow!("{names}: {}", why.unwrap_or_default()),
         _ => error.exit(),
@@ -29,7 +31,8 @@ fn name(command: &Command, usage: &str) -> String {
     let long = usage.split_whitespace().next().unwrap_or(usage);
     let subcommands = command.get_subcommands().flat_map(Command::get_arguments);
     let mut arguments = command.get_arguments().chain(subcommands);
-    let known = arguments.find(|known| known.get_long().is_some_and(|name| long.strip_prefix("--") == Some(name)));
+    let known =
+        arguments.find(|known| known.get_long().is_some_and(|name| long.strip_prefix("--") == Some(name)));
     match known.and_then(clap::Arg::get_env) {
         Some(variable) => format!("{} ({long})", variable.to_string_lossy()),
         None => long.to_owned(),

@@ -60,7 +60,8 @@ impl<'a> Verdicts<'a> {
 
     /// Whether everything was answered with 2xx and nothing follows from it.
     fn is_plain(&self) -> bool {
-        let consequences = self.failing.len() + self.answering.len() + self.unsent.len() + self.out_of_lane.len();
+        let consequences =
+            self.failing.len() + self.answering.len() + self.unsent.len() + self.out_of_lane.len();
         consequences == 0
             && self.finished.len() == self.tried.len()
             && self.tried.iter().all(|tried| tried.is_plain() && !tried.job.in_lane)

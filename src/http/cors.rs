@@ -16,7 +16,8 @@ const SENT: [&str; 7] = [
     "last-event-id",
     "x-request-id",
 ];
-const SEEN: [&str; 6] = ["etag", "idempotent-replayed", "ratelimit", "ratelimit-policy", "retry-after", "x-request-id"];
+const SEEN: [&str; 6] =
+    ["etag", "idempotent-replayed", "ratelimit", "ratelimit-policy", "retry-after", "x-request-id"];
 
 /// The headers that answer pages of these origins; `None`: there are none.
 pub(super) fn layer(origins: &[Origin]) -> Option<CorsLayer> {

@@ -143,7 +143,9 @@ impl Once {
             Claim::Answered(sealed) => {
                 let opened = key.open(&context(request), &sealed);
                 let json = opened.map_err(|_| Problem::Internal("a kept answer does not open"))?;
-                Ok(Some(([(REPLAYED, HeaderValue::from_static("true"))], answered(status, json)).into_response()))
+                Ok(Some(
+                    ([(REPLAYED, HeaderValue::from_static("true"))], answered(status, json)).into_response(),
+                ))
             }
         }
     }

@@ -16,8 +16,8 @@ use super::{Fate, Heard};
 use crate::model::event::NewEvent;
 use crate::model::queue::HandOver;
 use crate::store;
-use crate::trace::{self, KeyValue};
 use crate::store::quarantine::write::{Quarantined, insert as quarantine};
+use crate::trace::{self, KeyValue};
 
 /// A database that takes longer than this for one batch counts as not available: the batch is spooled instead. It may
 /// have been committed all the same; then it is heard a second time, which identity makes harmless.

@@ -142,9 +142,9 @@ struct Moving<'a> {
 }
 
 fn orders_of<'a>(events: &[&'a NewEvent]) -> Vec<(PartnerId, &'a str)> {
-    let orders = events.iter().filter_map(|event| {
-        event.order.as_ref().map(|order| (event.partner_id, order.order_id.as_str()))
-    });
+    let orders = events
+        .iter()
+        .filter_map(|event| event.order.as_ref().map(|order| (event.partner_id, order.order_id.as_str())));
     orders.collect::<BTreeSet<_>>().into_iter().collect()
 }
 

@@ -98,6 +98,7 @@ fn job(delivery: &NewDelivery, endpoint: &Subscription, told: &Arc<Told>) -> Job
         terms: endpoint.terms,
         in_lane: false,
         attempts: 1,
+        claims: 1,
         schedule_start: 0,
         leased_at: Instant::now(),
         told: Arc::clone(told),

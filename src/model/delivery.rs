@@ -92,8 +92,10 @@ pub struct Job {
     pub terms: Terms,
     /// It has a place in the lane of its order.
     pub in_lane: bool,
-    /// Attempts made, this one included: the fence of the write-back.
+    /// Attempts made, this one included.
     pub attempts: i32,
+    /// How often it was claimed, this claim included: the fence of the write-back. Never counted down.
+    pub claims: i32,
     /// Attempts made before the schedule was last started anew.
     pub schedule_start: i32,
     /// When the lease was taken, by this process's monotonic clock.

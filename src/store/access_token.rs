@@ -29,8 +29,8 @@ pub fn context(partner_id: PartnerId) -> String {
     format!("access_token/{}", partner_id.uuid())
 }
 
-/// Adds a token and makes it the partner's newest, also if it was known before. Other processes are told when the
-/// transaction commits.
+/// Adds a token and makes it the partner's newest, also if it was known before: callbacks of the format `transak` are
+/// signed with it from the next claim on. Other processes are told when the transaction commits.
 pub async fn add(
     conn: &mut PgConnection,
     key: &MasterKey,
@@ -59,6 +59,7 @@ pub async fn add_expiring(
         expires_at,
     );
     added.execute(&mut *conn).await?;
+    super::endpoint::write::note_new_token(conn, id).await?;
     super::partner::tell_others(conn).await
 }
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use sqlx::{Executor as _, PgPool};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Executor as _, PgPool};
 
 /// The schema, embedded in the binary.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
@@ -18,6 +18,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often a process that does not migrate looks whether somebody else has.
 const LOOK: Duration = Duration::from_secs(1);
+
 /// How statements are planned on every connection of a pool.
 ///
 /// Every statement that runs often finds its rows by an index. While tables are small, Postgres would rather read them
@@ -29,12 +30,14 @@ const PLANNING: &str =
 
 /// The options of every pool of the relay.
 pub fn pool_options() -> PgPoolOptions {
-    PgPoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false).after_connect(|conn, _| {
-        Box::pin(async move {
-            conn.execute(PLANNING).await?;
-            Ok(())
-        })
-    })
+    PgPoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false).after_connect(
+        |conn, _| {
+            Box::pin(async move {
+                conn.execute(PLANNING).await?;
+                Ok(())
+            })
+        },
+    )
 }
 
 /// Opens a pool and checks the server's version.
@@ -88,7 +91,9 @@ pub async fn wait_until_migrated(pool: &PgPool) -> anyhow::Result<()> {
             return Ok(());
         }
         if !told {
-            tracing::warn!("the database is not up to date: waiting for `transak-relay migrate` (RELAY_NO_MIGRATE)");
+            tracing::warn!(
+                "the database is not up to date: waiting for `transak-relay migrate` (RELAY_NO_MIGRATE)"
+            );
             told = true;
         }
         tokio::time::sleep(LOOK).await;

@@ -50,7 +50,10 @@ pub const GAUGES: &[(&str, &str)] = &[
     ("relay_spool_bytes", "Bytes that wait on disk for the database."),
     ("relay_pool_connections", "Connections to the database, by state."),
     ("relay_pool_connections_max", "The most connections to the database."),
-    ("relay_clock_ahead_seconds", "How far this machine's clock is ahead, of the database's and of Transak's."),
+    (
+        "relay_clock_ahead_seconds",
+        "How far this machine's clock is ahead, of the database's and of Transak's.",
+    ),
     ("relay_maintenance_last_success_timestamp_seconds", "When this process last maintained the database."),
 ];
 

@@ -14,6 +14,7 @@ use transak_relay::intake::listener::Listener;
 use transak_relay::intake::stream::StreamHealth;
 use transak_relay::intake::{Fate, Form, Heard, directory};
 use transak_relay::model::event::Source;
+use transak_relay::model::hops::Hops;
 use transak_relay::pusher;
 use transak_relay::sandbox::pusher::{Server, Settings};
 use transak_relay::store::pool::MIGRATOR;
@@ -44,6 +45,7 @@ fn webhook(world: &World, number: u32) -> Heard {
         at: Utc::now(),
         trace: None,
         hops: transak_relay::model::hops::Hops::default(),
+        hops: Hops::default(),
     }
 }
 

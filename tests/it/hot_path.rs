@@ -49,9 +49,13 @@ async fn every_statement_finds_its_rows(options: PgConnectOptions, mode: &str) {
     live(&mut world, "old").await;
     let old = reads(&world.pool).await;
     scans_are_none(&before, &old, "a million events");
-    let entries: i64 = old.iter().map(|(table, (_, read))| read - before.get(table).map_or(0, |was| was.1)).sum();
+    let entries: i64 =
+        old.iter().map(|(table, (_, read))| read - before.get(table).map_or(0, |was| was.1)).sum();
     let most = MOST_ENTRIES * i64::from(ROUNDS * EVENTS);
-    assert!(entries < most, "{entries} index entries were read, at most {most} should be\n{before:?}\n{old:?}");
+    assert!(
+        entries < most,
+        "{entries} index entries were read, at most {most} should be\n{before:?}\n{old:?}"
+    );
 }
 
 /// Events are heard, told and shown, in the ways that occur often.

@@ -110,12 +110,7 @@ impl Process {
         assert!(api.ready(&CancellationToken::new()).await, "{}", self.log());
     }
 
-    pub(crate) async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<Value>,
-    ) -> (StatusCode, Value) {
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
         let mut request = self.http.request(method, format!("{}{path}", self.url)).bearer_auth(ADMIN);
         if let Some(body) = body {
             request = request.json(&body);

@@ -1,6 +1,5 @@
 //! `ordered: true`: of each order one request at a time, in the order of hearing.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use axum::http::StatusCode;
@@ -167,50 +166,6 @@ async fn redelivering_an_event_of_an_ordered_endpoint_waits_for_its_turn(pool: P
     world.pass_time().await;
     world.dispatcher.drain().await.unwrap();
     assert_eq!(minutes(&stub, "o1"), [0, 1, 1, 2, 0]);
-}
-
-#[sqlx::test(migrator = "MIGRATOR")]
-async fn whatever_fails_or_dies_no_order_is_ever_told_backwards(pool: PgPool) {
-    let mut world = World::new(pool).await;
-    let mut draws = fastrand::Rng::with_seed(4);
-    let luck = Arc::new(Mutex::new(fastrand::Rng::with_seed(7)));
-    let stub = Stub::start(move |_, _| {
-        let lucky = luck.lock().unwrap().u8(..10) < 6;
-        async move { if lucky { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }.into_response() }
-    })
-    .await;
-    stub.register(&world, json!({ "ordered": true, "maxInFlight": 4 })).await;
-    let orders = ["o1", "o2", "o3"];
-    let mut heard: HashMap<&str, u32> = HashMap::new();
-    for _ in 0..60 {
-        match draws.u8(..5) {
-            0 | 1 => {
-                let id = orders[draws.usize(..3)];
-                let minute = heard.entry(id).or_default();
-                live(&mut world, id, *minute..*minute + 1).await;
-                *minute += 1;
-            }
-            2 => drop(world.dispatcher.drain().await.unwrap()),
-            3 => world.pass_time().await,
-            _ => {
-                // Everything that is due is claimed by a process that dies with it, also from under the one before it.
-                world.bury_the_dead().await;
-                world.another_dispatcher().die_with_what_is_due().await.unwrap();
-                world.bury_the_dead().await;
-            }
-        }
-    }
-    for _ in 0..60 {
-        world.bury_the_dead().await;
-        world.dispatcher.drain().await.unwrap();
-        world.pass_time().await;
-    }
-    assert_eq!(world.in_state("pending").await, 0, "no lane is stuck");
-    for (id, count) in heard {
-        let minutes = minutes(&stub, id);
-        assert!(minutes.is_sorted(), "{id}: {minutes:?}");
-        assert_eq!(minutes.iter().max(), Some(&(count - 1)), "{id}");
-    }
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -46,6 +47,56 @@ async fn two_processes_together_never_have_more_requests_under_way_than_max_in_f
     one.and(two).unwrap();
     assert_eq!((stub.count(), highest.load(Ordering::SeqCst)), (60, 3));
     assert_eq!(world.in_state("succeeded").await, 60);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn two_processes_together_keep_the_cap_and_the_rate_of_an_endpoint(pool: PgPool) {
+    const COUNT: u32 = 30;
+    const BURST: u32 = 4;
+    const PER_SECOND: u32 = 40;
+    let mut world = World::new(pool).await;
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let highest = Arc::clone(&most);
+    let (arrived, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
+    let stub = Stub::start(move |_, _| {
+        arrived.send(Instant::now()).unwrap();
+        let (now, most) = (Arc::clone(&now), Arc::clone(&most));
+        async move {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            now.fetch_sub(1, Ordering::SeqCst);
+            StatusCode::OK.into_response()
+        }
+    })
+    .await;
+    let rate = json!({ "perSecond": PER_SECOND, "burst": BURST });
+    stub.register(&world, json!({ "maxInFlight": 2, "rateLimit": rate })).await;
+    world.hear_many(COUNT as usize).await;
+    let stop = CancellationToken::new();
+    let (first, second) = (world.another_dispatcher(), world.another_dispatcher());
+    let began = Instant::now();
+    let all = async {
+        let mut times = Vec::new();
+        for _ in 0..COUNT {
+            times.push(arrivals.recv().await.unwrap() - began);
+        }
+        stop.cancel();
+        times
+    };
+    let (one, two, times) = tokio::join!(first.run(stop.clone()), second.run(stop.clone()), all);
+    one.and(two).unwrap();
+    for (at, time) in (1..).zip(&times) {
+        let not_before = Duration::from_secs(1) * u32::saturating_sub(at, BURST) / PER_SECOND;
+        assert!(*time >= not_before, "request {at} came after {time:?}, and not before {not_before:?}");
+    }
+    let (most, took) = (highest.load(Ordering::SeqCst), times.last().unwrap());
+    println!("two dispatchers, {COUNT} deliveries: at most {most} at once, the last after {took:?}");
+    assert!(most <= 2 && stub.count() == COUNT as usize, "{most}");
+    let tried: i64 =
+        sqlx::query_scalar("select sum(attempts) from delivery").fetch_one(&world.pool).await.unwrap();
+    assert_eq!((tried, world.in_state("succeeded").await), (COUNT.into(), COUNT.into()));
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

@@ -110,6 +110,34 @@ fn the_official_standard_webhooks_library_verifies_what_is_signed_and_nothing_el
     assert_eq!(official_standardwebhooks(&cases), expected);
 }
 
+/// The official library knows no `v1a` yet and passes over it, as the first test shows; Node's cryptography knows Ed25519.
+#[test]
+fn the_example_of_the_documents_verifies_v1a_with_the_public_key_and_nothing_else() {
+    let now = Utc::now();
+    let [current, old, older, strange] = std::array::from_fn(|_| Ed25519Key::generate());
+    let keys = [current.public(), old.public(), older.public(), strange.public()];
+    let retired = vec![
+        Retired { key: old, until: now + TimeDelta::seconds(60) },
+        Retired { key: older, until: now - TimeDelta::seconds(1) },
+    ];
+    let signer = Signer { v1: None, v1a: Some(Keys { current, retired }) };
+    let secret = EndpointSecret::generate();
+    let case = |at, key: &String| {
+        let mut case = callback(&signer, &secret, at);
+        case["publicKey"] = key.as_str().into();
+        case
+    };
+    let mut cases: Vec<Value> = keys.iter().map(|key| case(now, key)).collect();
+    let mut changed = case(now, &keys[0]);
+    changed["body"] = changed["body"].as_str().unwrap().replace("45.10", "45.1").into();
+    cases.extend([changed, case(now - TimeDelta::seconds(301), &keys[0])]);
+    let mut node = Command::new("node");
+    node.arg(clients().join("verify_v1a.mjs"));
+    node.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/api.md"));
+    let said = run(&mut node, "node", &Value::Array(cases));
+    assert_eq!(said, ["verified", "verified", "refused", "refused", "refused", "refused"]);
+}
+
 #[test]
 fn transaks_own_call_verifies_the_format_transak_and_reads_the_same_claims() {
     let token = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJBUElfS0VZIjoiMSJ9.c2lnbmF0dXJl";

@@ -30,6 +30,8 @@ pub(crate) struct Stub {
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) id: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Bytes,
     pub(crate) body: Value,
 }
 
@@ -51,10 +53,10 @@ impl Stub {
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let count = Arc::new(AtomicUsize::new(0));
         let log = Arc::clone(&seen);
-        let app = Router::new().fallback(async move |headers: HeaderMap, body: Bytes| {
+        let app = Router::new().fallback(async move |headers: HeaderMap, bytes: Bytes| {
             let id = headers["webhook-id"].to_str().unwrap_or_default().to_owned();
-            let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-            log.lock().unwrap().push(Seen { id, body: body.clone() });
+            let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+            log.lock().unwrap().push(Seen { id, headers, bytes, body: body.clone() });
             handler(count.fetch_add(1, Ordering::SeqCst), body).await
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

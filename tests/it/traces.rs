@@ -46,7 +46,8 @@ impl Collector {
 
     fn spans(&self) -> Vec<Span> {
         let requests = self.requests.lock().unwrap();
-        let scopes = requests.iter().flat_map(|request| &request.resource_spans).flat_map(|one| &one.scope_spans);
+        let scopes =
+            requests.iter().flat_map(|request| &request.resource_spans).flat_map(|one| &one.scope_spans);
         scopes.flat_map(|scope| scope.spans.clone()).collect()
     }
 }

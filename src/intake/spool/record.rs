@@ -177,6 +177,21 @@ mod tests {
     }
 
     #[test]
+    fn the_count_of_relays_comes_back_and_is_0_in_records_of_versions_before() {
+        let mut file = Vec::new();
+        write(&Heard { hops: Hops::from_stored(3), ..message(b"one") }, &mut file);
+        let mut body: serde_json::Value = serde_json::from_slice(&file[HEAD..]).unwrap();
+        assert_eq!(intact(&file).unwrap().0.hops, Hops::from_stored(3));
+        body.as_object_mut().unwrap().remove("hops").unwrap();
+        let body = body.to_string().into_bytes();
+        let mut before = MARK.to_vec();
+        before.extend_from_slice(&u32::try_from(body.len()).unwrap().to_le_bytes());
+        before.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
+        before.extend_from_slice(&body);
+        assert_eq!(intact(&before).unwrap().0.hops, Hops::default());
+    }
+
+    #[test]
     fn a_torn_tail_costs_only_the_torn_record() {
         let whole = file(&[message(b"one"), message(b"two")]);
         let first = file(&[message(b"one")]).len();

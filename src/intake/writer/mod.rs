@@ -6,7 +6,6 @@
 
 mod spooling;
 
-
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -21,7 +21,8 @@ impl Queues {
     /// What to ask the table for now; `None`: nothing. `scan`: look for other endpoints too.
     pub fn wanted(&mut self, scan: bool, now: Instant) -> Option<Wanted> {
         // However much was born leased, what is due in the table has its turn as well.
-        let limit = (4 * self.most).saturating_sub(self.waiting).clamp(self.most.div_ceil(4), self.most.max(64) * 2);
+        let limit =
+            (4 * self.most).saturating_sub(self.waiting).clamp(self.most.div_ceil(4), self.most.max(64) * 2);
         if !self.is_ours(now) || self.waiting >= 2 * MOST_WAITING {
             return None;
         }

@@ -26,6 +26,7 @@ fn job(place: Place, terms: Terms, now: Instant) -> Job {
         terms,
         in_lane: false,
         attempts: 1,
+        claims: 1,
         schedule_start: 0,
         leased_at: now,
         told: Arc::new(Told {

@@ -73,6 +73,7 @@ pub async fn claim(pool: &PgPool, dispatcher: DispatcherId, wanted: &Wanted) -> 
             terms,
             in_lane: row.in_lane,
             attempts: row.attempts,
+            claims: row.claims,
             schedule_start: row.schedule_start,
             leased_at,
             told: Arc::new(told),
@@ -97,14 +98,15 @@ pub async fn release(conn: &mut PgConnection, jobs: &[&Job]) -> Result<u64> {
          from (select given.*, exists (select from endpoint e
                                        where e.partner_id = given.partner_id and e.endpoint_id = given.endpoint_id
                                          and e.state = 'disabled') as disabled
-               from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::uuid[])
-                    as given (partner_id, delivery_id, attempts, endpoint_id)) as given
+               from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::uuid[], $5::integer[])
+                    as given (partner_id, delivery_id, attempts, endpoint_id, claims)) as given
          where delivery.partner_id = given.partner_id and delivery.delivery_id = given.delivery_id
-           and delivery.attempts = given.attempts and delivery.leased_at is not null",
+           and delivery.claims = given.claims and delivery.attempts = given.attempts and delivery.leased_at is not null",
         &jobs.iter().map(|job| job.partner_id.uuid()).collect::<Vec<Uuid>>(),
         &jobs.iter().map(|job| job.delivery_id.uuid()).collect::<Vec<Uuid>>(),
         &jobs.iter().map(|job| job.attempts).collect::<Vec<i32>>(),
         &jobs.iter().map(|job| job.endpoint_id.uuid()).collect::<Vec<Uuid>>(),
+        &jobs.iter().map(|job| job.claims).collect::<Vec<i32>>(),
     );
     Ok(done.execute(conn).await?.rows_affected())
 }

@@ -53,14 +53,14 @@ with recursive known as (
         for update skip locked) as due
     limit $1
 ), claimed as (
-    update delivery set attempts = attempts + 1, leased_at = now(),
+    update delivery set attempts = attempts + 1, claims = claims + 1, leased_at = now(),
                         next_attempt_at = now() + make_interval(secs => $2)
     from due where delivery.partner_id = due.partner_id and delivery.delivery_id = due.delivery_id
     returning delivery.*, due.revision, due.max_in_flight, due.rate_thousandths, due.rate_burst, due.ordered,
               due.breaker_trips, due.lost
 )
 select claimed.partner_id as "partner_id!: PartnerId", delivery_id as "delivery_id!: DeliveryId",
-       endpoint_id as "endpoint_id!: EndpointId", attempts as "attempts!", schedule_start as "schedule_start!",
+       endpoint_id as "endpoint_id!: EndpointId", attempts as "attempts!", claims as "claims!", schedule_start as "schedule_start!",
        position is not null as "in_lane!", claimed.event_id as "event_id!: EventId", claimed.order_id,
        revision as "revision!", max_in_flight as "max_in_flight!", rate_thousandths, rate_burst, ordered as "ordered!",
        breaker_trips as "breaker_trips!", lost as "lost!",

@@ -14,7 +14,7 @@ use crate::store::Result;
 /// What becomes of a delivery after an attempt.
 #[derive(Debug, Clone)]
 pub struct Finished<'a> {
-    /// Whose attempt it was; `attempts` is the fence.
+    /// Whose attempt it was; `claims` is the fence.
     pub job: &'a Job,
     /// `Pending` to try again, else the end.
     pub state: DeliveryState,
@@ -50,6 +50,7 @@ pub async fn finish(conn: &mut PgConnection, batch: &[Finished<'_>]) -> Result<V
         &column(batch, |one| one.retry_after.map_or(0.0, |wait| wait.as_secs_f64())),
         &column(batch, |one| one.status_code) as &[Option<i16>],
         &column(batch, |one| one.asked),
+        &column(batch, |one| one.job.claims),
     );
     let written = rows.fetch_all(conn).await?.into_iter().map(|row| {
         let finished = !matches!(row.state, DeliveryState::Pending | DeliveryState::Held);

@@ -12,11 +12,12 @@ from (
                                  where mine.partner_id = given.partner_id and mine.delivery_id = given.delivery_id
                                    and endpoint.state = 'disabled')
                 then 'held' else given.state end as final
-    from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::delivery_state[], $5::float8[], $6::smallint[], $7::boolean[])
-         as given (partner_id, delivery_id, attempts, state, retry_after, status_code, asked)
+    from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::delivery_state[], $5::float8[], $6::smallint[], $7::boolean[],
+                $8::integer[])
+         as given (partner_id, delivery_id, attempts, state, retry_after, status_code, asked, claims)
 ) as given
 where delivery.partner_id = given.partner_id and delivery.delivery_id = given.delivery_id
-  and delivery.attempts = given.attempts and delivery.leased_at is not null
+  and delivery.claims = given.claims and delivery.attempts = given.attempts and delivery.leased_at is not null
 returning delivery.partner_id as "partner_id: PartnerId", delivery.delivery_id as "delivery_id: DeliveryId",
           delivery.endpoint_id as "endpoint_id: EndpointId", delivery.order_id,
           delivery.state as "state: DeliveryState", position is not null as "in_lane!"

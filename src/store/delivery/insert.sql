@@ -1,8 +1,8 @@
 -- Born leased, due, waiting in the lane of their order, or held.
-insert into delivery (partner_id, delivery_id, event_id, endpoint_id, order_id, state, attempts, next_attempt_at, leased_at,
-                      position)
+insert into delivery (partner_id, delivery_id, event_id, endpoint_id, order_id, state, attempts, claims, next_attempt_at,
+                      leased_at, position)
 select given.partner_id, given.delivery_id, given.event_id, given.endpoint_id, given.order_id, given.state,
-       given.leased::int,
+       given.leased::int, given.leased::int,
        case when given.leased then now() + make_interval(secs => $9)
             when given.state = 'pending' and given.in_lane and (given.follows or exists (
                 select from delivery as earlier

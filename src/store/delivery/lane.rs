@@ -70,12 +70,14 @@ pub async fn enter(conn: &mut PgConnection, jobs: &[&Job]) -> Result<()> {
         "update delivery
          set attempts = delivery.attempts - 1, leased_at = null, next_attempt_at = '9999-01-01Z',
              position = nextval('delivery_position')
-         from unnest($1::uuid[], $2::uuid[], $3::integer[]) as given (partner_id, delivery_id, attempts)
+         from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::integer[])
+              as given (partner_id, delivery_id, attempts, claims)
          where delivery.partner_id = given.partner_id and delivery.delivery_id = given.delivery_id
-           and delivery.attempts = given.attempts and delivery.leased_at is not null",
+           and delivery.claims = given.claims and delivery.attempts = given.attempts and delivery.leased_at is not null",
         &jobs.iter().map(|job| job.partner_id.uuid()).collect::<Vec<Uuid>>(),
         &jobs.iter().map(|job| job.delivery_id.uuid()).collect::<Vec<Uuid>>(),
         &jobs.iter().map(|job| job.attempts).collect::<Vec<i32>>(),
+        &jobs.iter().map(|job| job.claims).collect::<Vec<i32>>(),
     );
     moved.execute(&mut *conn).await?;
     let lanes = jobs.iter().filter_map(|job| {

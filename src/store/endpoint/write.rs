@@ -96,6 +96,17 @@ pub async fn change(conn: &mut PgConnection, from: Revised, settings: &EndpointS
     Ok(changed)
 }
 
+/// The partner has a new access token, and whoever signs with it must read it anew.
+pub async fn note_new_token(conn: &mut PgConnection, partner_id: PartnerId) -> Result<()> {
+    let revised = sqlx::query!(
+        "update endpoint set revision = revision + 1
+         where partner_id = $1 and format = 'transak' and deleted_at is null",
+        partner_id as _,
+    );
+    revised.execute(conn).await?;
+    Ok(())
+}
+
 fn burst(rate: Rate) -> i32 {
     i32::try_from(rate.burst()).unwrap_or(i32::MAX)
 }

@@ -43,10 +43,7 @@ pub struct Write<'a> {
 }
 
 /// Reads and locks the rows of these orders, in one order of locking for all processes.
-pub async fn lock(
-    conn: &mut PgConnection,
-    orders: &[(PartnerId, &str)],
-) -> Result<Orders> {
+pub async fn lock(conn: &mut PgConnection, orders: &[(PartnerId, &str)]) -> Result<Orders> {
     let rows = sqlx::query!(
         r#"select partner_id as "partner_id: PartnerId", order_id, status, status_at, verified, revision, snapshot_at
            from "order" join unnest($1::uuid[], $2::text[]) as wanted (partner_id, order_id) using (partner_id, order_id)

@@ -26,7 +26,8 @@ async fn no_spelling_of_a_special_host_opens_a_connection() {
         assert!(attempt.status_code.is_none() && attempt.remote_ip.is_none(), "{host}");
         tried += 1;
     }
-    assert!(tried >= 90, "{tried}");
+    println!("{tried} spellings of special hosts tried, {} connections made", receiver.connections());
+    assert!(tried >= 150, "{tried}");
     assert_eq!(receiver.connections(), 0);
 }
 
