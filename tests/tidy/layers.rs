@@ -61,6 +61,7 @@ const MODEL: &[&str] = &[
     "url",
     "utoipa",
     "uuid",
+    "x509_parser",
 ];
 
 /// The table, from the inside out.
