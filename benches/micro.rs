@@ -11,8 +11,9 @@ use secrecy::SecretString;
 use transak_relay::intake::decode::{Decoded, decode};
 use transak_relay::intake::{Form, Heard};
 use transak_relay::model::event::Source;
+use transak_relay::model::hops::Hops;
 use transak_relay::model::id::{EventId, PartnerId};
-use transak_relay::model::signing::{EndpointSecret, Message, Signer, standard_body, transak_body};
+use transak_relay::model::signing::{EndpointSecret, Keys, Message, Signer, standard_body, transak_body};
 use transak_relay::pusher::frame::Frame;
 use transak_relay::sandbox::signing;
 use transak_relay::transak::jws::VerifyingKey;
@@ -46,6 +47,8 @@ fn hearing(criterion: &mut Criterion) {
                 event: Some(event.into_owned()),
                 data: Bytes::copy_from_slice(data.as_str().as_bytes()),
                 at: Utc::now(),
+                hops: Hops::default(),
+                trace: None,
             };
             let decoded = decode(&heard, &keys);
             assert!(matches!(decoded, Decoded::Event(_)));
@@ -57,7 +60,8 @@ fn hearing(criterion: &mut Criterion) {
 
 /// What is made of an event for each endpoint.
 fn telling(criterion: &mut Criterion) {
-    let signer = Signer { current: EndpointSecret::generate(), retired: Vec::new(), ed25519: None };
+    let signer =
+        Signer { v1: Some(Keys { current: EndpointSecret::generate(), retired: Vec::new() }), v1a: None };
     let (id, token, at) = (EventId::new(), token(), Utc::now());
     let body = standard_body("ORDER_CREATED", at, ORDER.as_bytes());
     let mut group = criterion.benchmark_group("telling");

@@ -44,7 +44,6 @@ fn webhook(world: &World, number: u32) -> Heard {
         data: Bytes::from(world.signed(&order(&format!("o{number}"), "PROCESSING", 1))),
         at: Utc::now(),
         trace: None,
-        hops: transak_relay::model::hops::Hops::default(),
         hops: Hops::default(),
     }
 }

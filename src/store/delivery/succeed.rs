@@ -33,6 +33,7 @@ pub async fn succeed(pool: &PgPool, tried: &[(&Job, &AttemptRecord)]) -> Result<
         &column(tried, |_, attempt| attempt.request_headers.as_str()) as &[&str],
         &column(tried, |_, attempt| attempt.response_headers.as_deref()) as &[Option<&str>],
         &column(tried, |_, attempt| attempt.response_body.as_deref()) as &[Option<&[u8]>],
+        &column(tried, |job, _| job.claims),
     );
     Ok(finished.fetch_all(pool).await?.into_iter().collect())
 }

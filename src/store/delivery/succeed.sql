@@ -3,9 +3,9 @@
 with given as materialized (
     select * from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::smallint[], $5::uuid[], $6::timestamptz[], $7::text[],
                          $8::integer[], $9::integer[], $10::integer[], $11::integer[], $12::integer[], $13::text[],
-                         $14::text[], $15::bytea[])
+                         $14::text[], $15::bytea[], $16::integer[])
         as given (partner_id, delivery_id, attempts, status_code, attempt_id, at, remote_ip, dns_ms, connect_ms, tls_ms,
-                  first_byte_ms, total_ms, request_headers, response_headers, response_body)
+                  first_byte_ms, total_ms, request_headers, response_headers, response_body, claims)
 ), recorded as (
     insert into attempt (partner_id, delivery_id, attempt_id, at, status_code, remote_ip, dns_ms, connect_ms, tls_ms,
                          first_byte_ms, total_ms, request_headers, response_headers, response_body)
@@ -17,5 +17,6 @@ update delivery set state = 'succeeded', leased_at = null, last_status_code = gi
                     not_before = null, finished_at = now()
 from given
 where delivery.partner_id = given.partner_id and delivery.delivery_id = given.delivery_id
-  and delivery.attempts = given.attempts and delivery.leased_at is not null and delivery.position is null
+  and delivery.claims = given.claims and delivery.attempts = given.attempts
+  and delivery.leased_at is not null and delivery.position is null
 returning delivery.delivery_id as "delivery_id: DeliveryId"
