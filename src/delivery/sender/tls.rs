@@ -16,7 +16,7 @@ use super::outcome::SendError;
 use crate::model::tls_identity::{Fingerprint, TlsIdentity};
 
 /// Most prepared identities that are kept. More than that are prepared anew, which costs a millisecond.
-const MAX_PREPARED: usize = 256;
+pub(super) const MAX_PREPARED: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct TlsConfigs {
@@ -52,6 +52,11 @@ impl TlsConfigs {
         }
         prepared.insert(identity.fingerprint(), Arc::clone(&config));
         Ok(config)
+    }
+
+    #[cfg(test)]
+    pub(super) fn prepared(&self) -> usize {
+        self.prepared.lock().unwrap().len()
     }
 }
 

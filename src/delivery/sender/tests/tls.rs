@@ -7,6 +7,7 @@ use rustls::server::WebPkiClientVerifier;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::delivery::sender::tls::MAX_PREPARED;
 use crate::model::tls_identity::{InvalidTlsIdentity, Part, TlsIdentityPem};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
@@ -165,6 +166,23 @@ async fn a_receiver_without_tls_or_without_a_word_fails_as_tls() {
     let mut request = request(&format!("https://{}/", silent.address), SHORT);
     request.identity = None;
     assert_eq!(sender().send(request).await.error, Some(SendError::Timeout(Stage::Tls)));
+}
+
+#[test]
+fn an_identity_is_prepared_once_and_no_more_are_kept_than_the_bound() {
+    let (configs, ca) = (TlsConfigs::new().unwrap(), authority().pem());
+    // The same authority, and another text each time.
+    let identity = |number: usize| {
+        let ca = Some(format!("{ca}{}", "\n".repeat(number)));
+        TlsIdentity::parse(&TlsIdentityPem { ca, ..TlsIdentityPem::default() }).unwrap()
+    };
+    let first = configs.config(Some(&identity(0))).unwrap();
+    assert!(Arc::ptr_eq(&first, &configs.config(Some(&identity(0))).unwrap()));
+    assert!(!Arc::ptr_eq(&first, &configs.config(None).unwrap()));
+    for number in 0..2 * MAX_PREPARED {
+        configs.config(Some(&identity(number))).unwrap();
+        assert!(configs.prepared() <= MAX_PREPARED);
+    }
 }
 
 #[test]
