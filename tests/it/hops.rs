@@ -55,7 +55,7 @@ async fn a_circle_of_seven_relays_ends_at_the_sixth_callback(pool: PgPool) {
 
     let message = world.signed(&order("o1", "COMPLETED", 1));
     world.hear(&message).await;
-    assert_eq!(settle(&mut world).await, 6);
+    assert_eq!(Box::pin(settle(&mut world)).await, 6);
     let hops: Vec<i16> =
         sqlx::query_scalar("select hops from event order by hops").fetch_all(&world.pool).await.unwrap();
     assert_eq!(hops, [0, 1, 2, 3, 4, 5]);
