@@ -36,12 +36,17 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Dev(config) => dev::run(*config).await,
         Command::Token(config) => token(*config).await,
-        Command::Endpoints(asked) => cli::endpoints(&asked, &mut std::io::stdout()).await,
-        Command::Orders(asked) => cli::orders(&asked, &mut std::io::stdout()).await,
-        Command::Events(asked) => cli::events(&asked, &mut std::io::stdout()).await,
-        Command::Recover(asked) => cli::recover(&asked, &mut std::io::stdout()).await,
+        Command::Endpoints(asked) => {
+            cli::until_nobody_reads(cli::endpoints(&asked, &mut std::io::stdout()).await)
+        }
+        Command::Orders(asked) => cli::until_nobody_reads(cli::orders(&asked, &mut std::io::stdout()).await),
+        Command::Events(asked) => cli::until_nobody_reads(cli::events(&asked, &mut std::io::stdout()).await),
+        Command::Recover(asked) => {
+            cli::until_nobody_reads(cli::recover(&asked, &mut std::io::stdout()).await)
+        }
         Command::Openapi => {
-            print(&http::openapi().to_yaml().context("the interface cannot be written as YAML")?)
+            let text = http::openapi().to_yaml().context("the interface cannot be written as YAML")?;
+            cli::until_nobody_reads(print(&text))
         }
         Command::Healthcheck(config) => healthcheck(&config).await,
     }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::serve::ListenerExt as _;
 use chrono::Utc;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret as _;
@@ -25,6 +24,7 @@ use crate::http::health::Trouble;
 use crate::http::ingest::Strangers;
 use crate::http::live::Feed;
 use crate::http::rate::TokenRates;
+use crate::http::server;
 use crate::http::{self, Api};
 use crate::intake::directory::Directory;
 use crate::intake::listener::Listener;
@@ -282,9 +282,7 @@ impl Relay {
         let stop = tasks.stop_token();
         tasks.spawn("api", async move {
             tracing::info!(address = %listener.local_addr()?, "the relay answers");
-            let listener = listener.tap_io(cut_off_the_silent);
-            let service = router.into_make_service_with_connect_info::<SocketAddr>();
-            axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await?;
+            server::serve(listener, router, (server::HEAD, stop)).await;
             Ok(())
         });
     }

@@ -8,7 +8,7 @@ mod tail;
 mod text;
 mod timeline;
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
@@ -17,6 +17,15 @@ use client::{Answer, Client};
 use text::{columns, field};
 
 pub use tail::tail;
+
+/// Whoever reads what is printed may stop early, as `head` does: that is no failure.
+pub fn until_nobody_reads(ended: anyhow::Result<()>) -> anyhow::Result<()> {
+    let nobody_reads = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    match ended {
+        Err(error) if error.downcast_ref().is_some_and(nobody_reads) => Ok(()),
+        ended => ended,
+    }
+}
 
 /// Makes a token and prints it.
 pub async fn create_token(asked: &NewToken, out: &mut impl Write) -> anyhow::Result<()> {

@@ -17,8 +17,10 @@ use super::page::{Listing, PageParams, Paged, PartnerParam};
 use super::path::Path;
 use super::problem::Problem;
 use super::problem::openapi::Common;
+use super::timeline::DeliveryView;
 use crate::model::event::Source;
 use crate::model::id::{EventId, PartnerId};
+use crate::store::delivery::read as delivery;
 use crate::store::event::read as store;
 use crate::store::list::snapshot;
 use crate::store::payload::read::{self as payload, PayloadKey};
@@ -128,6 +130,9 @@ pub struct EventDetail {
     /// The order as Transak sent it, byte for byte; null once retention has dropped it.
     #[schema(required, value_type = Option<Object>)]
     payload: Option<Raw>,
+    /// Who was told, or is to be; left out where events are followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deliveries: Option<Vec<DeliveryView>>,
 }
 
 /// List events, the latest occurrence first.
@@ -154,7 +159,7 @@ pub async fn list_events(
     Ok(Json(Paged { data: data.collect(), next_cursor }))
 }
 
-/// Get an event with what was heard.
+/// Get an event with what was heard, and its deliveries.
 #[utoipa::path(
     get, path = "/v1/events/{id}", tag = "Events", params(("id" = inline(EventId), Path), PartnerParam),
     responses((status = 200, description = "The event.", body = EventDetail), Common),
@@ -166,8 +171,10 @@ pub async fn get_event(
 ) -> Result<Json<EventDetail>, Problem> {
     let mut conn = snapshot(&api.pool).await?;
     let event = store::find(&mut conn, &reader.partners, id).await?.ok_or(Problem::NotFound("event"))?;
-    let detail = details(&mut conn, vec![event]).await?.pop();
-    detail.map(Json).ok_or(Problem::NotFound("event"))
+    let told = delivery::of_events(&mut conn, event.partner_id, &[id]).await?;
+    let mut detail = details(&mut conn, vec![event]).await?.pop().ok_or(Problem::NotFound("event"))?;
+    detail.deliveries = Some(told.into_iter().map(DeliveryView::from).collect());
+    Ok(Json(detail))
 }
 
 /// Adds to events what was heard and from where.
@@ -188,7 +195,8 @@ pub async fn details(
     let details = events.into_iter().map(|event| {
         let id = event.event_id;
         let payload = payloads.remove(&id).and_then(Raw::from_bytes);
-        EventDetail { summary: EventView::new(event, sightings.remove(&id).unwrap_or_default()), payload }
+        let summary = EventView::new(event, sightings.remove(&id).unwrap_or_default());
+        EventDetail { summary, payload, deliveries: None }
     });
     Ok(details.collect())
 }

@@ -30,6 +30,7 @@ pub mod quarantine;
 pub mod query;
 pub mod rate;
 pub mod recovery;
+pub mod server;
 pub mod timeline;
 pub mod token;
 pub mod transak;

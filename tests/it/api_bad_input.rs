@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use transak_relay::model::id::{EventId, PartnerId};
 
-use crate::api::{ADMIN, Relay};
+use crate::api::{ADMIN, Relay, keep_delivery, keep_order, quarantine};
 
 #[sqlx::test]
 async fn a_wrong_field_is_named(pool: PgPool) {
@@ -115,6 +115,81 @@ async fn a_body_of_ten_megabytes_is_refused(pool: PgPool) {
     let tenant = relay.tenant("a").await;
     let body = json!({"url": "x".repeat(10 << 20)});
     relay.post(&tenant.token, "/v1/endpoints", body).await.is_problem(413, "body-too-large");
+}
+
+#[sqlx::test]
+async fn who_sends_too_much_is_heard_out_unless_it_waits_to_be_asked(pool: PgPool) {
+    let relay = Relay::new(pool);
+    for (expects, read) in [(false, 10), (true, 0)] {
+        let taken = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counter = std::sync::Arc::clone(&taken);
+        let parts = (0..10).map(move |_| {
+            counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Ok::<_, std::convert::Infallible>(vec![b' '; 1 << 20])
+        });
+        let mut request = Request::post("/v1/endpoints").header("access-token", ADMIN);
+        request = request.header(header::CONTENT_TYPE, "application/json").header("content-length", 10 << 20);
+        if expects {
+            request = request.header(header::EXPECT, "100-continue");
+        }
+        let body = Body::from_stream(futures_util::stream::iter(parts));
+        relay.send(request.body(body).unwrap()).await.is_problem(413, "body-too-large");
+        assert_eq!(taken.load(std::sync::atomic::Ordering::Relaxed), read);
+    }
+}
+
+/// Every POST of the interface that reads no foreign format, each about something that is there.
+async fn posts(relay: &Relay, tenant: &crate::api::Tenant) -> Vec<String> {
+    let event = keep_order(relay, tenant, "order-1", &["COMPLETED"]).await[0];
+    let endpoint = relay.endpoint(tenant).await;
+    let delivery = keep_delivery(relay, tenant, (event, endpoint), "exhausted").await;
+    quarantine(relay, Some(tenant), "junk").await;
+    let message = relay.get(ADMIN, "/v1/quarantine").await.text_at("/data/0/id");
+    let document = relay.get("", "/openapi.json").await.json();
+    let all = document["paths"].as_object().unwrap().iter().filter(|(_, item)| item.get("post").is_some());
+    let paths = all.map(|(path, _)| path.as_str()).filter(|path| path.starts_with("/v1/"));
+    let ids = [
+        ("/v1/events/{id}", event.to_string()),
+        ("/v1/endpoints/{id}", endpoint.to_string()),
+        ("/v1/deliveries/{id}", delivery.to_string()),
+        ("/v1/quarantine/{id}", message),
+    ];
+    paths
+        .map(|path| match ids.iter().find(|(prefix, _)| path.starts_with(prefix)) {
+            Some((prefix, id)) => path.replacen(prefix, &prefix.replace("{id}", id), 1),
+            None => path.to_owned(),
+        })
+        .collect()
+}
+
+#[sqlx::test]
+async fn no_post_takes_a_field_it_does_not_know_or_anything_but_an_object(pool: PgPool) {
+    let relay = Relay::new(pool);
+    let tenant = relay.tenant("a").await;
+    let posts = posts(&relay, &tenant).await;
+    assert!(posts.len() >= 12, "{posts:?}");
+    for path in posts {
+        assert!(!path.contains('{'), "{path}: say in `posts` what it is about");
+        let deep = "[".repeat(100_000);
+        for (body, field) in [
+            (r#"{"zzz":1}"#, "zzz"),
+            (r#"{"zz\u0000":1}"#, "zz\u{0}"),
+            (r#"["a","STAGING","k",null,null]"#, "body"),
+            ("[]", "body"),
+            ("\"text\"", "body"),
+            ("7", "body"),
+            (&deep, "body"),
+        ] {
+            let answer = relay.call(ADMIN, (Method::POST, &path), Some(body.to_owned())).await;
+            answer.is_problem(422, "validation-failed").names(&[field]);
+        }
+        for body in ["{", "{} {}", "{'a':1}", "{\"a\":\"\\ud800\"}"] {
+            let answer = relay.call(ADMIN, (Method::POST, &path), Some(body.to_owned())).await;
+            assert!([400, 422].contains(&answer.status.as_u16()), "{path} {body}: {answer:?}");
+        }
+        let request = Request::post(&path).header("access-token", ADMIN).body(Body::from("{}")).unwrap();
+        relay.send(request).await.is_problem(415, "unsupported-media-type");
+    }
 }
 
 #[sqlx::test]
@@ -274,6 +349,29 @@ async fn while_postgres_is_down_the_answer_is_503_and_health_still_answers(pool:
     assert_eq!(relay.get("", "/healthz").await.status, 200);
     let ready = relay.get("", "/readyz").await;
     assert_eq!((ready.status.as_u16(), ready.text_at("/reasons/0/code")), (503, "database_down".to_owned()));
+}
+
+#[sqlx::test]
+async fn every_type_of_problem_that_the_document_knows_has_a_page(pool: PgPool) {
+    let relay = Relay::new(pool);
+    let document = relay.get("", "/openapi.json").await.json();
+    let responses = document["components"]["responses"].as_object().unwrap();
+    let mut slugs = std::collections::BTreeSet::new();
+    for (name, response) in responses {
+        let status = name.strip_prefix("Problem").unwrap();
+        for line in response["description"].as_str().unwrap().lines().filter(|line| line.starts_with('`')) {
+            let slug = line.split('`').nth(1).unwrap();
+            let page = relay.get("", &format!("/docs/problems/{slug}")).await;
+            assert_eq!(page.status, 200, "{slug}");
+            assert!(page.headers[header::CONTENT_TYPE].to_str().unwrap().starts_with("text/html"));
+            assert!(page.text.contains(slug) && page.text.contains(&format!("status {status}.")), "{page:?}");
+            slugs.insert(slug.to_owned());
+        }
+    }
+    let list = relay.get("", "/docs/problems").await.text;
+    let listed = list.split("href=\"/docs/problems/").skip(1).map(|rest| rest.split('"').next().unwrap());
+    assert_eq!(slugs, listed.map(str::to_owned).collect());
+    assert_eq!(slugs.len(), 17);
 }
 
 #[sqlx::test]

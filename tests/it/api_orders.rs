@@ -127,6 +127,61 @@ async fn a_timeline_tells_what_happened_when_and_who_was_told(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_timeline_shows_the_gaps_that_touch_its_order_and_what_is_unusual(pool: PgPool) {
+    let relay = Relay::new(pool);
+    let tenant = relay.tenant("a").await;
+    keep_order(&relay, &tenant, "order-1", &["COMPLETED", "PROCESSING"]).await;
+    sqlx::query("update event set anomaly = 'COMPLETED before PROCESSING' where status = 'PROCESSING'")
+        .execute(&relay.pool)
+        .await
+        .unwrap();
+    // The order lived from minute 0 to minute 1 and is not over.
+    for (from, to) in [("12:00", Some("12:30")), ("12:59", Some("13:00")), ("13:00:30", None)] {
+        let span = |time: &str| time_of_that_day(time);
+        sqlx::query(
+            "insert into gap (partner_id, gap_id, started_at, ended_at, reason)
+             values ($1, gen_random_uuid(), $2, $3, 'test')",
+        )
+        .bind(tenant.partner_id)
+        .bind(span(from))
+        .bind(to.map(span))
+        .execute(&relay.pool)
+        .await
+        .unwrap();
+    }
+    let timeline = relay.get(&tenant.token, "/v1/orders/order-1/timeline").await.json();
+    assert_eq!(timeline["entries"][1]["anomaly"], "COMPLETED before PROCESSING");
+    assert_eq!(timeline["entries"][0]["anomaly"], Value::Null);
+    let gaps = json!([
+        {"from": "2026-04-04T12:59:00.000Z", "to": "2026-04-04T13:00:00.000Z", "repairedAt": null},
+        {"from": "2026-04-04T13:00:30.000Z", "to": null, "repairedAt": null},
+    ]);
+    assert_eq!(timeline["gaps"], gaps);
+}
+
+fn time_of_that_day(time: &str) -> chrono::DateTime<chrono::Utc> {
+    let seconds = if time.len() == 5 { ":00" } else { "" };
+    format!("2026-04-04T{time}{seconds}Z").parse().unwrap()
+}
+
+#[sqlx::test]
+async fn an_event_leads_to_its_deliveries_and_a_delivery_to_its_attempts(pool: PgPool) {
+    let relay = Relay::new(pool);
+    let tenant = relay.tenant("a").await;
+    let events = keep_order(&relay, &tenant, "order-1", &LIFE).await;
+    let endpoint = relay.endpoint(&tenant).await;
+    let id = keep_delivery(&relay, &tenant, (events[0], endpoint), "exhausted").await;
+    let event = relay.get(&tenant.token, &format!("/v1/events/{}", events[0])).await.json();
+    let told = json!([{"deliveryId": id, "endpointId": endpoint, "state": "exhausted", "attempts": 1,
+                       "lastStatusCode": 500, "deliveredAt": null}]);
+    assert_eq!(event["deliveries"], told);
+    let path = format!("/v1/deliveries/{}", event["deliveries"][0]["deliveryId"].as_str().unwrap());
+    assert_eq!(relay.get(&tenant.token, &path).await.json()["attemptLog"].as_array().unwrap().len(), 1);
+    let untold = relay.get(&tenant.token, &format!("/v1/events/{}", events[1])).await.json();
+    assert_eq!(untold["deliveries"], json!([]));
+}
+
+#[sqlx::test]
 async fn at_the_same_instant_the_further_status_comes_later(pool: PgPool) {
     let relay = Relay::new(pool);
     let tenant = relay.tenant("a").await;

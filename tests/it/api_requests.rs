@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use transak_relay::http::health::Trouble;
 
-use crate::api::{ADMIN, Answer, Relay};
+use crate::api::{ADMIN, Answer, Relay, keep_order};
 
 async fn create(relay: &Relay, token: &str, key: &str, body: &Value) -> Answer {
     let request = Request::post("/v1/endpoints").header("access-token", token).header("idempotency-key", key);
@@ -75,6 +75,46 @@ async fn two_of_the_same_request_at_once_create_once(pool: PgPool) {
     let answers = futures_util::future::join_all(at_once).await;
     assert!(answers.iter().all(|answer| answer.text == answers[0].text), "{answers:?}");
     assert_eq!(relay.get(&tenant.token, "/v1/endpoints").await.rows().len(), 1);
+}
+
+#[sqlx::test]
+async fn whatever_is_created_is_created_once_with_a_key(pool: PgPool) {
+    let relay = Relay::new(pool);
+    let tenant = relay.tenant("a").await;
+    let event = keep_order(&relay, &tenant, "order-1", &["COMPLETED"]).await[0];
+    let endpoint = relay.endpoint(&tenant).await;
+    for (path, body, status) in [
+        ("/v1/partners".to_owned(), json!({"name": "n", "environment": "STAGING", "apiKey": "k"}), 201),
+        ("/v1/tokens".to_owned(), json!({"name": "n", "scope": "read", "partnerId": tenant.id}), 201),
+        ("/v1/watches".to_owned(), json!({"orderId": "o-1", "partnerId": tenant.id}), 201),
+        (format!("/v1/endpoints/{endpoint}/rotate-secret"), json!({}), 200),
+        (
+            format!("/v1/endpoints/{endpoint}/recover"),
+            json!({"since": "2026-01-01T00:00:00Z", "only": "all"}),
+            202,
+        ),
+        (format!("/v1/events/{event}/redeliver"), json!({}), 202),
+    ] {
+        let ask = |key: &'static str, body: String| {
+            let request = Request::post(&path).header("access-token", ADMIN).header("idempotency-key", key);
+            let request = request.header(header::CONTENT_TYPE, "application/json");
+            relay.send(request.body(Body::from(body)).unwrap())
+        };
+        let key: &'static str = path.clone().leak();
+        let (first, again) = (ask(key, body.to_string()).await, ask(key, body.to_string()).await);
+        assert_eq!((first.status.as_u16(), &first.text), (status, &again.text), "{path}");
+        assert_eq!(again.status, first.status, "{path}");
+        assert_eq!(again.headers["idempotent-replayed"], "true", "{path}");
+        assert!(!first.headers.contains_key("idempotent-replayed"), "{path}");
+        let spaced = format!(" {body}");
+        ask(key, spaced).await.is_problem(422, "idempotency-key-reused");
+        ask("not a key", body.to_string()).await.is_problem(400, "invalid-parameter");
+    }
+    let count = async |table: &'static str| -> i64 {
+        sqlx::query_scalar(table).fetch_one(&relay.pool).await.unwrap()
+    };
+    assert_eq!(count("select count(*) from recovery").await, 1);
+    assert_eq!(count("select count(*) from endpoint_secret").await, 2);
 }
 
 #[sqlx::test]

@@ -125,3 +125,22 @@ async fn errors_have_transaks_shape(pool: PgPool) {
     let answer = get(&relay, &tenant.token, "").await;
     assert_eq!((answer.status.as_u16(), &answer.json()["error"]["statusCode"]), (503, &json!(503)));
 }
+
+#[sqlx::test]
+async fn of_more_events_than_an_answer_holds_the_newest_are_shown(pool: PgPool) {
+    let relay = Relay::new(pool);
+    let tenant = relay.tenant("a").await;
+    keep_order(&relay, &tenant, "order-1", &["PROCESSING"]).await;
+    sqlx::query(
+        "insert into event (partner_id, event_id, order_id, event, status, identity, occurred_at, received_at)
+         select partner_id, gen_random_uuid(), order_id, event, status, decode(md5(n::text), 'hex'),
+                occurred_at + n * interval '1 second', received_at from event, generate_series(1, 510) n",
+    )
+    .execute(&relay.pool)
+    .await
+    .unwrap();
+    let all = get(&relay, &tenant.token, "").await.rows();
+    assert_eq!((all.len(), &all[0]["createdAt"]), (500, &json!("2026-04-04T13:08:30.000Z")));
+    let rest = get(&relay, &tenant.token, "?skip=500").await.rows();
+    assert_eq!((rest.len(), &rest[10]["createdAt"]), (11, &json!("2026-04-04T13:00:00.000Z")));
+}

@@ -14,6 +14,7 @@ mod api_pages;
 mod api_requests;
 mod api_tenants;
 mod api_webhooks;
+mod cli;
 mod deployment;
 mod fake_transak;
 mod figures;

@@ -80,8 +80,8 @@ const LAYERS: &[Layer] = &[
     Layer { name: "intake", ours: &["store", "transak", "pusher", "model", "trace"], crates: Crates::And(&["sqlx"]) },
     Layer { name: "delivery", ours: &["store", "model", "trace"], crates: Crates::And(&["hyper", "hyper_util", "sqlx"]) },
     Layer { name: "http", ours: &["store", "model", "intake"], crates: Crates::And(&[
-        "axum", "metrics_exporter_prometheus", "problem_details", "sqlx", "tower", "tower_http", "utoipa", "utoipa_axum",
-        "utoipa_swagger_ui",
+        "axum", "hyper", "hyper_util", "metrics_exporter_prometheus", "problem_details", "sqlx", "tower", "tower_http",
+        "utoipa", "utoipa_axum", "utoipa_swagger_ui",
     ]) },
     Layer { name: "maintenance", ours: &["store", "model"], crates: Crates::And(&["sqlx"]) },
     // The world around it, which knows the relay only from outside.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use super::feed::Subscription;
@@ -103,16 +104,16 @@ impl Follower {
     /// The next event or heartbeat; `None`: nothing is handed out any more, so read by oneself again.
     async fn take(&mut self, mut subscription: Subscription) -> Option<Bytes> {
         loop {
-            match timeout(SILENCE, subscription.frames.recv()).await {
+            match heard(&mut subscription.frames, SILENCE).await {
                 // Too slow, or the process is being stopped: `next` sees which.
-                Ok(None) => return None,
-                Ok(Some(frame)) if frame.place <= self.place => {}
-                Ok(Some(frame)) => {
+                Heard::Over => return None,
+                Heard::Something(frame) if frame.place <= self.place => {}
+                Heard::Something(frame) => {
                     self.place = frame.place;
                     self.stage = Stage::Live(subscription);
                     return Some(frame.bytes.clone());
                 }
-                Err(_) => {
+                Heard::Silence => {
                     self.stage = Stage::Live(subscription);
                     return Some(frame::HEARTBEAT);
                 }
@@ -136,5 +137,44 @@ impl Follower {
         self.checked_at = Instant::now();
         // A database that cannot be asked says nothing against the token.
         !matches!(auth::caller(self.token, &self.api).await, Err(Problem::Unauthorized))
+    }
+}
+
+/// What comes of waiting for something.
+#[derive(Debug, PartialEq, Eq)]
+enum Heard<T> {
+    Something(T),
+    /// Nothing, for so long that the client must be told that all is well.
+    Silence,
+    /// There will be nothing more.
+    Over,
+}
+
+async fn heard<T>(from: &mut mpsc::Receiver<T>, silence: Duration) -> Heard<T> {
+    match timeout(silence, from.recv()).await {
+        Ok(Some(something)) => Heard::Something(something),
+        Ok(None) => Heard::Over,
+        Err(_) => Heard::Silence,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn every_silence_is_broken_by_a_heartbeat_and_nothing_else_is() {
+        let silence = Duration::from_secs(15);
+        let (told, mut hearing) = mpsc::channel(2);
+        let began = Instant::now();
+        for beat in 1..=3 {
+            assert_eq!(heard(&mut hearing, silence).await, Heard::Silence);
+            assert_eq!(began.elapsed(), silence * beat);
+        }
+        told.send("event").await.unwrap();
+        assert_eq!(heard(&mut hearing, silence).await, Heard::Something("event"));
+        assert_eq!(began.elapsed(), silence * 3, "what is there is not waited for");
+        drop(told);
+        assert_eq!(heard(&mut hearing, silence).await, Heard::Over);
     }
 }

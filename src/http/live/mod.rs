@@ -3,7 +3,7 @@
 //! Guarantees: every event that the caller may see and asked for, once, in the order of the commits; a client that comes
 //! back with the id of the last event it got (`Last-Event-ID`) goes on behind it, on any process. However many clients
 //! there are, a process reads new events once (`feed`); a client that is behind is served from Postgres at its own
-//! pace (`follower`), and one that takes nothing is cut off by the kernel, see `app::serve`. Not guaranteed: that an
+//! pace (`follower`), and one that takes nothing is cut off by the kernel, see [`super::server`]. Not guaranteed: that an
 //! event comes at once, see [`store::event::feed`](crate::store::event::feed).
 
 mod feed;
