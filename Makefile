@@ -10,7 +10,7 @@ DOC_LINTS = -D warnings -A rustdoc::private_intra_doc_links
 SQLX_CLI = sqlx-cli --version ~0.9 --no-default-features --features postgres,sqlx-toml
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test lint fmt bench db openapi sqlx sqlx-cli configuration rules
+.PHONY: help dev test lint fmt fuzz bench db openapi sqlx sqlx-cli configuration rules
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,7 @@ test: ## Run all tests beside a Postgres of their own
 
 lint: sqlx-cli ## Check format, lints, documentation, queries and dependencies
 	cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='$(DOC_LINTS)' cargo doc --locked --no-deps --document-private-items
 	SQLX_OFFLINE=false $(with_postgres) sh -ec 'cargo sqlx migrate run && cargo sqlx prepare --check -- --all-targets'
@@ -34,6 +35,10 @@ lint: sqlx-cli ## Check format, lints, documentation, queries and dependencies
 
 fmt: ## Format the code
 	cargo fmt
+	cargo fmt --manifest-path fuzz/Cargo.toml
+
+fuzz: ## Fuzz what strangers write, FUZZ_SECONDS (60) for each target; ARGS=frame for one
+	@scripts/fuzz $(ARGS)
 
 bench: ## Measure the relay (docs/performance.md); ARGS="--quick one gentle" for less
 	@cargo bench --locked --bench relay -- $(ARGS)

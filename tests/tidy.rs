@@ -59,7 +59,7 @@ fn every_layer_is_on_the_map() {
 
 #[test]
 fn every_rust_file_keeps_the_rules_of_the_house() {
-    let files = rust(&["src", "tests", "examples", "benches"]);
+    let files = rust(&["src", "tests", "examples", "benches", "fuzz"]);
     nothing_said(&files.iter().flat_map(house::complaints).collect::<Vec<_>>());
 }
 

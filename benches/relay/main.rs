@@ -11,6 +11,7 @@ mod database;
 mod history;
 mod limits;
 mod meter;
+mod noisy;
 mod orders;
 mod quiet;
 mod receiver;
@@ -48,6 +49,8 @@ enum Name {
     Idle,
     /// One endpoint of a hundred hangs.
     Noisy,
+    /// One endpoint of a hundred has a backlog.
+    NoisyBacklog,
     /// A short history and a long one.
     History,
 }
@@ -141,7 +144,8 @@ async fn run(bench: &mut Bench, name: Name, options: &Options) -> anyhow::Result
         Name::Webhook => scenario::webhooks(bench, options.events).await,
         Name::Reads => scenario::reads(bench, options.events.min(2_000)).await,
         Name::Idle => quiet::idle(bench, options.seconds).await,
-        Name::Noisy => quiet::noisy(bench, options.seconds).await,
+        Name::Noisy => noisy::hang(bench, options.seconds).await,
+        Name::NoisyBacklog => noisy::backlog(bench, options.backlog, options.seconds).await,
         Name::History => history::grow(bench, options).await,
     }
 }

@@ -1,12 +1,13 @@
 //! A receiver of callbacks that does as little as it can, in a process of its own.
 //!
-//! `expect COUNT` answers when so many have come since the last `reset`; `report` tells how long they took. A path that
-//! begins with `/hang` is never answered; those callbacks are not counted.
+//! `expect COUNT` answers when so many have come since the last `reset`; `report` tells how long they took. Not counted
+//! are callbacks to `/aside`, to `/late`, which is answered after 20 ms, and to `/hang`, which never is.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -21,6 +22,12 @@ use tokio::task::JoinSet;
 
 use crate::child::{Child, Driver};
 use crate::orders::SENT_AT;
+
+/// What is received there is no part of the report.
+const UNCOUNTED: [&str; 2] = ["/aside", "/late"];
+
+/// How late `/late` answers.
+const LATE: Duration = Duration::from_millis(20);
 
 /// What arrived. Latencies are in milliseconds, from publishing to receiving.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -94,14 +101,20 @@ async fn serve(listener: TcpListener, desk: Arc<Desk>) {
 }
 
 async fn answer(request: Request<Incoming>, desk: Arc<Desk>) -> Result<Response<Empty<Bytes>>, Infallible> {
-    if request.uri().path().starts_with("/hang") {
-        std::future::pending::<()>().await;
-    }
+    let path = request.uri().path().to_owned();
     let mut hasher = DefaultHasher::new();
-    request.uri().path().hash(&mut hasher);
+    path.hash(&mut hasher);
     request.headers().get("webhook-id").map(http::HeaderValue::as_bytes).hash(&mut hasher);
     let body =
         request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    match &*path {
+        "/hang" => std::future::pending().await,
+        "/late" => tokio::time::sleep(LATE).await,
+        _ => {}
+    }
+    if UNCOUNTED.contains(&&*path) {
+        return Ok(Response::new(Empty::new()));
+    }
     let now = chrono::Utc::now().timestamp_micros();
     let mut book = desk.book.lock().unwrap_or_else(PoisonError::into_inner);
     if !book.seen.insert(hasher.finish()) {

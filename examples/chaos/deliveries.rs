@@ -1,11 +1,12 @@
-//! `kill -9` while deliveries are being sent: none may be left out, and each that came twice must have been under way
-//! when a process was killed.
+//! `kill -9` while deliveries are being sent: none may be left out, and each that came again must follow a request that
+//! was under way when a process was killed: one that was answered just before a kill and is not written down.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::receiver::Arrivals;
 use crate::world::{Load, World};
 
 const ENDPOINTS: usize = 10;
@@ -17,12 +18,34 @@ const RATE: u32 = 200;
 /// A delivery whose request died with its process waits for its lease at the longest.
 const PATIENCE: Duration = Duration::from_mins(4);
 
+/// From an answer to the commit of its write-back. A request that ended longer than this before a kill is written down,
+/// or else it is lost without a crash.
+const WRITE_BACK: TimeDelta = TimeDelta::milliseconds(500);
+
+/// What a killed process had sent may be received after its end.
+const RECEIVED_LATE: TimeDelta = TimeDelta::milliseconds(100);
+
 /// A delivery as the table shows it.
 struct Row {
     endpoint: usize,
     message: String,
-    /// How many of its requests were written down.
-    written: usize,
+    /// Its requests that were written down: when they began and how long they took.
+    written: Vec<(DateTime<Utc>, TimeDelta)>,
+}
+
+/// What was counted.
+#[derive(Default)]
+struct Count {
+    never: usize,
+    /// Requests beyond the first of a delivery.
+    repeats: usize,
+    /// Those of them that do not follow a request under way at a kill.
+    unexplained: usize,
+    /// Requests that came and are not written down.
+    unwritten: usize,
+    /// The longest time from the arrival of such a request to the kill.
+    longest: TimeDelta,
+    most_times: usize,
 }
 
 /// A tenth of `deliveries` events to ten endpoints, and 20 kills at random moments.
@@ -32,24 +55,25 @@ pub(crate) async fn kill_during_deliveries(deliveries: usize) -> anyhow::Result<
     let mut relay = world.relay(1, true).await?;
     let mut load = Load::new(&world, events);
     let mut moments = fastrand::Rng::with_seed(20);
+    let mut kills = Vec::new();
     for kill in 0..KILLS {
         let until = events * (kill + 1) / (KILLS + 1);
         load.play(until.saturating_sub(moments.usize(0..events / (KILLS + 1))), RATE).await?;
         tokio::time::sleep(Duration::from_micros(moments.u64(0..20_000))).await;
         relay.kill().await?;
+        kills.push(Utc::now());
         relay = world.relay(1, true).await?;
     }
     load.play(events, RATE).await?;
     let figures = world.settle(&load, PATIENCE).await?;
     let rows = all_ended(&world).await?;
     relay.stop().await?;
-    let came = world.receiver.times();
-    let never = rows.iter().filter(|row| !came.contains_key(&(row.endpoint, row.message.clone()))).count();
-    let twice = report(&rows, &came, never);
+    let count = count(&rows, &world.receiver.arrivals(), &kills);
+    report(rows.len(), &count);
     world.end(&figures).await?;
     ensure!(rows.len() >= events * ENDPOINTS, "{} of {} deliveries are owed", rows.len(), events * ENDPOINTS);
-    ensure!(never == 0, "{never} deliveries were never sent");
-    ensure!(twice == 0, "{twice} deliveries were sent twice without a crash");
+    ensure!(count.never == 0, "{} deliveries were never sent", count.never);
+    ensure!(count.unexplained == 0, "{} requests were repeated without a crash", count.unexplained);
     Ok(())
 }
 
@@ -65,35 +89,69 @@ async fn all_ended(world: &World) -> anyhow::Result<Vec<Row>> {
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    let rows: Vec<(String, String, i64)> = sqlx::query_as(
+    let rows: Vec<(String, String, Vec<DateTime<Utc>>, Vec<i32>)> = sqlx::query_as(
         "select endpoint.url, 'evt_' || replace(event_id::text, '-', ''),
-                (select count(*) from attempt where attempt.delivery_id = delivery.delivery_id)
+                array(select at from attempt where attempt.delivery_id = delivery.delivery_id order by at),
+                array(select coalesce(total_ms, 0) from attempt
+                      where attempt.delivery_id = delivery.delivery_id order by at)
          from delivery join endpoint using (partner_id, endpoint_id)",
     )
     .fetch_all(&world.pool)
     .await?;
-    let rows = rows.into_iter().map(|(url, message, written)| {
+    let rows = rows.into_iter().map(|(url, message, began, took)| {
         let endpoint = url.rsplit('/').next().unwrap_or_default().parse()?;
-        Ok(Row { endpoint, message, written: usize::try_from(written)? })
+        let took = took.into_iter().map(|ms| TimeDelta::milliseconds(ms.into()));
+        Ok(Row { endpoint, message, written: began.into_iter().zip(took).collect() })
     });
     rows.collect()
 }
 
-/// Prints what was counted. Answers how many deliveries came more often than crashes explain: a request that came and
-/// was not written down died with its process between the answer and the write-back, everything else is written down.
-fn report(rows: &[Row], came: &HashMap<(usize, String), usize>, never: usize) -> usize {
-    let (mut twice, mut explained, mut lost) = (0, 0, 0);
+fn count(rows: &[Row], arrivals: &Arrivals, kills: &[DateTime<Utc>]) -> Count {
+    let mut count = Count::default();
     for row in rows {
-        let times = came.get(&(row.endpoint, row.message.clone())).copied().unwrap_or_default();
-        twice += usize::from(times > 1);
-        explained += usize::from(times > 1 && row.written < times);
-        lost += times.saturating_sub(row.written);
+        let Some(came) = arrivals.get(&(row.endpoint, row.message.clone())) else {
+            count.never += 1;
+            continue;
+        };
+        count.repeats += came.len() - 1;
+        count.most_times = count.most_times.max(came.len());
+        for (at, arrival) in came.iter().enumerate() {
+            let repeated = at + 1 < came.len();
+            if is_written(row, *arrival) {
+                // The answer was kept, so there was no reason to send again.
+                count.unexplained += usize::from(repeated);
+                continue;
+            }
+            count.unwritten += 1;
+            let mut to_kills = kills.iter().map(|kill| *kill - *arrival);
+            match to_kills.find(|after| (-RECEIVED_LATE..=WRITE_BACK).contains(after)) {
+                Some(after) => count.longest = count.longest.max(after),
+                None => count.unexplained += 1,
+            }
+        }
     }
+    count
+}
+
+/// Whether an arrival belongs to a request that was written down. Both times are of this machine's clock; a duration is
+/// written in whole milliseconds.
+fn is_written(row: &Row, arrival: DateTime<Utc>) -> bool {
+    let belongs = |(began, took): &(DateTime<Utc>, TimeDelta)| {
+        (*began..=*began + *took + TimeDelta::milliseconds(1)).contains(&arrival)
+    };
+    row.written.iter().any(belongs)
+}
+
+fn report(deliveries: usize, count: &Count) {
     println!("kill -9 at {KILLS} random moments during deliveries to {ENDPOINTS} endpoints");
-    println!("  deliveries                                        {:>7}", rows.len());
-    println!("  never sent                                        {never:>7}");
-    println!("  sent more than once                               {twice:>7}");
-    println!("  of those, killed between answer and write-back    {explained:>7}");
-    println!("  requests whose write-back died with the process   {lost:>7}");
-    twice - explained
+    println!("  deliveries                                        {deliveries:>7}");
+    println!("  never sent                                        {:>7}", count.never);
+    println!("  sent again                                        {:>7}", count.repeats);
+    println!("  of those, without a kill before the write-back    {:>7}", count.unexplained);
+    println!("  requests whose write-back died with the process   {:>7}", count.unwritten);
+    println!(
+        "  from such a request's arrival to the kill, at most {:>6} ms",
+        count.longest.num_milliseconds()
+    );
+    println!("  most times a delivery was sent                    {:>7}", count.most_times);
 }

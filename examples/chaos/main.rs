@@ -5,10 +5,12 @@
 #![expect(clippy::print_stdout, reason = "its figures are what it is for")]
 
 mod deliveries;
+mod hostile;
 mod misbehave;
 mod receiver;
 mod rolling;
 mod soak;
+mod strangers;
 mod world;
 
 use std::time::{Duration, Instant};
@@ -26,7 +28,11 @@ const REPAIR: Duration = Duration::from_mins(3);
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let name = std::env::args().nth(1).unwrap_or_default();
-    let events = match std::env::args().nth(2) {
+    let argument = std::env::args().nth(2);
+    if name == "hostile-receivers" {
+        return hostile::hostile_receivers(argument.as_deref()).await;
+    }
+    let events = match argument {
         Some(count) => count.parse().context("the second argument is a number of events")?,
         None => EVENTS,
     };
@@ -39,7 +45,8 @@ async fn main() -> anyhow::Result<()> {
         "soak" => soak::soak(std::env::args().nth(2).map_or(Ok(15), |minutes| minutes.parse())?).await,
         "misbehaving-server" => misbehave::table().await,
         _ => bail!(
-            "one of: kill-the-only-process, stop-postgres, kill-one-of-two, kill-during-deliveries, rolling-restart, soak, misbehaving-server"
+            "one of: kill-the-only-process, stop-postgres, kill-one-of-two, kill-during-deliveries, rolling-restart, soak, \
+             misbehaving-server, hostile-receivers"
         ),
     }
 }

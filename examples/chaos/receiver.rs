@@ -7,6 +7,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use tokio::task::JoinSet;
 
@@ -21,11 +22,14 @@ struct Order {
     status: String,
 }
 
+/// When each message came to each endpoint, in the order in which it came.
+pub(crate) type Arrivals = HashMap<(usize, String), Vec<DateTime<Utc>>>;
+
 #[derive(Default)]
 struct Seen {
-    told: HashSet<(String, String)>,
-    /// By endpoint and message.
-    times: HashMap<(usize, String), usize>,
+    /// By order and status: when it came, to whichever endpoint.
+    told: HashMap<(String, String), Vec<DateTime<Utc>>>,
+    arrivals: Arrivals,
 }
 
 type Shared = Arc<Mutex<Seen>>;
@@ -51,17 +55,22 @@ impl Receiver {
 
     /// The orders and statuses that were told.
     pub(crate) fn told(&self) -> HashSet<(String, String)> {
-        self.seen.lock().expect("no panic").told.clone()
+        self.seen.lock().expect("no panic").told.keys().cloned().collect()
     }
 
-    /// How often each message came to each endpoint.
-    pub(crate) fn times(&self) -> HashMap<(usize, String), usize> {
-        self.seen.lock().expect("no panic").times.clone()
+    /// When an order's status was told, to whichever endpoints.
+    pub(crate) fn told_at(&self, event: &(String, String)) -> Vec<DateTime<Utc>> {
+        self.seen.lock().expect("no panic").told.get(event).cloned().unwrap_or_default()
+    }
+
+    /// Every arrival so far.
+    pub(crate) fn arrivals(&self) -> Arrivals {
+        self.seen.lock().expect("no panic").arrivals.clone()
     }
 
     /// How many callbacks repeated an event that had been told.
     pub(crate) fn repeats(&self) -> usize {
-        self.seen.lock().expect("no panic").times.values().map(|times| times - 1).sum()
+        self.seen.lock().expect("no panic").arrivals.values().map(|times| times.len() - 1).sum()
     }
 }
 
@@ -73,8 +82,8 @@ async fn receive(
 ) -> StatusCode {
     let Ok(callback) = serde_json::from_slice::<Callback>(&body) else { return StatusCode::BAD_REQUEST };
     let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
-    let mut seen = seen.lock().expect("no panic");
-    seen.told.insert((callback.data.id, callback.data.status));
-    *seen.times.entry((endpoint, id)).or_default() += 1;
+    let (mut seen, now) = (seen.lock().expect("no panic"), Utc::now());
+    seen.told.entry((callback.data.id, callback.data.status)).or_default().push(now);
+    seen.arrivals.entry((endpoint, id)).or_default().push(now);
     StatusCode::NO_CONTENT
 }

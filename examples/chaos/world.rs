@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgPool;
 use tokio::net::{TcpListener, TcpStream};
@@ -22,7 +22,7 @@ use url::Url;
 use crate::receiver::Receiver;
 
 const API_KEY: &str = "22222222-0000-4000-8000-000000000000";
-const ADMIN: &str = "rly_admin_of_the_chaos_tests";
+pub(crate) const ADMIN: &str = "rly_admin_of_the_chaos_tests";
 const OPTIONS: Options = Options { install: false, max_connections: 100 };
 
 pub(crate) struct World {
@@ -40,7 +40,12 @@ pub(crate) struct World {
 }
 
 /// A relay process; dropping it kills it.
-pub(crate) struct Process(Child);
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) api: RelayApi,
+    /// Where it listens.
+    pub(crate) base: Url,
+}
 
 /// What was counted.
 pub(crate) struct Figures {
@@ -93,13 +98,18 @@ impl World {
     /// Starts a relay and waits until it is ready and the receiver is registered, once for each endpoint.
     pub(crate) async fn relay(&self, copies: u16, rest: bool) -> anyhow::Result<Process> {
         let listen = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
-        let process = Process(self.spawn(listen, copies, rest)?);
-        let api = RelayApi::new(format!("http://{listen}/").parse()?, ADMIN.into())?;
-        ensure!(api.ready(&tokio_util::sync::CancellationToken::new()).await, "the relay is not ready");
+        let child = self.spawn(listen, copies, rest)?;
+        let base: Url = format!("http://{listen}/").parse()?;
+        let api = RelayApi::new(base.clone(), ADMIN.into())?;
+        let process = Process { child, api, base };
+        ensure!(
+            process.api.ready(&tokio_util::sync::CancellationToken::new()).await,
+            "the relay is not ready"
+        );
         let registered: i64 =
             sqlx::query_scalar("select count(*) from endpoint").fetch_one(&self.pool).await?;
         for endpoint in usize::try_from(registered)?..self.endpoints {
-            api.register(None, &format!("{}/{endpoint}", self.receiver.url)).await?;
+            process.api.register(None, &format!("{}/{endpoint}", self.receiver.url)).await?;
         }
         Ok(process)
     }
@@ -221,7 +231,11 @@ impl World {
 
 impl Process {
     pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
-        Ok(self.0.kill().await?)
+        Ok(self.child.kill().await?)
+    }
+
+    pub(crate) fn pid(&self) -> anyhow::Result<u32> {
+        self.child.id().context("it still runs")
     }
 
     pub(crate) fn pid(&self) -> anyhow::Result<u32> {
@@ -232,7 +246,7 @@ impl Process {
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         let pid = self.pid()?.to_string();
         ensure!(Command::new("kill").args(["-TERM", &pid]).status().await?.success(), "kill -TERM");
-        ensure!(self.0.wait().await?.success(), "the relay did not end with exit code 0");
+        ensure!(self.child.wait().await?.success(), "the relay did not end with exit code 0");
         Ok(())
     }
 }
@@ -258,11 +272,18 @@ pub(crate) struct Load<'w> {
     random: fastrand::Rng,
     most: usize,
     events: HashSet<(String, String)>,
+    /// Every event and when it was published.
+    pub(crate) published: Vec<((String, String), DateTime<Utc>)>,
 }
 
 impl<'w> Load<'w> {
     pub(crate) fn new(world: &'w World, most: usize) -> Self {
-        Self { world, lives: Vec::new(), random: fastrand::Rng::with_seed(7), most, events: HashSet::new() }
+        let (lives, events, published) = (Vec::new(), HashSet::new(), Vec::new());
+        Self { world, lives, random: fastrand::Rng::with_seed(7), most, events, published }
+    }
+
+    pub(crate) fn world(&self) -> &World {
+        self.world
     }
 
     pub(crate) fn played(&self) -> usize {
@@ -289,10 +310,12 @@ impl<'w> Load<'w> {
                 let plan = plans[self.random.usize(..plans.len())];
                 self.lives.push(Lifecycle::new(plan, &mut self.random));
             }
-            let at = self.random.usize(..self.lives.len());
+            let (at, now) = (self.random.usize(..self.lives.len()), Utc::now());
             match self.world.upstream.step(&mut self.lives[at]).await? {
                 Some((step, _)) => {
-                    self.events.insert((self.lives[at].order_id().to_owned(), step.status.to_owned()));
+                    let event = (self.lives[at].order_id().to_owned(), step.status.to_owned());
+                    self.published.push((event.clone(), now));
+                    self.events.insert(event);
                 }
                 None => drop(self.lives.swap_remove(at)),
             }

@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 /// Deeper values are taken as they are: each level costs stack, and a stranger chooses how many there are.
 const DEEPEST: usize = 64;
 
-/// Appends the canonical text of `value`. What cannot be taken apart (duplicate keys included) is taken as it is.
+/// Appends the canonical text of `value`. Of a key that comes twice the last one counts, as for most readers. What cannot
+/// be taken apart (half a surrogate pair, too deep a nesting) is taken as it is.
 pub fn write(value: &RawValue, out: &mut Vec<u8>) {
     write_at(value, out, 0);
 }

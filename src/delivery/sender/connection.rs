@@ -7,7 +7,9 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
-use std::task::{Context, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -24,6 +26,9 @@ use super::tls::fault;
 
 /// Most bytes of a response head, and of what is buffered of a body. hyper allows a hundred headers in it.
 const MAX_BUFFER: usize = 64 * 1024;
+/// Most interim answers before the answer. A receiver needs one at most; a stream of them costs the relay its CPU until
+/// the deadline.
+const MAX_INTERIM: usize = 16;
 
 pub(super) struct Connection {
     requests: http1::SendRequest<Full<Bytes>>,
@@ -56,8 +61,9 @@ impl Connection {
         progress.stage = Stage::Answer;
         progress.remote(self.remote);
         let since = Instant::now();
+        let (interim, request) = counting_interim(request);
         let answer = self.requests.send_request(request);
-        let response = self.wire.drive(answer).await.map_err(|error| classify(&error))?;
+        let response = self.wire.drive(bounded(answer, &interim)).await?;
         progress.head(&response, since);
         self.read(response, progress).await;
         Ok(())
@@ -80,6 +86,31 @@ impl Connection {
             }
         }
     }
+}
+
+/// The request, and how many interim answers (1xx) have come to it.
+fn counting_interim(mut request: Request<Full<Bytes>>) -> (Arc<AtomicUsize>, Request<Full<Bytes>>) {
+    let interim = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&interim);
+    hyper::ext::on_informational(&mut request, move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    (interim, request)
+}
+
+/// The answer, unless too much comes before it: hyper reads interim answers for as long as there are any.
+async fn bounded<B>(
+    answer: impl Future<Output = hyper::Result<Response<B>>>,
+    interim: &AtomicUsize,
+) -> Result<Response<B>, SendError> {
+    let mut answer = pin!(answer);
+    poll_fn(|cx| {
+        if interim.load(Ordering::Relaxed) > MAX_INTERIM {
+            return Poll::Ready(Err(SendError::Protocol));
+        }
+        answer.as_mut().poll(cx).map_err(|error| classify(&error))
+    })
+    .await
 }
 
 /// The part of hyper that reads and writes, until it ends. How it ended is told to the request that was under way.

@@ -164,11 +164,19 @@ fn well_formed(text: &str) -> Result<Url, InvalidCallbackUrl> {
     if url.host_str().is_none_or(|host| host.split('.').all(str::is_empty)) {
         return Err(InvalidCallbackUrl::NotAUrl);
     }
+    if url.domain().is_some_and(|name| !name.bytes().all(is_of_a_name)) {
+        return Err(InvalidCallbackUrl::NotAUrl);
+    }
     // What the URL standard lets through and the request line does not.
     if path_and_query(&url).is_none() {
         return Err(InvalidCallbackUrl::ForbiddenCharacter);
     }
     if url.as_str().len() > MAX_LENGTH { Err(InvalidCallbackUrl::TooLong) } else { Ok(url) }
+}
+
+/// What a name that can be looked up is made of. The URL standard also lets `{`, `*` or `'` through.
+fn is_of_a_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)
 }
 
 fn path_and_query(url: &Url) -> Option<PathAndQuery> {

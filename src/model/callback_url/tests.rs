@@ -56,6 +56,10 @@ fn hosts_that_mean_nothing_are_not_urls() {
         ":80",
         "a%40b%2f",
         "xn--localhost-",
+        "{a}",
+        "*.example.com",
+        "a;b",
+        "o'b.example",
     ];
     for host in hosts {
         assert!(parse(&format!("https://{host}/")).is_err(), "{host}");

@@ -128,9 +128,9 @@ impl Queue {
         !self.waiting.is_empty() && self.in_flight < self.most_at_once() && !self.opening
     }
 
-    /// The next delivery; or when there is a token for it.
-    pub(super) fn start(&mut self, now: Instant) -> Result<Option<Job>, Instant> {
-        if !self.may_start() {
+    /// The next delivery, unless `share` are under way already; or when there is a token for it.
+    pub(super) fn start(&mut self, share: usize, now: Instant) -> Result<Option<Job>, Instant> {
+        if !self.may_start() || self.in_flight >= share {
             return Ok(None);
         }
         if let Some(bucket) = &mut self.bucket {

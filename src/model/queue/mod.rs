@@ -5,7 +5,8 @@
 //!
 //! Guarantees: never more requests of an endpoint under way than its `max_in_flight`, nor faster than its rate; one probe
 //! at a time while its breaker is half-open; endpoints take turns. An endpoint begins with two requests at a time and
-//! earns one more with each answer, so that many that hang cannot take every slot before they are found out.
+//! earns one more with each answer, and the less is free, the fewer of them it may use, so that many that hang cannot
+//! take every slot before they are found out.
 
 mod claim;
 mod endpoint;
@@ -30,6 +31,10 @@ const IDLE: Duration = Duration::from_mins(1);
 /// The most deliveries that wait here, of all endpoints together. Those that are born leased share their payloads and
 /// cost one write less than those that are claimed.
 const MOST_WAITING: usize = 8_192;
+
+/// An endpoint has no more under way than this part of what is free, so that many that stop answering in the same second
+/// leave something over, whatever they had earned before. One that is alone comes to a fifth of all.
+const SHARE: usize = 4;
 
 /// Whose endpoint, and which.
 pub type Place = (PartnerId, EndpointId);
@@ -159,7 +164,9 @@ impl Queues {
             let stale = queue.take_stale(now);
             self.waiting -= stale.len();
             self.unsent.extend(stale);
-            match queue.start(now) {
+            // Who is held back by its share has requests under way, and is listed again when one ends.
+            let share = FIRST_WINDOW.max((self.most - self.under_way) / SHARE);
+            match queue.start(share, now) {
                 Ok(Some(job)) => {
                     self.under_way += 1;
                     self.waiting -= 1;

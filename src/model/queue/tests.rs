@@ -106,6 +106,43 @@ fn many_endpoints_that_hang_leave_slots_to_those_that_answer() {
 }
 
 #[test]
+fn many_that_earned_much_and_then_stop_answering_leave_slots_to_the_others() {
+    let mut world = World::new(256);
+    let strangers: Vec<Place> = (0..64).map(|_| place()).collect();
+    for place in &strangers {
+        world.push(*place, terms(16), 30);
+    }
+    let mut answered = 0;
+    while answered < 64 * 20 {
+        for job in world.start_all() {
+            world.end(&job, true);
+            answered += 1;
+        }
+    }
+    for place in &strangers {
+        world.push(*place, terms(16), 100);
+    }
+    let hanging = world.start_all().len();
+    assert!((200..=250).contains(&hanging), "{hanging} of 256");
+    let healthy = place();
+    world.push(healthy, terms(16), 2);
+    assert_eq!(world.start_all().iter().filter(|job| job.endpoint_id == healthy.1).count(), 2);
+}
+
+#[test]
+fn what_is_held_back_by_its_share_goes_on_when_a_request_of_its_own_ends() {
+    let (mut world, place) = (World::new(8), place());
+    world.push(place, terms(16), 40);
+    let (mut sent, mut started) = (0, world.start_all());
+    while let Some(job) = started.pop() {
+        sent += 1;
+        world.end(&job, true);
+        started.extend(world.start_all());
+    }
+    assert_eq!(sent, 40);
+}
+
+#[test]
 fn endpoints_take_turns() {
     let (mut world, first, second) = (World::new(4), place(), place());
     world.push(first, terms(16), 50);

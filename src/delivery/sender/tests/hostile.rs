@@ -168,14 +168,22 @@ async fn no_redirect_is_followed() {
 }
 
 #[tokio::test]
-async fn an_endless_row_of_interim_answers_ends_at_the_deadline() {
+async fn an_endless_row_of_interim_answers_is_no_answer_long_before_the_deadline() {
     let receiver = after_request(|mut stream| async move {
         let interim = "HTTP/1.1 102 Processing\r\n\r\n".repeat(100);
         while stream.write_all(interim.as_bytes()).await.is_ok() {}
     })
     .await;
-    let attempt = attempt(&receiver, SHORT).await;
-    assert_eq!((attempt.status_code, attempt.error), (None, Some(SendError::Timeout(Stage::Answer))));
+    let attempt = attempt(&receiver, PATIENT).await;
+    assert_eq!((attempt.status_code, attempt.error), (None, Some(SendError::Protocol)));
+}
+
+#[tokio::test]
+async fn a_few_interim_answers_before_the_answer_do_no_harm() {
+    let receiver =
+        Receiver::answering("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(16) + "HTTP/1.1 204 Done\r\n\r\n")
+            .await;
+    assert_eq!(attempt(&receiver, PATIENT).await.status_code, Some(204));
 }
 
 #[tokio::test]
