@@ -18,9 +18,9 @@ const RATE: u32 = 200;
 /// A delivery whose request died with its process waits for its lease at the longest.
 const PATIENCE: Duration = Duration::from_mins(4);
 
-/// From an answer to the commit of its write-back. A request that ended longer than this before a kill is written down,
-/// or else it is lost without a crash.
-const WRITE_BACK: TimeDelta = TimeDelta::milliseconds(500);
+/// Answers are written down in the order in which they came, give or take this much. So what is not written down at a
+/// kill came after what is; anything older was lost without a crash.
+const ORDER: TimeDelta = TimeDelta::milliseconds(500);
 
 /// What a killed process had sent may be received after its end.
 const RECEIVED_LATE: TimeDelta = TimeDelta::milliseconds(100);
@@ -107,6 +107,8 @@ async fn all_ended(world: &World) -> anyhow::Result<Vec<Row>> {
 }
 
 fn count(rows: &[Row], arrivals: &Arrivals, kills: &[DateTime<Utc>]) -> Count {
+    let began = || rows.iter().flat_map(|row| row.written.iter().map(|(began, _)| *began));
+    let crashes: Vec<_> = kills.iter().map(|kill| (*kill, began().filter(|at| at < kill).max())).collect();
     let mut count = Count::default();
     for row in rows {
         let Some(came) = arrivals.get(&(row.endpoint, row.message.clone())) else {
@@ -116,16 +118,16 @@ fn count(rows: &[Row], arrivals: &Arrivals, kills: &[DateTime<Utc>]) -> Count {
         count.repeats += came.len() - 1;
         count.most_times = count.most_times.max(came.len());
         for (at, arrival) in came.iter().enumerate() {
-            let repeated = at + 1 < came.len();
             if is_written(row, *arrival) {
                 // The answer was kept, so there was no reason to send again.
-                count.unexplained += usize::from(repeated);
+                count.unexplained += usize::from(at + 1 < came.len());
                 continue;
             }
             count.unwritten += 1;
-            let mut to_kills = kills.iter().map(|kill| *kill - *arrival);
-            match to_kills.find(|after| (-RECEIVED_LATE..=WRITE_BACK).contains(after)) {
-                Some(after) => count.longest = count.longest.max(after),
+            // The kill that ended the process this request was of, and the last request of that process that was written.
+            let crash = crashes.iter().find(|(kill, _)| *arrival <= *kill + RECEIVED_LATE);
+            match crash.filter(|(_, written)| written.is_none_or(|written| *arrival + ORDER >= written)) {
+                Some((kill, _)) => count.longest = count.longest.max(*kill - *arrival),
                 None => count.unexplained += 1,
             }
         }
@@ -147,7 +149,7 @@ fn report(deliveries: usize, count: &Count) {
     println!("  deliveries                                        {deliveries:>7}");
     println!("  never sent                                        {:>7}", count.never);
     println!("  sent again                                        {:>7}", count.repeats);
-    println!("  of those, without a kill before the write-back    {:>7}", count.unexplained);
+    println!("  not explained by a kill before the write-back     {:>7}", count.unexplained);
     println!("  requests whose write-back died with the process   {:>7}", count.unwritten);
     println!(
         "  from such a request's arrival to the kill, at most {:>6} ms",
