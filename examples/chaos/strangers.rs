@@ -179,7 +179,7 @@ async fn misbehave(kind: Kind, mut to: TcpStream) -> io::Result<()> {
         Kind::RedirectLoop => {
             let here = format!("http://{}/", to.local_addr()?);
             let answer = format!("HTTP/1.1 302 Found\r\nlocation: {here}\r\ncontent-length: 0\r\n\r\n");
-            to.write_all(answer.as_bytes()).await?;
+            return to.write_all(answer.as_bytes()).await;
         }
         Kind::HalfClose => to.shutdown().await?,
         Kind::NoHttp => to.write_all(b"SSH-2.0-OpenSSH_9.2p1\r\n").await?,
