@@ -22,8 +22,8 @@ const PATIENCE: Duration = Duration::from_mins(4);
 /// kill came after what is; anything older was lost without a crash.
 const ORDER: TimeDelta = TimeDelta::milliseconds(500);
 
-/// What a killed process had sent may be received after its end.
-const RECEIVED_LATE: TimeDelta = TimeDelta::milliseconds(100);
+/// What a killed process had sent may be received so long after its end, on a machine that is busy.
+const RECEIVED_LATE: TimeDelta = TimeDelta::seconds(1);
 
 /// A delivery as the table shows it.
 struct Row {
@@ -33,14 +33,19 @@ struct Row {
     written: Vec<(DateTime<Utc>, TimeDelta)>,
 }
 
+/// The same as columns: URL, message, and the beginnings and durations of its requests.
+type Columns = (String, String, Vec<DateTime<Utc>>, Vec<i32>);
+
 /// What was counted.
 #[derive(Default)]
 struct Count {
     never: usize,
     /// Requests beyond the first of a delivery.
     repeats: usize,
-    /// Those of them that do not follow a request under way at a kill.
-    unexplained: usize,
+    /// Those of them that follow a request which is written down.
+    needless: usize,
+    /// Requests that are not written down although younger ones are.
+    forgotten: usize,
     /// Requests that came and are not written down.
     unwritten: usize,
     /// The longest time from the arrival of such a request to the kill.
@@ -73,7 +78,8 @@ pub(crate) async fn kill_during_deliveries(deliveries: usize) -> anyhow::Result<
     world.end(&figures).await?;
     ensure!(rows.len() >= events * ENDPOINTS, "{} of {} deliveries are owed", rows.len(), events * ENDPOINTS);
     ensure!(count.never == 0, "{} deliveries were never sent", count.never);
-    ensure!(count.unexplained == 0, "{} requests were repeated without a crash", count.unexplained);
+    let unexplained = count.needless + count.forgotten;
+    ensure!(unexplained == 0, "{unexplained} requests were repeated without a crash");
     Ok(())
 }
 
@@ -89,7 +95,7 @@ async fn all_ended(world: &World) -> anyhow::Result<Vec<Row>> {
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    let rows: Vec<(String, String, Vec<DateTime<Utc>>, Vec<i32>)> = sqlx::query_as(
+    let rows: Vec<Columns> = sqlx::query_as(
         "select endpoint.url, 'evt_' || replace(event_id::text, '-', ''),
                 array(select at from attempt where attempt.delivery_id = delivery.delivery_id order by at),
                 array(select coalesce(total_ms, 0) from attempt
@@ -120,15 +126,17 @@ fn count(rows: &[Row], arrivals: &Arrivals, kills: &[DateTime<Utc>]) -> Count {
         for (at, arrival) in came.iter().enumerate() {
             if is_written(row, *arrival) {
                 // The answer was kept, so there was no reason to send again.
-                count.unexplained += usize::from(at + 1 < came.len());
+                count.needless += usize::from(at + 1 < came.len());
                 continue;
             }
             count.unwritten += 1;
-            // The kill that ended the process this request was of, and the last request of that process that was written.
-            let crash = crashes.iter().find(|(kill, _)| *arrival <= *kill + RECEIVED_LATE);
-            match crash.filter(|(_, written)| written.is_none_or(|written| *arrival + ORDER >= written)) {
+            // A kill before which nothing younger was written.
+            let explains = |(kill, written): &&(DateTime<Utc>, Option<DateTime<Utc>>)| {
+                *arrival <= *kill + RECEIVED_LATE && written.is_none_or(|written| *arrival + ORDER >= written)
+            };
+            match crashes.iter().find(explains) {
                 Some((kill, _)) => count.longest = count.longest.max(*kill - *arrival),
-                None => count.unexplained += 1,
+                None => count.forgotten += 1,
             }
         }
     }
@@ -149,10 +157,11 @@ fn report(deliveries: usize, count: &Count) {
     println!("  deliveries                                        {deliveries:>7}");
     println!("  never sent                                        {:>7}", count.never);
     println!("  sent again                                        {:>7}", count.repeats);
-    println!("  not explained by a kill before the write-back     {:>7}", count.unexplained);
+    println!("  of those, after an answer that is written down    {:>7}", count.needless);
     println!("  requests whose write-back died with the process   {:>7}", count.unwritten);
+    println!("  requests forgotten without a kill                 {:>7}", count.forgotten);
     println!(
-        "  from such a request's arrival to the kill, at most {:>6} ms",
+        "  from arrival to kill of those, at most             {:>6} ms",
         count.longest.num_milliseconds()
     );
     println!("  most times a delivery was sent                    {:>7}", count.most_times);

@@ -17,7 +17,7 @@ const STRANGERS: usize = 64;
 const RATE: u32 = 5;
 /// How long everything is calm, for comparison, and then hostile.
 const CALM: Duration = Duration::from_secs(40);
-const HOSTILE: Duration = Duration::from_secs(60);
+const HOSTILE: Duration = Duration::from_mins(1);
 /// The first callbacks pay for connections and caches.
 const WARM: Duration = Duration::from_secs(5);
 /// How often memory is read.
