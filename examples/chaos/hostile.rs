@@ -128,7 +128,7 @@ impl Watch<'_> {
     /// The 95th percentile of publishing to receiving at the healthy endpoints, in ms, and of how many callbacks.
     fn p95(&self, (from, to): (DateTime<Utc>, DateTime<Utc>)) -> (f64, usize) {
         let published = self.load.published.iter().filter(|(_, at)| (from..to).contains(at));
-        let receiver = &self.load.world().receiver;
+        let receiver = &self.load.world.receiver;
         let mut took: Vec<i64> = published
             .flat_map(|(event, at)| receiver.told_at(event).into_iter().map(move |told| told - *at))
             .filter_map(|took| took.num_microseconds())

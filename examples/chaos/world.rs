@@ -267,7 +267,7 @@ async fn doorkeeper(listener: TcpListener, door: Arc<Mutex<Option<u16>>>) {
 
 /// Orders played at a steady rate, and every event there was.
 pub(crate) struct Load<'w> {
-    world: &'w World,
+    pub(crate) world: &'w World,
     lives: Vec<Lifecycle>,
     random: fastrand::Rng,
     most: usize,
@@ -280,10 +280,6 @@ impl<'w> Load<'w> {
     pub(crate) fn new(world: &'w World, most: usize) -> Self {
         let (lives, events, published) = (Vec::new(), HashSet::new(), Vec::new());
         Self { world, lives, random: fastrand::Rng::with_seed(7), most, events, published }
-    }
-
-    pub(crate) fn world(&self) -> &World {
-        self.world
     }
 
     pub(crate) fn played(&self) -> usize {
