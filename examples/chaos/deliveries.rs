@@ -70,7 +70,7 @@ pub(crate) async fn kill_during_deliveries(deliveries: usize) -> anyhow::Result<
         relay = world.relay(1, true).await?;
     }
     load.play(events, RATE).await?;
-    let figures = world.settle(&load, PATIENCE).await?;
+    let figures = world.settle(&load, (PATIENCE, false)).await?;
     let rows = all_ended(&world).await?;
     relay.stop().await?;
     let count = count(&rows, &world.receiver.arrivals(), &kills);

@@ -40,14 +40,14 @@ pub(crate) async fn restart(events: usize) -> anyhow::Result<()> {
         anyhow::Ok(())
     })?;
     let under_load = over < Instant::now();
-    let figures = world.settle(&load, Duration::from_secs(90)).await?;
+    let figures = world.settle(&load, (Duration::from_secs(90), false)).await?;
     let what = format!(
         "{RESTARTS} restarts of two processes under {RATE} events/s, no REST API: every exit code 0,\n\
          slowest stop {} ms, slowest start until ready and subscribed {} ms",
         stop.as_millis(),
         start.as_millis()
     );
-    report(&what, &world, &figures);
+    report(&what, &world, &figures).await?;
     let repeats = world.told_twice();
     for relay in relays {
         relay.stop().await?;

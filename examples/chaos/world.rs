@@ -23,6 +23,10 @@ use crate::receiver::Receiver;
 
 const API_KEY: &str = "22222222-0000-4000-8000-000000000000";
 pub(crate) const ADMIN: &str = "rly_admin_of_the_chaos_tests";
+
+/// Thousands of orders are missed at once here, and Transak is on loopback: it can be asked faster than the real one.
+pub(crate) const REST_RATE: u32 = 500;
+
 const OPTIONS: Options = Options { install: false, max_connections: 100 };
 
 pub(crate) struct World {
@@ -56,6 +60,7 @@ pub(crate) struct Figures {
     pub(crate) gaps: i64,
     pub(crate) repaired: i64,
     pub(crate) untold: usize,
+    pub(crate) settled_after: Duration,
 }
 
 impl World {
@@ -131,9 +136,7 @@ impl World {
             .env("RELAY_ALLOW_HTTP_CALLBACKS", "true")
             .env("RELAY_STREAM_COPIES", copies.to_string())
             .env("RELAY_SPOOL_DIR", self.spool())
-            .env("RELAY_RECONCILE_SECONDS", "5")
-            // Thousands of orders are missed at once here; Transak is on loopback and can be asked faster.
-            .env("RELAY_TRANSAK_REQUESTS_PER_SECOND", "500")
+            .env("RELAY_TRANSAK_REQUESTS_PER_SECOND", REST_RATE.to_string())
             .env("PUSHER_URL", self.upstream.pusher().url())
             .env("TRANSAK_API_URL", if rest { self.upstream.rest().url() } else { nowhere })
             .env("TRANSAK_API_KEY", API_KEY)
@@ -176,12 +179,18 @@ impl World {
         Ok(())
     }
 
-    /// Waits until nothing is missing and everything is told, or time is up; then counts.
-    pub(crate) async fn settle(&self, load: &Load<'_>, patience: Duration) -> anyhow::Result<Figures> {
-        let until = Instant::now() + patience;
+    /// Waits until nothing is missing, everything is told and, if asked to, every gap repaired, or time is up; then
+    /// counts.
+    pub(crate) async fn settle(
+        &self,
+        load: &Load<'_>,
+        (patience, repairs): (Duration, bool),
+    ) -> anyhow::Result<Figures> {
+        let began = Instant::now();
         loop {
-            let figures = self.figures(load).await?;
-            if (figures.missing == 0 && figures.untold == 0) || Instant::now() > until {
+            let figures = Figures { settled_after: began.elapsed(), ..self.figures(load).await? };
+            let repaired = !repairs || figures.repaired == figures.gaps;
+            if (figures.missing == 0 && figures.untold == 0 && repaired) || began.elapsed() > patience {
                 return Ok(figures);
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -204,6 +213,7 @@ impl World {
             gaps: count("select count(*) from gap").await?,
             repaired: count("select count(*) from gap where repaired_at is not null").await?,
             untold: load.events.difference(&told).count(),
+            settled_after: Duration::ZERO,
         })
     }
 
@@ -230,16 +240,12 @@ impl World {
 }
 
 impl Process {
-    pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
+    pub(crate) async fn kill(&mut self) -> anyhow::Result<()> {
         Ok(self.child.kill().await?)
     }
 
     pub(crate) fn pid(&self) -> anyhow::Result<u32> {
         self.child.id().context("it still runs")
-    }
-
-    pub(crate) fn pid(&self) -> anyhow::Result<u32> {
-        self.0.id().context("it has ended")
     }
 
     /// Ends it in order.
@@ -294,7 +300,7 @@ impl<'w> Load<'w> {
     /// Goes on until `until` events were played, `rate` a second, 50 orders at a time.
     pub(crate) async fn play(&mut self, until: usize, rate: u32) -> anyhow::Result<()> {
         let mut beat = tokio::time::interval(Duration::from_secs(1) / rate);
-        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
         while self.events.len() < until.min(self.most) {
             beat.tick().await;
             while self.lives.len() < 50 {

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::intake::stream::StreamHealth;
+use crate::intake::tokens::worries;
 use crate::model::clock::{self, Ahead};
 use crate::pusher::State;
 use crate::store;
@@ -100,6 +101,8 @@ impl Sampler {
         for (table, dead) in figures::dead_rows(&mut conn).await? {
             gauge!("relay_database_dead_rows", "table" => table).set(count(dead));
         }
+        let worries = worries(&self.pool, Utc::now()).await?.len();
+        gauge!("relay_access_tokens_worrying").set(count(i64::try_from(worries).unwrap_or(i64::MAX)));
         for (partner, end) in figures::token_ends(&mut conn).await? {
             gauge!("relay_access_token_expiry_timestamp_seconds", "partner" => partner.to_string())
                 .set(count(end.timestamp()));

@@ -7,11 +7,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use chrono::{SecondsFormat, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
 use super::problem::Problem;
+use crate::intake::tokens::worries;
 use crate::store::pool;
 
 /// How long readiness waits for Postgres.
@@ -34,6 +36,8 @@ pub struct Readiness {
     ready: bool,
     /// Why it is not; empty if it is.
     reasons: Vec<Trouble>,
+    /// What somebody has to look after although the process is ready.
+    warnings: Vec<Trouble>,
 }
 
 /// The process lives. Asks nobody else.
@@ -54,14 +58,15 @@ pub async fn get_health() -> &'static str {
     ),
 )]
 pub async fn get_readiness(State(api): State<Arc<Api>>) -> (StatusCode, Json<Readiness>) {
-    let mut reasons = api.health.borrow().clone();
+    let (mut reasons, mut warnings) = (api.health.borrow().clone(), Vec::new());
     match tokio::time::timeout(DATABASE_PATIENCE, database_trouble(&api)).await {
+        Ok(None) => warnings.extend(token_warning(&api).await),
         Ok(trouble) => reasons.extend(trouble),
         Err(_) => reasons.push(trouble("database_down", "Postgres does not answer")),
     }
     let ready = reasons.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, reasons }))
+    (status, Json(Readiness { ready, reasons, warnings }))
 }
 
 async fn database_trouble(api: &Api) -> Option<Trouble> {
@@ -71,6 +76,21 @@ async fn database_trouble(api: &Api) -> Option<Trouble> {
     let migrated = pool::is_migrated(&api.pool).await;
     (!migrated)
         .then(|| trouble("migrations_behind", "the database is not migrated: run `transak-relay migrate`"))
+}
+
+/// Who is asked without a token is not told whose tokens these are.
+async fn token_warning(api: &Api) -> Option<Trouble> {
+    let worries = tokio::time::timeout(DATABASE_PATIENCE, worries(&api.pool, Utc::now())).await.ok()?.ok()?;
+    let first = worries.iter().filter_map(|worry| worry.expires_at).min();
+    let first = first.map_or_else(String::new, |at| {
+        format!(", the first at {}", at.to_rfc3339_opts(SecondsFormat::Secs, true))
+    });
+    let detail = format!(
+        "the access tokens of {} partners end within 24 hours or have ended{first}, and nobody replaces them: see \
+         accessTokenWorry of GET /v1/partners",
+        worries.len(),
+    );
+    (!worries.is_empty()).then(|| trouble("access_tokens_end", &detail))
 }
 
 fn trouble(code: &'static str, detail: &str) -> Trouble {

@@ -126,3 +126,18 @@ impl Strangers {
         self.0.check_key(&source).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_address_has_a_budget_of_its_own() {
+        let strangers = Strangers::default();
+        let address = |last| Some(IpAddr::from([192, 0, 2, last]));
+        let admitted = (0..1000).filter(|_| strangers.admits(address(1))).count();
+        assert!((50..60).contains(&admitted), "{admitted}: a burst, and what came back meanwhile");
+        assert!(!strangers.admits(address(1)));
+        assert!(strangers.admits(address(2)));
+    }
+}

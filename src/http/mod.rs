@@ -137,6 +137,8 @@ fn operations() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(delivery::get_delivery))
         .routes(routes!(delivery::retry_delivery))
         .routes(routes!(quarantine::list_quarantine))
+        .routes(routes!(quarantine::get_quarantined))
+        .routes(routes!(quarantine::retry_all_quarantined))
         .routes(routes!(quarantine::retry_quarantined))
         .routes(routes!(watch::list_watches, watch::create_watch))
         .routes(routes!(watch::delete_watch))

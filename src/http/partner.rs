@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use chrono::Utc;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use utoipa::ToSchema;
@@ -23,6 +24,7 @@ use super::quarantine::NoFilter;
 use crate::model::change::Change;
 use crate::model::id::PartnerId;
 use crate::model::partner::Environment;
+use crate::model::token_care::{self, Keeping};
 use crate::store::list::snapshot;
 use crate::store::partner::Changed;
 use crate::store::{access_token, partner as store};
@@ -44,13 +46,26 @@ pub struct PartnerView {
     /// When the newest access token ends, by its own claim; null if that is not known.
     #[schema(required)]
     access_token_expires_at: Option<Time>,
+    /// Why somebody has to look after the access token, from 24 hours before it ends; null: nobody has to.
+    #[schema(
+        required,
+        example = "the access token ends at 2026-11-23T18:00:00Z: there is no API secret to make another with, so give the next one"
+    )]
+    access_token_worry: Option<String>,
     created_at: Time,
     updated_at: Time,
 }
 
 impl From<store::Partner> for PartnerView {
     fn from(partner: store::Partner) -> Self {
+        let keeping = Keeping {
+            has_secret: partner.has_api_secret,
+            has_token: partner.has_access_token,
+            expires_at: partner.access_token_expires_at,
+            error: partner.refresh_error.as_deref(),
+        };
         Self {
+            access_token_worry: token_care::worry(&keeping, Utc::now()),
             id: partner.partner_id,
             name: partner.name,
             environment: partner.environment,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
-use super::auth::Writer;
+use super::auth::{Reader, Writer};
 use super::body::NoBody;
 use super::field::Time;
 use super::page::{Listing, PageParams, Paged, PartnerParam};
@@ -84,6 +84,52 @@ pub async fn list_quarantine(
     let mut conn = snapshot(&api.pool).await?;
     let rows = store::list(&mut conn, &list.access.partners, list.access.all, &page).await?;
     Ok(list.answer(&api, rows, |row| row.quarantine_id))
+}
+
+/// Show a message that could not be verified or read.
+#[utoipa::path(
+    get, path = "/v1/quarantine/{id}", tag = "Quarantine", params(("id" = inline(QuarantineId), Path), PartnerParam),
+    responses((status = 200, description = "The message.", body = QuarantinedView), Common),
+)]
+pub async fn get_quarantined(
+    State(api): State<Arc<Api>>,
+    reader: Reader,
+    Path(id): Path<QuarantineId>,
+) -> Result<Json<QuarantinedView>, Problem> {
+    let mut conn = snapshot(&api.pool).await?;
+    let found = store::get(&mut conn, &reader.partners, reader.all, id).await?;
+    Ok(Json(found.ok_or(Problem::NotFound("quarantined message"))?.into()))
+}
+
+/// How many messages became what.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct RetriedAll {
+    /// They are events now, and in quarantine no longer.
+    kept: u64,
+    /// They cannot be verified or read now either.
+    stay: u64,
+}
+
+/// Try all messages again, oldest first.
+///
+/// For instance after the partner's access token was given to the relay. With an admin token and without `partnerId`,
+/// those of every partner; a message of no known partner can never be verified.
+#[utoipa::path(
+    post, path = "/v1/quarantine/retry", tag = "Quarantine", params(PartnerParam),
+    responses((status = 200, description = "How many became what.", body = RetriedAll), Writing),
+)]
+pub async fn retry_all_quarantined(
+    State(api): State<Arc<Api>>,
+    writer: Writer,
+) -> Result<Json<RetriedAll>, Problem> {
+    let requeue = api.intake.as_ref().ok_or(Problem::NoSuchPath)?.requeue(api.pool.clone());
+    let mut all = RetriedAll::default();
+    for partner in &writer.partners {
+        let tally = requeue.all(*partner).await?;
+        all.kept += tally.kept;
+        all.stay += tally.stay;
+    }
+    Ok(Json(all))
 }
 
 /// What became of a message that was tried again.

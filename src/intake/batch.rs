@@ -9,7 +9,7 @@ use chrono::Utc;
 use sqlx::PgPool;
 
 use super::commit::{CommitError, Committed, commit};
-use super::decode::{Decoded, decode};
+use super::decode::{Decoded, aside, decode};
 use super::directory::Directory;
 use super::suspicion::Suspicion;
 use super::{Fate, Heard};
@@ -22,6 +22,9 @@ use crate::trace::{self, KeyValue};
 /// A database that takes longer than this for one batch counts as not available: the batch is spooled instead. It may
 /// have been committed all the same; then it is heard a second time, which identity makes harmless.
 const COMMIT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Why a message is put aside that could be read but not kept.
+pub(super) const REFUSED: &str = "the database refused it";
 
 /// The database cannot take anything right now.
 #[derive(Debug)]
@@ -45,13 +48,13 @@ impl Sink {
     /// Writes messages. Answers what became of each; `None` for those the database could not take now.
     pub(super) async fn write(&self, messages: &[Heard], directory: &Directory) -> Vec<Option<Fate>> {
         let mut fates = vec![None; messages.len()];
-        let (mut events, mut aside) = (Vec::new(), Vec::new());
+        let (mut events, mut put_aside) = (Vec::new(), Vec::new());
         for (at, heard) in messages.iter().enumerate() {
             let keys = heard.partner_id.map_or(&[][..], |partner| directory.keys(partner));
             match decode(heard, keys) {
                 Decoded::Event(event) => events.push((at, *event)),
-                Decoded::Unverified(message) => aside.push((at, *message, Fate::Unverified)),
-                Decoded::Quarantine(message) => aside.push((at, *message, Fate::Quarantined)),
+                Decoded::Unverified(message) => put_aside.push((at, *message, Fate::Unverified)),
+                Decoded::Quarantine(message) => put_aside.push((at, *message, Fate::Quarantined)),
                 Decoded::Test => {
                     tracing::info!(
                         source = heard.source.as_str(),
@@ -61,10 +64,10 @@ impl Sink {
                 }
             }
         }
-        if !events.is_empty() && self.write_events(events, &mut fates).await.is_err() {
+        if !events.is_empty() && self.write_events((messages, events), &mut fates).await.is_err() {
             return fates;
         }
-        for (at, message, fate) in aside {
+        for (at, message, fate) in put_aside {
             match self.put_aside(message).await {
                 Ok(()) => fates[at] = Some(fate),
                 Err(Unavailable) => break,
@@ -75,7 +78,7 @@ impl Sink {
 
     async fn write_events(
         &self,
-        events: Vec<(usize, NewEvent)>,
+        (messages, events): (&[Heard], Vec<(usize, NewEvent)>),
         fates: &mut [Option<Fate>],
     ) -> Result<(), Unavailable> {
         let (places, events): (Vec<usize>, Vec<NewEvent>) = events.into_iter().unzip();
@@ -94,7 +97,7 @@ impl Sink {
                     "a batch was refused and is written one by one"
                 );
                 for one in places.into_iter().zip(events) {
-                    Box::pin(self.write_events(vec![one], fates)).await?;
+                    Box::pin(self.write_events((messages, vec![one]), fates)).await?;
                 }
             }
             Err(error) => {
@@ -102,8 +105,8 @@ impl Sink {
                     error = &error as &dyn Error,
                     "an event was refused by the database and is quarantined"
                 );
-                for (at, event) in places.into_iter().zip(events) {
-                    self.put_aside(refused(event)).await?;
+                for at in places {
+                    self.put_aside(aside(&messages[at], REFUSED.to_owned())).await?;
                     fates[at] = Some(Fate::Quarantined);
                 }
             }
@@ -183,16 +186,4 @@ fn count(events: usize, took: Duration) {
     #[expect(clippy::cast_precision_loss, reason = "a batch has hundreds of events")]
     metrics::histogram!("relay_intake_batch_events").record(events as f64);
     metrics::histogram!("relay_intake_commit_duration_seconds").record(took);
-}
-
-fn refused(event: NewEvent) -> Quarantined {
-    Quarantined {
-        partner_id: Some(event.partner_id),
-        source: event.source,
-        channel: None,
-        event: Some(event.event),
-        reason: "the database refused it".to_owned(),
-        raw: event.payload.to_vec(),
-        received_at: event.received_at,
-    }
 }

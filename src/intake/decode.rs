@@ -66,10 +66,12 @@ pub(super) fn verifies(heard: &Heard, keys: &[VerifyingKey]) -> bool {
     heard.form != Form::Signed || verified_claims(heard, keys).is_ok()
 }
 
-fn aside(heard: &Heard, reason: String) -> Quarantined {
+/// The message as it came, to be put aside for this reason.
+pub(super) fn aside(heard: &Heard, reason: String) -> Quarantined {
     Quarantined {
         partner_id: heard.partner_id,
         source: heard.source,
+        form: heard.form.as_str(),
         channel: heard.channel.as_deref().map(str::to_owned),
         event: heard.event.clone(),
         reason,

@@ -50,6 +50,30 @@ pub enum Form {
     Unreadable(&'static str),
 }
 
+impl Form {
+    /// As it is written on disk and in the quarantine.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Signed => "signed",
+            Self::Open => "open",
+            Self::Rest => "rest",
+            Self::History => "history",
+            Self::Unreadable(_) => "unreadable",
+        }
+    }
+
+    /// The form that is written so.
+    fn named(name: &str) -> Self {
+        match name {
+            "signed" => Self::Signed,
+            "open" => Self::Open,
+            "rest" => Self::Rest,
+            "history" => Self::History,
+            _ => Self::Unreadable("it was not readable when it came"),
+        }
+    }
+}
+
 /// One message as it was heard.
 #[derive(Debug, Clone)]
 pub struct Heard {

@@ -5,8 +5,10 @@
 //! Does not guarantee: one sighting only. If the process dies between the commit and the deletion, or two processes try
 //! the same message at once, its event has a sighting more.
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use sqlx::PgPool;
 
+use super::batch::REFUSED;
 use super::decode::{Decoded, decode};
 use super::directory::Watch;
 use super::suspicion::curable_reasons;
@@ -16,6 +18,9 @@ use crate::model::hops::Hops;
 use crate::model::id::{PartnerId, QuarantineId};
 use crate::store;
 use crate::store::quarantine::retry::{self, Retry};
+
+/// Messages tried at once.
+const AT_ONCE: usize = 16;
 
 /// Tries quarantined messages again. Cheap to clone.
 #[derive(Clone)]
@@ -83,14 +88,18 @@ impl Requeue {
             return Ok(Requeued::Stays(reason));
         }
         let fate = self.intake.keep(heard).await?;
-        if matches!(fate, Fate::New | Fate::Sighted) {
+        if matches!(fate, Fate::New | Fate::Sighted | Fate::Test) {
             retry::delete(&mut *self.pool.acquire().await?, id).await?;
             return Ok(Requeued::Kept);
         }
         if matches!(fate, Fate::Quarantined | Fate::Unverified) {
-            return Ok(Requeued::Stays("the database refused it".to_owned()));
+            return Ok(Requeued::Stays(REFUSED.to_owned()));
         }
         Err(RequeueError::NotCommitted)
+    }
+
+    async fn one_of(&self, partner: PartnerId, id: QuarantineId) -> Result<Requeued, RequeueError> {
+        self.one(&[partner], false, id).await
     }
 
     /// Tries all messages of a partner, oldest first.
@@ -109,8 +118,14 @@ impl Requeue {
             let ids = retry::ids(&mut *self.pool.acquire().await?, partner, after, reasons).await?;
             let Some(last) = ids.last() else { return Ok(tally) };
             after = Some(*last);
+            let mut tries = Vec::with_capacity(ids.len());
             for id in ids {
-                match self.one(&[partner], false, id).await? {
+                tries.push(self.one_of(partner, id));
+            }
+            // Those that become events share their commits.
+            let tried: Vec<Requeued> = stream::iter(tries).buffered(AT_ONCE).try_collect().await?;
+            for one in tried {
+                match one {
                     Requeued::Kept => tally.kept += 1,
                     Requeued::Stays(_) => tally.stay += 1,
                     Requeued::Gone => {}
@@ -132,6 +147,7 @@ impl Requeue {
 
 fn heard(message: Retry) -> Heard {
     let form = match message.source {
+        _ if let Some(form) = &message.form => Form::named(form),
         Source::Reconcile => Form::Rest,
         Source::Stream if message.watched => Form::Open,
         Source::Stream | Source::Webhook => Form::Signed,

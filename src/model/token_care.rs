@@ -130,6 +130,41 @@ fn is_due(refreshed_at: Option<DateTime<Utc>>, suspicion: Suspicion, now: DateTi
     suspicion.at > refreshed_at && now >= refreshed_at + wait
 }
 
+/// What makes somebody look after a partner's token.
+#[derive(Debug, Clone, Copy)]
+pub struct Keeping<'a> {
+    /// New tokens can be made.
+    pub has_secret: bool,
+    /// There is a token.
+    pub has_token: bool,
+    /// When the newest token ends or has ended, if it says.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// Why the last refresh failed, if it did.
+    pub error: Option<&'a str>,
+}
+
+/// Why somebody has to look after a token that ends within 24 hours, has ended, or is not there; a sentence.
+pub fn worry(keeping: &Keeping<'_>, now: DateTime<Utc>) -> Option<String> {
+    let ends = keeping.expires_at.filter(|end| *end <= now + TimeDelta::hours(24));
+    let when = match ends {
+        Some(end) if end <= now => format!("the access token ended at {}", second(end)),
+        Some(end) => format!("the access token ends at {}", second(end)),
+        None if keeping.has_secret && !keeping.has_token => "there is no access token".to_owned(),
+        None => return None,
+    };
+    match (keeping.has_secret, keeping.error) {
+        (true, Some(error)) => Some(format!("{when} and could not be replaced: {error}")),
+        (true, None) => None,
+        (false, _) => {
+            Some(format!("{when}: there is no API secret to make another with, so give the next one"))
+        }
+    }
+}
+
+fn second(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}
+
 /// Why the answer to a refresh is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the new access token has already ended")]

@@ -24,6 +24,8 @@ pub struct Partner {
     pub has_access_token: bool,
     /// When the newest access token ends, where it says so.
     pub access_token_expires_at: Option<DateTime<Utc>>,
+    /// Why the access token could not be replaced, if that failed the last time.
+    pub refresh_error: Option<String>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
@@ -89,7 +91,9 @@ async fn select(
         Partner,
         r#"select p.partner_id as "partner_id: _", p.name, p.environment as "environment: _", p.api_key,
                   p.api_secret is not null as "has_api_secret!", t.partner_id is not null as "has_access_token!",
-                  t.expires_at as "access_token_expires_at?", p.created_at, p.updated_at
+                  t.expires_at as "access_token_expires_at?",
+                  case when p.token_refresh_failures > 0 then p.token_last_error end as refresh_error,
+                  p.created_at, p.updated_at
            from partner p
            left join lateral (
                select partner_id, expires_at from access_token t

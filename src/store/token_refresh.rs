@@ -11,7 +11,7 @@ use super::Result;
 use crate::model::id::PartnerId;
 use crate::model::partner::Environment;
 use crate::model::seal::MasterKey;
-use crate::model::token_care::{Care, Token};
+use crate::model::token_care::{Care, Keeping, Token};
 
 /// A partner and its newest access token.
 #[derive(Debug, Clone)]
@@ -41,6 +41,18 @@ impl TokenState {
             token,
             refreshed_at: self.refreshed_at,
             refresh_after: self.refresh_after,
+        }
+    }
+}
+
+impl TokenState {
+    /// What makes somebody look after the token.
+    pub fn keeping(&self) -> Keeping<'_> {
+        Keeping {
+            has_secret: self.has_secret,
+            has_token: self.token_id.is_some(),
+            expires_at: self.expires_at,
+            error: self.last_error.as_deref().filter(|_| self.failures > 0),
         }
     }
 }

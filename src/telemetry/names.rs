@@ -74,6 +74,10 @@ pub const DATABASE_GAUGES: &[(&str, &str)] = &[
     ("relay_endpoints", "Endpoints, by what they are doing."),
     ("relay_access_token_expiry_timestamp_seconds", "When a partner's newest access token ends."),
     (
+        "relay_access_tokens_worrying",
+        "Partners whose access token ends within 24 hours, or has ended, and is not replaced.",
+    ),
+    (
         "relay_reconcile_partners_without_token",
         "Partners that cannot be compared because they have no access token.",
     ),

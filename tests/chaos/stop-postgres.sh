@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prints its figures; exits 0 if nothing is missing or doubled. An argument bounds the number of events (10,000).
+# Prints its figures; exits 0 if nothing is missing, doubled or told twice without a crash. An argument bounds the number of events (10,000).
 set -eu
 cd "$(dirname "$0")/../.."
 export SQLX_OFFLINE=true

@@ -131,7 +131,10 @@ async fn a_request_id_goes_in_and_comes_out(pool: PgPool) {
 async fn readiness_says_what_is_missing(pool: PgPool) {
     let relay = Relay::new(pool);
     let ready = relay.get("", "/readyz").await;
-    assert_eq!((ready.status.as_u16(), ready.json()), (200, json!({"ready": true, "reasons": []})));
+    assert_eq!(
+        (ready.status.as_u16(), ready.json()),
+        (200, json!({"ready": true, "reasons": [], "warnings": []}))
+    );
     let down = Trouble { code: "stream_down", detail: "the stream is not connected".to_owned() };
     relay.health.send(vec![down]).unwrap();
     sqlx::query("delete from _sqlx_migrations where version = 1").execute(&relay.pool).await.unwrap();

@@ -106,6 +106,19 @@ async fn a_webhook_that_no_token_verifies_is_refused_and_kept_as_evidence(pool: 
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
+async fn a_body_beyond_256_kib_is_refused_and_nothing_of_it_is_put_aside(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let path = format!("/ingest/transak/{}", world.partner);
+    for (length, expected) in
+        [(250 << 10, StatusCode::UNAUTHORIZED), (257 << 10, StatusCode::PAYLOAD_TOO_LARGE)]
+    {
+        let (status, _) = world.post_while_writing(&path, json!({ "data": "x".repeat(length) })).await;
+        assert_eq!(status, expected, "{length}");
+    }
+    assert_eq!(world.count("quarantine").await, 1);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
 async fn a_stranger_who_goes_on_is_told_to_slow_down_and_a_verified_webhook_still_gets_in(pool: PgPool) {
     let mut world = World::new(pool).await;
     let path = format!("/ingest/transak/{}", world.partner);

@@ -159,7 +159,11 @@ async fn answers_to_a_refresh_that_cannot_be_used_change_nothing_and_are_asked_f
     let token = house.fake.world().token.clone();
     assert_eq!(house.hear(Source::Stream, &order("o1", "COMPLETED", now), &token).await, Fate::New);
     let worry = worries(&pool, now).await.unwrap().remove(0);
-    assert_eq!(worry.error.as_deref(), Some("Transak does not accept the API secret"));
+    assert!(
+        worry.why.ends_with("could not be replaced: Transak does not accept the API secret"),
+        "{}",
+        worry.why
+    );
 }
 
 #[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]

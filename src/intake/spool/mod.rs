@@ -40,6 +40,8 @@ pub enum SpoolError {
 /// One process's place on disk.
 #[derive(Debug)]
 pub struct Spool {
+    folder: PathBuf,
+    place: PathBuf,
     messages: File,
     done_file: PathBuf,
     done: u64,
@@ -53,19 +55,20 @@ impl Spool {
     /// Takes the first free place in `folder`, with whatever an earlier process left there.
     pub fn open(folder: &Path, max_bytes: u64) -> io::Result<Self> {
         for slot in 0..SLOTS {
-            if let Some(spool) = Self::take(&folder.join(slot.to_string()), max_bytes)? {
+            if let Some(spool) = Self::take((folder, slot), max_bytes, LOCK_TRIES)? {
                 return Ok(spool);
             }
         }
         Err(io::Error::new(io::ErrorKind::ResourceBusy, "64 processes already use this spool folder"))
     }
 
-    /// Takes another place in which a process that is gone has left messages, if there is one.
-    pub fn adopt(folder: &Path, max_bytes: u64) -> io::Result<Option<Self>> {
+    /// Takes another place in the same folder in which a process that is gone has left messages, if there is one.
+    pub fn adopt(&self) -> io::Result<Option<Self>> {
         for slot in 0..SLOTS {
-            let place = folder.join(slot.to_string());
-            if place.join("messages").metadata().is_ok_and(|file| file.len() > 0)
-                && let Some(spool) = Self::take(&place, max_bytes)?
+            let place = self.folder.join(slot.to_string());
+            if place != self.place
+                && place.join("messages").metadata().is_ok_and(|file| file.len() > 0)
+                && let Some(spool) = Self::take((&self.folder, slot), self.max_bytes, 1)?
                 && !spool.is_empty()
             {
                 return Ok(Some(spool));
@@ -74,10 +77,11 @@ impl Spool {
         Ok(None)
     }
 
-    fn take(place: &Path, max_bytes: u64) -> io::Result<Option<Self>> {
-        fs::create_dir_all(place)?;
+    fn take((folder, slot): (&Path, u32), max_bytes: u64, tries: u32) -> io::Result<Option<Self>> {
+        let place = folder.join(slot.to_string());
+        fs::create_dir_all(&place)?;
         let lock = private().create(true).truncate(false).write(true).open(place.join("lock"))?;
-        if !take_lock(&lock)? {
+        if !take_lock(&lock, tries)? {
             return Ok(None);
         }
         let messages =
@@ -86,7 +90,8 @@ impl Spool {
         let done_file = place.join("done");
         let noted = fs::read_to_string(&done_file).ok().and_then(|text| text.trim().parse().ok());
         let done = noted.filter(|&done| done <= length).unwrap_or(0);
-        Ok(Some(Self { messages, done_file, done, length, max_bytes, _lock: lock }))
+        let folder = folder.to_owned();
+        Ok(Some(Self { folder, place, messages, done_file, done, length, max_bytes, _lock: lock }))
     }
 
     /// Nothing waits.
@@ -162,11 +167,12 @@ impl Spool {
 
 /// A process that another thread is just starting holds our locks too, for the moment until it has become its own
 /// program; so a lock that is taken is tried again before it is believed.
-fn take_lock(lock: &File) -> io::Result<bool> {
-    for _ in 0..LOCK_TRIES {
+fn take_lock(lock: &File, tries: u32) -> io::Result<bool> {
+    for again in (0..tries).rev() {
         match lock.try_lock() {
             Ok(()) => return Ok(true),
-            Err(fs::TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(fs::TryLockError::WouldBlock) if again > 0 => std::thread::sleep(LOCK_PAUSE),
+            Err(fs::TryLockError::WouldBlock) => {}
             Err(fs::TryLockError::Error(error)) => return Err(error),
         }
     }

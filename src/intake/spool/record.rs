@@ -53,7 +53,7 @@ pub(super) fn write(heard: &Heard, out: &mut Vec<u8>) {
     let stored = Stored {
         partner_id: heard.partner_id,
         source: heard.source,
-        form: form_name(heard.form).to_owned(),
+        form: heard.form.as_str().to_owned(),
         channel: heard.channel.as_deref().map(str::to_owned),
         event: heard.event.clone(),
         data: STANDARD.encode(&heard.data),
@@ -96,7 +96,7 @@ fn heard(stored: Stored) -> Option<Heard> {
     Some(Heard {
         partner_id: stored.partner_id,
         source: stored.source,
-        form: form_named(&stored.form),
+        form: Form::named(&stored.form),
         channel: stored.channel.map(Into::into),
         event: stored.event,
         data: Bytes::from(STANDARD.decode(stored.data).ok()?),
@@ -104,26 +104,6 @@ fn heard(stored: Stored) -> Option<Heard> {
         hops: Hops::from_stored(stored.hops),
         trace: stored.traceparent.and_then(|place| Span::ended(place.parse().ok()?)),
     })
-}
-
-fn form_name(form: Form) -> &'static str {
-    match form {
-        Form::Signed => "signed",
-        Form::Open => "open",
-        Form::Rest => "rest",
-        Form::History => "history",
-        Form::Unreadable(_) => "unreadable",
-    }
-}
-
-fn form_named(name: &str) -> Form {
-    match name {
-        "signed" => Form::Signed,
-        "open" => Form::Open,
-        "rest" => Form::Rest,
-        "history" => Form::History,
-        _ => Form::Unreadable("it was not readable when it was spooled"),
-    }
 }
 
 #[cfg(test)]

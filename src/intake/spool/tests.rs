@@ -90,9 +90,10 @@ fn two_processes_never_share_a_place_and_the_living_takes_over_from_the_dead() {
     let mut first = Spool::open(folder.path(), ROOMY).unwrap();
     let second = Spool::open(folder.path(), ROOMY).unwrap();
     first.append(&[message(1)]).unwrap();
-    assert!(Spool::adopt(folder.path(), ROOMY).unwrap().is_none(), "its owner lives");
+    assert!(second.adopt().unwrap().is_none(), "its owner lives");
+    assert!(first.adopt().unwrap().is_none(), "its own place is none that was left");
     drop(first);
-    let mut adopted = Spool::adopt(folder.path(), ROOMY).unwrap().expect("its owner is gone");
+    let mut adopted = second.adopt().unwrap().expect("its owner is gone");
     assert_eq!(waiting(&mut adopted), ["1"]);
     assert!(second.is_empty());
 }

@@ -1,10 +1,11 @@
-//! The tokens that somebody has to look after, for readiness and for the partners.
+//! The tokens that somebody has to look after, for readiness and for metrics.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use super::states;
 use crate::model::id::PartnerId;
+use crate::model::token_care;
 use crate::store;
 use crate::store::token_refresh::TokenState;
 
@@ -12,22 +13,17 @@ use crate::store::token_refresh::TokenState;
 #[derive(Debug, Clone)]
 pub struct Worry {
     pub partner_id: PartnerId,
-    /// When the token ends or has ended; `None`: there is none although there is an API secret.
+    /// When the token ends or has ended; `None`: there is none.
     pub expires_at: Option<DateTime<Utc>>,
-    /// Why the last refresh failed; `None`: there is no API secret to refresh it with.
-    pub error: Option<String>,
+    /// What is the matter, in a sentence.
+    pub why: String,
 }
 
-/// The tokens that end within 24 hours and cannot be, or could not be, replaced. For readiness and for the partners.
+/// The tokens that end within 24 hours and cannot be, or could not be, replaced.
 pub async fn worries(pool: &PgPool, now: DateTime<Utc>) -> store::Result<Vec<Worry>> {
-    let worrying = |state: &TokenState| {
-        let ends = state.expires_at.is_some_and(|end| end <= now + TimeDelta::hours(24));
-        if state.has_secret { state.failures > 0 && (ends || state.token_id.is_none()) } else { ends }
+    let worry = |state: TokenState| {
+        let why = token_care::worry(&state.keeping(), now)?;
+        Some(Worry { partner_id: state.partner_id, expires_at: state.expires_at, why })
     };
-    let worry = |state: TokenState| Worry {
-        partner_id: state.partner_id,
-        expires_at: state.expires_at,
-        error: state.last_error.filter(|_| state.has_secret),
-    };
-    Ok(states(pool, None).await?.into_iter().filter(worrying).map(worry).collect())
+    Ok(states(pool, None).await?.into_iter().filter_map(worry).collect())
 }

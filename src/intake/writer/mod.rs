@@ -2,7 +2,8 @@
 //! small when little happens and large when much does, without ever waiting for a batch to fill.
 //!
 //! While the database is away it writes to the spool instead, and while the spool holds anything, new messages queue up
-//! behind it, so that the order of hearing stays the order of keeping.
+//! behind it, so that the order of hearing stays the order of keeping. What a process that is gone has left in the same
+//! folder is taken over, each place in its own order; nothing of ours has to wait for that.
 
 mod spooling;
 
@@ -39,6 +40,9 @@ const WAKE_SPACING: Duration = Duration::from_millis(20);
 /// While a commit takes long, the queue is looked at this often, so that it never fills up.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How often it is looked whether a process that is gone has left messages on disk.
+const ADOPT: Duration = Duration::from_secs(10);
+
 /// What the intake is doing, for readiness.
 #[derive(Debug, Clone, Default)]
 pub struct IntakeHealth {
@@ -73,6 +77,8 @@ pub struct Writer {
     queue: mpsc::Receiver<Waiting>,
     flow: Arc<Flow>,
     spool: Arc<Mutex<Spool>>,
+    /// What another process left on disk, while it is being kept.
+    orphan: Option<Arc<Mutex<Spool>>>,
     health: watch::Sender<IntakeHealth>,
     /// Dispatchers elsewhere have to be told that deliveries are due, and when they may be told next.
     due: Arc<AtomicBool>,
@@ -97,6 +103,7 @@ impl Writer {
                 queue,
                 flow,
                 spool,
+                orphan: None,
                 health,
                 kept: Arc::default(),
                 due,
@@ -118,7 +125,7 @@ impl Writer {
     /// Runs until told to stop, then writes what was already taken.
     pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut batch = Vec::with_capacity(LARGEST_BATCH);
-        let mut next_try = Instant::now();
+        let (mut next_try, mut next_orphan) = (Instant::now(), Instant::now());
         loop {
             let spooled = self.is_spooling();
             tokio::select! {
@@ -133,6 +140,9 @@ impl Writer {
                 taken = self.queue.recv_many(&mut batch, LARGEST_BATCH) => {
                     if taken == 0 { break }
                     self.take(std::mem::take(&mut batch)).await;
+                }
+                () = tokio::time::sleep_until(next_orphan), if !spooled => {
+                    next_orphan = Instant::now() + self.drain_orphan().await;
                 }
             }
             if spooled && !self.queue.is_empty() {
@@ -163,6 +173,7 @@ impl Writer {
     /// Writes everything that was taken so far, the spool first. For tests, in place of [`Writer::run`].
     pub async fn drain(&mut self) {
         while self.is_spooling() && self.drain_spool().await {}
+        while self.drain_orphan().await == LOOK {}
         let mut batch = Vec::new();
         while let Ok(waiting) = self.queue.try_recv() {
             batch.push(waiting);

@@ -1,10 +1,11 @@
 //! What the writer does while the database is away: append, and drain when it is back.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::super::spool::{Spool, SpoolError};
 use super::super::{Fate, Heard, Waiting};
-use super::{LARGEST_BATCH, Writer, count, end_span, settle};
+use super::{ADOPT, LARGEST_BATCH, LOOK, PAUSE, QUEUE, Writer, count, end_span, settle};
 use crate::trace::Span;
 
 impl Writer {
@@ -57,7 +58,44 @@ impl Writer {
 
     /// Commits the oldest batch of the spool. `false`: the database cannot take it, ask again later.
     pub(super) async fn drain_spool(&mut self) -> bool {
-        let peeked = self.with_spool(|spool| spool.peek(LARGEST_BATCH).map_err(SpoolError::from)).await;
+        // Behind a spool everything is spooled at once: whoever waits for an answer gets it.
+        let drained = self.drain_batch(Arc::clone(&self.spool), 0).await;
+        self.note_spool();
+        drained
+    }
+
+    /// Commits the oldest batch of what a process that is gone has left on disk. Answers when to go on.
+    pub(super) async fn drain_orphan(&mut self) -> Duration {
+        let orphan = match self.orphan.take() {
+            Some(orphan) => orphan,
+            None => match self.with_spool(|spool| spool.adopt().map_err(SpoolError::from)).await {
+                Ok(Some(left)) => {
+                    tracing::info!(
+                        bytes = left.bytes(),
+                        "messages that another process left on disk are taken over"
+                    );
+                    Arc::new(Mutex::new(left))
+                }
+                Ok(None) => return ADOPT,
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the other places of the spool cannot be looked at"
+                    );
+                    return ADOPT;
+                }
+            },
+        };
+        let drained = self.drain_batch(Arc::clone(&orphan), QUEUE / 2).await;
+        if !orphan.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            self.orphan = Some(orphan);
+        }
+        // What is heard meanwhile gets its turn in between.
+        if drained { LOOK } else { PAUSE }
+    }
+
+    async fn drain_batch(&mut self, spool: Arc<Mutex<Spool>>, most_waiting: usize) -> bool {
+        let peeked = on_disk(&spool, |spool| spool.peek(LARGEST_BATCH).map_err(SpoolError::from)).await;
         let (heard, end) = match peeked {
             Ok(peeked) => peeked,
             Err(error) => {
@@ -67,33 +105,26 @@ impl Writer {
         };
         let directory = self.directory.borrow().clone();
         let sink = self.sink.clone();
-        // Behind a spool everything is spooled at once: whoever waits for an answer gets it.
-        let fates = self.while_hearing(0, sink.write(&heard, &directory)).await;
+        let fates = self.while_hearing(most_waiting, sink.write(&heard, &directory)).await;
         self.note_kept(&fates);
         if fates.iter().any(Option::is_none) {
             return false;
         }
-        let advanced = self.with_spool(move |spool| spool.advance(end).map_err(SpoolError::from)).await;
+        let advanced = on_disk(&spool, move |spool| spool.advance(end).map_err(SpoolError::from)).await;
         if let Err(error) = advanced {
             tracing::error!(error = &error as &dyn std::error::Error, "the spool cannot be written");
             return false;
         }
         fates.into_iter().flatten().for_each(count);
         tracing::info!(messages = heard.len(), "spooled messages are kept");
-        self.note_spool();
         true
     }
 
-    /// Disk work happens away from the tasks that must not wait.
-    pub(super) async fn with_spool<T: Send + 'static>(
+    async fn with_spool<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Spool) -> Result<T, SpoolError> + Send + 'static,
     ) -> Result<T, SpoolError> {
-        let spool = Arc::clone(&self.spool);
-        let done = tokio::task::spawn_blocking(move || {
-            work(&mut spool.lock().unwrap_or_else(PoisonError::into_inner))
-        });
-        done.await.unwrap_or_else(|error| Err(SpoolError::Io(std::io::Error::other(error))))
+        on_disk(&self.spool, work).await
     }
 
     pub(super) fn note_spool(&self) {
@@ -102,4 +133,15 @@ impl Writer {
         metrics::gauge!("relay_spool_bytes").set(bytes as f64);
         self.health.send_modify(|health| health.spooled_bytes = bytes);
     }
+}
+
+/// Disk work happens away from the tasks that must not wait.
+async fn on_disk<T: Send + 'static>(
+    spool: &Arc<Mutex<Spool>>,
+    work: impl FnOnce(&mut Spool) -> Result<T, SpoolError> + Send + 'static,
+) -> Result<T, SpoolError> {
+    let spool = Arc::clone(spool);
+    let done =
+        tokio::task::spawn_blocking(move || work(&mut spool.lock().unwrap_or_else(PoisonError::into_inner)));
+    done.await.unwrap_or_else(|error| Err(SpoolError::Io(std::io::Error::other(error))))
 }

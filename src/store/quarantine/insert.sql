@@ -4,14 +4,17 @@ with room as (
     where not exists (
         select from quarantine_usage as used
         where (used.partner_id = $2::uuid or (used.partner_id is null and $2::uuid is null))
-          and (used.messages >= $10::bigint or used.bytes + octet_length($7::bytea) > $11::bigint)
+          and (used.messages >= $11::bigint or used.bytes + octet_length($7::bytea) > $12::bigint)
     ) or exists (
         select from quarantine as same
         where (same.partner_id = $2::uuid or (same.partner_id is null and $2::uuid is null))
           and same.fingerprint = $8::bytea
     )
 )
-insert into quarantine (quarantine_id, partner_id, source, channel, event, reason, raw, fingerprint, received_at)
-select $1::uuid, partner_id, $3::event_source, $4::text, $5::text, $6::text, $7::bytea, fingerprint, $9::timestamptz
+insert into quarantine (quarantine_id, partner_id, source, channel, event, reason, raw, fingerprint, received_at,
+    form)
+select $1::uuid, partner_id, $3::event_source, $4::text, $5::text, $6::text, $7::bytea, fingerprint, $9::timestamptz,
+    $10::text
 from room
-on conflict (partner_id, fingerprint) do update set times = quarantine.times + 1, reason = excluded.reason
+on conflict (partner_id, fingerprint) do update set times = quarantine.times + 1, reason = excluded.reason,
+    form = excluded.form

@@ -58,3 +58,23 @@ pub async fn list(
     );
     Ok(rows.fetch_all(conn).await?)
 }
+
+/// One message of `partners`, and with `of_nobody` also one of no known partner.
+pub async fn get(
+    conn: &mut PgConnection,
+    partners: &[PartnerId],
+    of_nobody: bool,
+    id: QuarantineId,
+) -> Result<Option<Quarantined>> {
+    let row = sqlx::query_as!(
+        Quarantined,
+        r#"select quarantine_id as "quarantine_id: _", partner_id as "partner_id: _", source as "source: _", channel, event,
+                  reason, raw, received_at, times
+           from quarantine
+           where quarantine_id = $1 and (partner_id = any($2::uuid[]) or ($3 and partner_id is null))"#,
+        id as _,
+        partners as _,
+        of_nobody,
+    );
+    Ok(row.fetch_optional(conn).await?)
+}

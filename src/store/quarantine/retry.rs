@@ -18,6 +18,8 @@ pub struct Retry {
     pub source: Source,
     /// The channel it came on.
     pub channel: Option<String>,
+    /// How it was to be believed; `None`: that was not written down.
+    pub form: Option<String>,
     /// That channel is, or was, a public one that the partner had watched.
     pub watched: bool,
     /// The event name it came under.
@@ -40,7 +42,7 @@ pub async fn find(
     let row = sqlx::query_as!(
         Retry,
         r#"select q.quarantine_id as "quarantine_id: _", q.partner_id as "partner_id: _", q.source as "source: _",
-                  q.channel, q.event, q.reason, q.raw, q.received_at,
+                  q.form, q.channel, q.event, q.reason, q.raw, q.received_at,
                   exists (select from watch w where w.partner_id = q.partner_id and w.channel = q.channel) as "watched!"
            from quarantine q
            where q.quarantine_id = $1 and (q.partner_id = any($2::uuid[]) or ($3 and q.partner_id is null))"#,

@@ -15,6 +15,8 @@ pub struct Quarantined {
     pub partner_id: Option<PartnerId>,
     /// Where it was heard.
     pub source: Source,
+    /// How it was to be believed: trying it again does the same.
+    pub form: &'static str,
     /// The channel it came on.
     pub channel: Option<String>,
     /// The event name it came under.
@@ -57,6 +59,7 @@ async fn insert_within(conn: &mut PgConnection, message: &Quarantined, most: (i6
         message.raw,
         fingerprint.as_ref(),
         message.received_at,
+        message.form,
         most.0,
         most.1,
     );
@@ -78,6 +81,7 @@ mod tests {
         Quarantined {
             partner_id: None,
             source: Source::Webhook,
+            form: "signed",
             channel: None,
             event: None,
             reason: "x".to_owned(),

@@ -1,0 +1,91 @@
+//! Watched channels at scale: many on one connection, on every listening process, until their orders are over.
+
+#![expect(clippy::print_stderr, reason = "its figures are worth reading")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use sqlx::PgPool;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use transak_relay::intake::directory;
+use transak_relay::intake::listener::Listener;
+use transak_relay::intake::stream::StreamHealth;
+use transak_relay::pusher;
+use transak_relay::sandbox::pusher::{Server, Settings};
+use transak_relay::store::pool::MIGRATOR;
+use transak_relay::store::wake::{self, Wakes};
+
+use crate::world::{API_KEY, World, order};
+
+const WATCHES: usize = 10_000;
+
+/// A listening process: it follows the tables as `serve` does.
+async fn listen(world: &World, server: &Server, tasks: &mut JoinSet<anyhow::Result<()>>) {
+    let stop = CancellationToken::new();
+    let picture = Arc::new(directory::load(&world.pool, &world.key).await.unwrap());
+    let pictures = watch::Sender::new(picture);
+    let (health, mut seen) = watch::channel(StreamHealth::default());
+    let listener = Listener {
+        pool: world.pool.clone(),
+        pusher: pusher::Settings::new(server.url().parse().unwrap(), "app"),
+        directory: pictures.subscribe(),
+        intake: world.intake.clone(),
+        copies: 2,
+        health,
+    };
+    let wakes = Wakes::default();
+    let place = (world.pool.clone(), world.key.clone());
+    tasks.spawn(directory::follow(place, Arc::clone(&wakes.partners), pictures, stop.clone()));
+    tasks.spawn(wake::listen(world.pool.clone(), wakes, stop.clone()));
+    tasks.spawn(listener.run(stop));
+    seen.wait_for(|health| health.noted > 0).await.unwrap();
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn ten_thousand_watches_on_one_connection_and_one_more_within_a_second(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let server = Server::start(Settings::local("app")).await.unwrap();
+    let mut tasks = JoinSet::new();
+    listen(&world, &server, &mut tasks).await;
+    listen(&world, &server, &mut tasks).await;
+    let began = Instant::now();
+    sqlx::query(
+        "insert into watch (partner_id, watch_id, order_id, channel)
+         select $1, gen_random_uuid(), 'w' || n, 'w' || n from generate_series(1, $2) as n",
+    )
+    .bind(world.partner)
+    .bind(i32::try_from(WATCHES).unwrap())
+    .execute(&world.pool)
+    .await
+    .unwrap();
+    world.sql("select pg_notify('relay_partner', '')").await;
+    let mut counts = server.counts();
+    counts.wait_for(|counts| counts.subscribed == 2 * (WATCHES + 1)).await.unwrap();
+    eprintln!("{WATCHES} watches on each of 2 connections: {} ms", began.elapsed().as_millis());
+    assert_eq!(counts.borrow().open, 2, "one connection each");
+
+    let began = Instant::now();
+    let body = json!({ "orderId": "one-more", "partnerId": world.partner.to_string() });
+    let (status, _) = world.call("POST", "/v1/watches", Some(body)).await;
+    assert_eq!(status.as_u16(), 201);
+    server.subscribed("one-more", 2).await;
+    let took = began.elapsed();
+    eprintln!("one more, on both: {} ms", took.as_millis());
+    assert!(took < Duration::from_secs(1), "{took:?}");
+
+    assert_eq!(server.publish("w5000", "ORDER_PROCESSING", &order("w5000", "PROCESSING", 1)), 2);
+    let over = world.signed(&order("w7000", "COMPLETED", 1));
+    assert_eq!(server.publish(API_KEY, "ORDER_COMPLETED", &over), 2);
+    while world.count("sighting").await < 4 {
+        world.writer.write_next().await;
+    }
+    let (_, events) = world.call("GET", "/v1/events?orderId=w5000", None).await;
+    assert_eq!(events["data"][0]["sightings"][0]["verified"], json!(false));
+
+    world.sql("select pg_notify('relay_partner', '')").await;
+    counts.wait_for(|counts| counts.subscribed == 2 * (WATCHES + 1)).await.unwrap();
+    assert_eq!(server.publish("w7000", "ORDER_COMPLETED", "{}"), 0, "its order is over");
+}
