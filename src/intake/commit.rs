@@ -16,7 +16,7 @@ use crate::model::reconcile::next_reconcile;
 use crate::model::status::{self, Standing};
 use crate::store::event::admit::Admitted;
 use crate::store::order::write::Orders;
-use crate::store::{self, event, order};
+use crate::store::{self, endpoint, event, order};
 
 /// Another transaction wrote an order between our reading and our writing: start the batch again.
 #[derive(Debug, thiserror::Error)]
@@ -51,9 +51,16 @@ pub(super) async fn commit(
     events: &[NewEvent],
     (hand_over, reconcile_every): (Option<&HandOver>, Duration),
 ) -> Result<Committed, CommitError> {
-    let mut tx = pool.begin().await?;
     let distinct = distinct(events);
-    let admitted = event::admit::admit(&mut tx, &distinct).await?;
+    let partners: BTreeSet<PartnerId> = distinct.iter().map(|event| event.partner_id).collect();
+    let admitting = async {
+        let mut tx = pool.begin().await?;
+        let admitted = event::admit::admit(&mut tx, &distinct).await?;
+        Ok::<_, store::Error>((tx, admitted))
+    };
+    // Who is to be told is read meanwhile.
+    let ((mut tx, admitted), subscriptions) =
+        tokio::try_join!(admitting, endpoint::subscription::of_partners(pool, partners))?;
     let (new, known) = sorted(&distinct, &admitted);
     let mut kept_as: HashMap<_, _> = distinct.iter().map(|one| (key(one), one.event_id)).collect();
     for event in &distinct {
@@ -78,7 +85,7 @@ pub(super) async fn commit(
     }
     let mut committed = Committed::default();
     if !new.is_empty() {
-        owe(&mut tx, &new, hand_over, &mut committed).await?;
+        owe(&mut tx, (&new, &subscriptions), hand_over, &mut committed).await?;
     }
     tx.commit().await?;
     let fate = |one: &NewEvent| {

@@ -9,9 +9,9 @@ use sqlx::PgConnection;
 use super::commit::Committed;
 use crate::model::delivery::{DeliveryState, Job, NewDelivery, Subscription, Told};
 use crate::model::event::NewEvent;
-use crate::model::id::{DeliveryId, EndpointId, PartnerId};
+use crate::model::id::{DeliveryId, EndpointId};
 use crate::model::queue::HandOver;
-use crate::store::{self, delivery, endpoint};
+use crate::store::{self, delivery};
 
 /// Owes new events to the endpoints that ask for them.
 ///
@@ -19,13 +19,10 @@ use crate::store::{self, delivery, endpoint};
 /// The locks of the orders are held by this transaction, as lanes need it.
 pub(super) async fn owe(
     tx: &mut PgConnection,
-    new: &[&NewEvent],
+    (new, subscriptions): (&[&NewEvent], &[Subscription]),
     hand_over: Option<&HandOver>,
     committed: &mut Committed,
 ) -> store::Result<()> {
-    let partners: HashSet<PartnerId> = new.iter().map(|event| event.partner_id).collect();
-    let partners: Vec<PartnerId> = partners.into_iter().collect();
-    let subscriptions = endpoint::subscription::of_partners(tx, &partners).await?;
     if subscriptions.is_empty() {
         return Ok(());
     }

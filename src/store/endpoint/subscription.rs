@@ -1,6 +1,6 @@
 //! Who asked for what: read by the intake to know to whom an event is owed.
 
-use sqlx::PgConnection;
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use crate::model::delivery::{Subscription, Terms};
@@ -9,14 +9,17 @@ use crate::model::rate::Rate;
 use crate::store::Result;
 
 /// The endpoints of these partners, disabled ones included.
-pub async fn of_partners(conn: &mut PgConnection, partners: &[PartnerId]) -> Result<Vec<Subscription>> {
+pub async fn of_partners(
+    executor: impl PgExecutor<'_>,
+    partners: impl IntoIterator<Item = PartnerId>,
+) -> Result<Vec<Subscription>> {
     let rows = sqlx::query!(
         r#"select partner_id as "partner_id: PartnerId", endpoint_id as "endpoint_id: EndpointId", revision,
                   max_in_flight, rate_thousandths, rate_burst, ordered, breaker_trips, events, statuses, state = 'enabled' as "enabled!"
            from endpoint where partner_id = any($1) and deleted_at is null"#,
-        &partners.iter().map(|partner| partner.uuid()).collect::<Vec<Uuid>>(),
+        &partners.into_iter().map(PartnerId::uuid).collect::<Vec<Uuid>>(),
     );
-    let rows = rows.fetch_all(conn).await?;
+    let rows = rows.fetch_all(executor).await?;
     let subscriptions = rows.into_iter().map(|row| Subscription {
         partner_id: row.partner_id,
         endpoint_id: row.endpoint_id,

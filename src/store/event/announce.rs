@@ -1,5 +1,7 @@
 //! Keeping what the relay itself tells, and owing it.
 
+use std::collections::BTreeSet;
+
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -16,10 +18,8 @@ pub async fn announce(conn: &mut PgConnection, announcements: &[Announcement]) -
         return Ok(());
     }
     keep(conn, announcements).await?;
-    let mut partners: Vec<PartnerId> = announcements.iter().map(|one| one.about.0).collect();
-    partners.sort_unstable();
-    partners.dedup();
-    let subscriptions = endpoint::subscription::of_partners(conn, &partners).await?;
+    let partners: BTreeSet<PartnerId> = announcements.iter().map(|one| one.about.0).collect();
+    let subscriptions = endpoint::subscription::of_partners(&mut *conn, partners).await?;
     let owed: Vec<NewDelivery> = announcements
         .iter()
         .flat_map(|one| {
