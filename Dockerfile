@@ -13,6 +13,7 @@ RUN awk '/^\[/ { out = /^\[\[(example|bench|test)\]\]/ } !out' /manifest/Cargo.t
  && rm -r src
 COPY migrations migrations
 COPY .sqlx .sqlx
+COPY docs/security.md docs/security.md
 COPY src src
 # Newer than what the empty program left, or cargo takes that for up to date.
 RUN touch src/main.rs src/lib.rs && cargo build --release --locked --bin transak-relay \

@@ -10,7 +10,7 @@ DOC_LINTS = -D warnings -A rustdoc::private_intra_doc_links
 SQLX_CLI = sqlx-cli --version ~0.9 --no-default-features --features postgres,sqlx-toml
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test lint fmt fuzz bench db openapi sqlx sqlx-cli configuration rules
+.PHONY: help dev test lint fmt fuzz bench db openapi sqlx sqlx-cli configuration rules release upgrade
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,18 @@ db: ## Open psql on the database of a running `make dev`, or on a throw-away one
 
 configuration: ## Write docs/configuration.md from the code
 	cargo run --quiet --locked --example configuration >docs/configuration.md.new && mv docs/configuration.md.new docs/configuration.md
+
+release: ## Build the program and its bill of materials (CycloneDX), into target/release-files
+	@$(call tool,cyclonedx)
+	cargo build --release --locked --bin transak-relay
+	cargo cyclonedx --format json --spec-version 1.5 --override-filename transak-relay.cdx
+	mkdir -p target/release-files
+	mv transak-relay.cdx.json target/release-files/
+	cp target/release/transak-relay LICENSE target/release-files/
+	cd target/release-files && sha256sum transak-relay transak-relay.cdx.json >SHA256SUMS && cat SHA256SUMS
+
+upgrade: ## Run the newest tag's program and this one on one database
+	@$(with_postgres) scripts/upgrade-test
 
 rules: ## Check the alerts and run their tests
 	@scripts/install promtool:prometheus:prometheus

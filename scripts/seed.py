@@ -84,4 +84,5 @@ def main() -> None:
     print(token)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,6 @@
 //! The OpenAPI document, and the pages that show it.
 
+use axum::http::{HeaderName, header};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, OpenApi};
 use utoipa::{Modify, OpenApi as _};
@@ -55,6 +56,11 @@ impl Modify for Shared {
 /// The document before the operations are in it.
 pub(super) fn base() -> OpenApi {
     Document::openapi()
+}
+
+/// What is protected from whom and how, and what is not.
+pub(super) async fn get_security() -> ([(HeaderName, &'static str); 1], &'static str) {
+    ([(header::CONTENT_TYPE, "text/markdown; charset=utf-8")], include_str!("../../docs/security.md"))
 }
 
 /// The page that shows the document, with its assets.

@@ -95,6 +95,7 @@ pub fn router(api: Api) -> Router {
     let cors = option_layer(cors::layer(&api.cors_origins));
     routes
         .route("/openapi.json", get(move || async move { Json(openapi.as_ref().clone()) }))
+        .route("/docs/security.md", get(document::get_security))
         .route("/docs/problems", get(problem::page::list_problems))
         .route("/docs/problems/{slug}", get(problem::page::get_problem))
         .with_state(Arc::new(api))

@@ -40,5 +40,6 @@ pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
         .install_recorder()
         .context("metrics were started twice")?;
     names::describe();
+    names::begin();
     Ok(handle)
 }

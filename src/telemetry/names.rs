@@ -87,6 +87,38 @@ pub const DATABASE_GAUGES: &[(&str, &str)] = &[
     ("relay_database_default_partition_rows", "Rows outside of the partitions made ahead of time."),
 ];
 
+/// Counters that are shown from the start on, so that their first increase is one: each with its label and all its
+/// values.
+pub const ZEROES: &[(&str, Option<(&str, &[&str])>)] = &[
+    ("relay_stream_unreadable_frames_total", None),
+    ("relay_intake_messages_total", Some(("fate", &["new", "sighted", "quarantined", "unverified", "spooled"]))),
+    ("relay_intake_refused_total", None),
+    ("relay_spool_damaged_total", None),
+    ("relay_quarantine_refused_total", Some(("source", &["stream", "webhook", "reconcile"]))),
+    ("relay_access_token_refreshes_total", Some(("outcome", &["refreshed"]))),
+    ("relay_reconcile_found_total", None),
+    ("relay_gaps_repaired_total", None),
+    ("relay_deliveries_total", Some(("outcome", &["succeeded", "failed", "exhausted", "gone"]))),
+    ("relay_delivery_late_write_backs_total", None),
+    ("relay_maintenance_runs_total", Some(("outcome", &["done", "failed"]))),
+    ("relay_retention_orders_total", None),
+    ("relay_retention_partitions_total", None),
+];
+
+/// Shows the [`ZEROES`].
+pub(super) fn begin() {
+    for (name, labels) in ZEROES {
+        match labels {
+            None => metrics::counter!(*name).increment(0),
+            Some((label, values)) => {
+                for value in *values {
+                    metrics::counter!(*name, *label => *value).increment(0);
+                }
+            }
+        }
+    }
+}
+
 /// Tells the recorder all of them.
 pub(super) fn describe() {
     for (name, help) in COUNTERS {

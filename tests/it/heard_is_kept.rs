@@ -22,7 +22,7 @@ use transak_relay::store::pool::MIGRATOR;
 use crate::world::{API_KEY, World, order, pluck};
 
 /// Cuts a database off, or lets it be reached again, from a connection to another one.
-async fn allow_connections(options: &PgConnectOptions, allow: bool) {
+pub(crate) async fn allow_connections(options: &PgConnectOptions, allow: bool) {
     let database = options.get_database().unwrap().to_owned();
     let mut admin: PgConnection = options.clone().database("postgres").connect().await.unwrap();
     let alter = format!(r#"alter database "{database}" with allow_connections {allow}"#);

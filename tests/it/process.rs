@@ -1,6 +1,7 @@
 //! The program itself, started as an operator starts it, beside a Transak of the sandbox.
 
 use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -123,6 +124,35 @@ impl Process {
     /// Its metrics.
     pub(crate) async fn metrics(&self) -> String {
         self.http.get(format!("{}/metrics", self.url)).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// Its metrics, once they are as `wanted`, or as they are after a while.
+    pub(crate) async fn metrics_when(&self, wanted: impl Fn(&str) -> bool) -> String {
+        let patience = Instant::now() + Duration::from_secs(40);
+        loop {
+            let text = self.metrics().await;
+            if wanted(&text) || Instant::now() > patience {
+                return text;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Why it is not ready, once it is not.
+    pub(crate) async fn reasons_when_not_ready(&self) -> String {
+        loop {
+            let (status, reasons) = self.call(Method::GET, "/readyz", None).await;
+            if status != StatusCode::OK {
+                return reasons.to_string();
+            }
+        }
+    }
+
+    /// Waits until it has logged something.
+    pub(crate) async fn logs(&self, text: &str) {
+        while !self.log().contains(text) {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// The id of its one partner.

@@ -12,26 +12,19 @@ use http_body_util::BodyExt as _;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tower::ServiceExt as _;
-use transak_relay::delivery::dispatcher::{Dispatcher, Settings};
-use transak_relay::delivery::sender::{Sender, SenderSettings};
-use transak_relay::http::ingest::Strangers;
+use transak_relay::delivery::dispatcher::Dispatcher;
 use transak_relay::http::live::{Feed, Reading};
-use transak_relay::http::{self, Api};
-use transak_relay::intake::Settings as IntakeSettings;
 use transak_relay::intake::spool::Spool;
-use transak_relay::intake::suspicion::Suspicion;
 use transak_relay::intake::{Form, Heard, Intake, Writer, directory};
-use transak_relay::model::address::AddressPolicy;
-use transak_relay::model::callback_url::UrlPolicy;
 use transak_relay::model::event::Source;
 use transak_relay::model::id::PartnerId;
-use transak_relay::model::queue::HandOver;
 use transak_relay::model::seal::MasterKey;
-use transak_relay::model::token::TokenHash;
 use transak_relay::sandbox::receiver::Receiver;
 use transak_relay::sandbox::signing;
+
+use crate::parts::{api, dispatcher, intake};
 
 pub(crate) const ADMIN: &str = "rly_admin_of_the_tests";
 pub(crate) const API_KEY: &str = "11111111-0000-4000-8000-000000000000";
@@ -48,7 +41,7 @@ pub(crate) struct World {
     /// New events for those who follow; the reader runs when a test says so.
     pub(crate) feed: Feed,
     pub(crate) reading: Option<Reading>,
-    directory: watch::Sender<Arc<directory::Directory>>,
+    pub(crate) directory: watch::Sender<Arc<directory::Directory>>,
     // Deleted with the test.
     _spool: tempfile::TempDir,
 }
@@ -63,26 +56,13 @@ impl World {
     /// One more process on a database that holds something already.
     pub(crate) fn around(pool: PgPool) -> Self {
         let key = MasterKey::parse(&base64::engine::general_purpose::STANDARD.encode([7; 32])).unwrap();
-        let addresses = AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
         let (hand_over, dispatcher) = dispatcher(&pool, &key);
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(folder.path(), 1 << 24).unwrap();
         let (pictures, directory) = watch::channel(Arc::default());
         let (intake, writer) = Writer::new(intake(&pool, directory, (spool, Some(hand_over))));
         let (feed, reading) = Feed::new(pool.clone(), writer.kept());
-        let api = http::router(Api {
-            intake: Some(intake.clone()),
-            rates: transak_relay::http::rate::TokenRates::default(),
-            cors_origins: Vec::new(),
-            strangers: Strangers::default(),
-            pool: pool.clone(),
-            master_key: key.clone(),
-            admin_token: Some(TokenHash::of(ADMIN)),
-            url_policy: UrlPolicy { allow_http: true, addresses },
-            health: watch::channel(Vec::new()).1,
-            feed: feed.clone(),
-            metrics: None,
-        });
+        let api = api(&pool, &key, (intake.clone(), feed.clone()));
         let access_token = signing::access_token(API_KEY, Utc::now().timestamp(), 604_800).unwrap();
         Self {
             pool,
@@ -261,27 +241,6 @@ impl World {
             .await
             .unwrap()
     }
-}
-
-fn dispatcher(pool: &PgPool, key: &MasterKey) -> (HandOver, Dispatcher) {
-    let addresses = AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
-    let sender = Sender::new(SenderSettings { addresses, ..SenderSettings::default() }).unwrap();
-    Dispatcher::new(Settings {
-        pool: pool.clone(),
-        key: key.clone(),
-        sender,
-        concurrency: 64,
-        wake: Arc::new(Notify::new()),
-    })
-}
-
-fn intake(
-    pool: &PgPool,
-    directory: directory::Watch,
-    (spool, hand_over): (Spool, Option<HandOver>),
-) -> IntakeSettings {
-    let (suspicion, reconcile_every) = (Suspicion::default(), std::time::Duration::from_mins(1));
-    IntakeSettings { pool: pool.clone(), directory, spool, hand_over, suspicion, reconcile_every }
 }
 
 /// An order as Transak sends it.

@@ -126,6 +126,7 @@ impl Writer {
     pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut batch = Vec::with_capacity(LARGEST_BATCH);
         let (mut next_try, mut next_orphan) = (Instant::now(), Instant::now());
+        self.note_spool();
         loop {
             let spooled = self.is_spooling();
             tokio::select! {

@@ -1,0 +1,60 @@
+//! The parts of a relay, each as the tests want it.
+
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use tokio::sync::{Notify, watch};
+use transak_relay::delivery::dispatcher::{Dispatcher, Settings};
+use transak_relay::delivery::sender::{Sender, SenderSettings};
+use transak_relay::http::ingest::Strangers;
+use transak_relay::http::live::Feed;
+use transak_relay::http::{self, Api};
+use transak_relay::intake::Settings as IntakeSettings;
+use transak_relay::intake::spool::Spool;
+use transak_relay::intake::suspicion::Suspicion;
+use transak_relay::intake::{Intake, directory};
+use transak_relay::model::address::AddressPolicy;
+use transak_relay::model::callback_url::UrlPolicy;
+use transak_relay::model::queue::HandOver;
+use transak_relay::model::seal::MasterKey;
+use transak_relay::model::token::TokenHash;
+
+use crate::world::ADMIN;
+
+pub(crate) fn api(pool: &PgPool, key: &MasterKey, (intake, feed): (Intake, Feed)) -> axum::Router {
+    let addresses = AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
+    http::router(Api {
+        intake: Some(intake),
+        rates: transak_relay::http::rate::TokenRates::default(),
+        cors_origins: Vec::new(),
+        strangers: Strangers::default(),
+        pool: pool.clone(),
+        master_key: key.clone(),
+        admin_token: Some(TokenHash::of(ADMIN)),
+        url_policy: UrlPolicy { allow_http: true, addresses },
+        health: watch::channel(Vec::new()).1,
+        feed,
+        metrics: None,
+    })
+}
+
+pub(crate) fn dispatcher(pool: &PgPool, key: &MasterKey) -> (HandOver, Dispatcher) {
+    let addresses = AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
+    let sender = Sender::new(SenderSettings { addresses, ..SenderSettings::default() }).unwrap();
+    Dispatcher::new(Settings {
+        pool: pool.clone(),
+        key: key.clone(),
+        sender,
+        concurrency: 64,
+        wake: Arc::new(Notify::new()),
+    })
+}
+
+pub(crate) fn intake(
+    pool: &PgPool,
+    directory: directory::Watch,
+    (spool, hand_over): (Spool, Option<HandOver>),
+) -> IntakeSettings {
+    let (suspicion, reconcile_every) = (Suspicion::default(), std::time::Duration::from_mins(1));
+    IntakeSettings { pool: pool.clone(), directory, spool, hand_over, suspicion, reconcile_every }
+}
