@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use super::commit::{CommitError, Committed, commit};
@@ -14,9 +14,10 @@ use super::directory::Directory;
 use super::suspicion::Suspicion;
 use super::{Fate, Heard};
 use crate::model::event::NewEvent;
+use crate::model::id::PartnerId;
 use crate::model::queue::HandOver;
-use crate::store;
 use crate::store::quarantine::write::{Quarantined, insert as quarantine};
+use crate::store::{self, erasure};
 use crate::trace::{self, KeyValue};
 
 /// A database that takes longer than this for one batch counts as not available: the batch is spooled instead. It may
@@ -74,6 +75,27 @@ impl Sink {
             }
         }
         fates
+    }
+
+    /// Which of these messages, heard some time ago, are about orders that were erased since.
+    pub(super) async fn erased(
+        &self,
+        messages: &[Heard],
+        directory: &Directory,
+    ) -> Result<Vec<bool>, Unavailable> {
+        let about: Vec<_> = messages.iter().map(|heard| about(heard, directory)).collect();
+        let known: Vec<_> = about.iter().flatten().collect();
+        let orders: Vec<_> =
+            known.iter().map(|(partner, order, at)| (*partner, order.as_str(), *at)).collect();
+        let erased = async { erasure::since(&mut *self.pool.acquire().await?, &orders).await };
+        let erased = erased.await.map_err(|error| {
+            tracing::debug!(error = &error as &dyn Error, "the database cannot say what was erased");
+            Unavailable
+        })?;
+        let is_erased = |(partner, order, at): &(PartnerId, String, DateTime<Utc>)| {
+            erased.iter().any(|one| (one.0, &one.1) == (*partner, order) && one.2 >= *at)
+        };
+        Ok(about.iter().map(|about| about.as_ref().is_some_and(is_erased)).collect())
     }
 
     async fn write_events(
@@ -163,6 +185,15 @@ impl Sink {
             }
             _ => Err(Unavailable),
         }
+    }
+}
+
+/// Which order a message is about, and when it was heard.
+fn about(heard: &Heard, directory: &Directory) -> Option<(PartnerId, String, DateTime<Utc>)> {
+    let partner = heard.partner_id?;
+    match decode(heard, directory.keys(partner)) {
+        Decoded::Event(event) => Some((partner, event.order?.order_id.as_str().to_owned(), heard.at)),
+        _ => None,
     }
 }
 

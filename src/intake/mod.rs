@@ -127,6 +127,8 @@ pub enum Fate {
     Test,
     /// On disk until the database is back.
     Spooled,
+    /// About an order that was erased while the message waited on disk: forgotten.
+    Erased,
 }
 
 impl Fate {
@@ -139,6 +141,7 @@ impl Fate {
             Self::Unverified => "unverified",
             Self::Test => "test",
             Self::Spooled => "spooled",
+            Self::Erased => "erased",
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Table `erasure`, and the erasing itself: everything that is known of one order, wherever it stands.
 //!
-//! Does not reach: copies that receivers were sent, backups, and messages that still wait on disk for the database. What
-//! Transak sends of the order afterwards is a new order.
+//! What was heard of it before and still waits on disk for the database is forgotten when its turn comes.
+//! Does not reach: copies that receivers were sent, and backups. What Transak sends of the order afterwards is a new order.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::Result;
@@ -26,6 +27,28 @@ pub async fn erase(
         &traces(order_id) as &[Vec<u8>],
     );
     Ok(erased.fetch_one(conn).await? > 0)
+}
+
+/// Those of the orders, each with when something was heard of it, that were erased since then, and when they were.
+pub async fn since(
+    conn: &mut PgConnection,
+    orders: &[(PartnerId, &str, DateTime<Utc>)],
+) -> Result<Vec<(PartnerId, String, DateTime<Utc>)>> {
+    if orders.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query!(
+        r#"select partner_id as "partner_id: PartnerId", erasure.order_id, max(erased_at) as "erased_at!"
+           from erasure join unnest($1::uuid[], $2::text[], $3::timestamptz[]) as heard (partner_id, order_id, at)
+                using (partner_id, order_id)
+           where erased_at >= heard.at
+           group by partner_id, erasure.order_id"#,
+        &orders.iter().map(|(partner, ..)| partner.uuid()).collect::<Vec<_>>(),
+        &orders.iter().map(|(_, order, _)| *order).collect::<Vec<_>>() as &[&str],
+        &orders.iter().map(|(.., at)| *at).collect::<Vec<_>>(),
+    );
+    let rows = rows.fetch_all(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.partner_id, row.order_id, row.erased_at)).collect())
 }
 
 /// What an order's id looks like inside of a message: as it is, and in base64 at each of the three places where a group

@@ -91,7 +91,10 @@ pub const DATABASE_GAUGES: &[(&str, &str)] = &[
 /// values.
 pub const ZEROES: &[(&str, Option<(&str, &[&str])>)] = &[
     ("relay_stream_unreadable_frames_total", None),
-    ("relay_intake_messages_total", Some(("fate", &["new", "sighted", "quarantined", "unverified", "spooled"]))),
+    (
+        "relay_intake_messages_total",
+        Some(("fate", &["new", "sighted", "quarantined", "unverified", "spooled", "erased"])),
+    ),
     ("relay_intake_refused_total", None),
     ("relay_spool_damaged_total", None),
     ("relay_quarantine_refused_total", Some(("source", &["stream", "webhook", "reconcile"]))),

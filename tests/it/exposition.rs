@@ -63,7 +63,11 @@ async fn every_promised_figure_is_there(pool: PgPool) {
     for value in ["measured", "0xD902", "/callback", "http://"] {
         assert!(!text.contains(value), "{value} is a label");
     }
-    println!("{} samples, {} promised ones among them", text.lines().filter(|line| !line.starts_with('#')).count(), PROMISED.len());
+    println!(
+        "{} samples, {} promised ones among them",
+        text.lines().filter(|line| !line.starts_with('#')).count(),
+        PROMISED.len()
+    );
 }
 
 fn has(text: &str, sample: &str) -> bool {

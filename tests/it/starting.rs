@@ -23,8 +23,14 @@ async fn what_is_missing_or_wrong_is_one_line_without_the_value_and_exit_code_1(
     let file = "/nowhere/master.key";
     let short = "c2hvcnQ=";
     for (settings, expected) in [
-        (vec![], "transak-relay: DATABASE_URL (--database-url), RELAY_MASTER_KEY (--master-key) must be given"),
-        (vec![("DATABASE_URL", url.as_str())], "transak-relay: RELAY_MASTER_KEY (--master-key) must be given"),
+        (
+            vec![],
+            "transak-relay: DATABASE_URL (--database-url), RELAY_MASTER_KEY (--master-key) must be given",
+        ),
+        (
+            vec![("DATABASE_URL", url.as_str())],
+            "transak-relay: RELAY_MASTER_KEY (--master-key) must be given",
+        ),
         (
             vec![("DATABASE_URL", url.as_str()), ("RELAY_MASTER_KEY", short)],
             "transak-relay: RELAY_MASTER_KEY (--master-key): the master key must be 32 bytes in base64",

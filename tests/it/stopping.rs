@@ -22,21 +22,33 @@ async fn one_signal_lets_answers_come_gives_leases_back_and_ends_with_0(pool: Pg
     }
     receiver.count().wait_for(|count| *count >= 1).await.unwrap();
     let heard = async {
-        while sqlx::query_scalar::<_, i64>("select count(*) from delivery").fetch_one(&around.pool).await.unwrap() < 5 {}
+        while sqlx::query_scalar::<_, i64>("select count(*) from delivery")
+            .fetch_one(&around.pool)
+            .await
+            .unwrap()
+            < 5
+        {}
     };
     heard.await;
     let ended = relay.stop().await;
     assert_eq!(ended.code(), Some(0), "{}", relay.log());
-    let after: Vec<(String, i32, bool)> =
-        sqlx::query_as("select state::text, attempts, leased_at is null from delivery order by state desc, attempts")
-            .fetch_all(&around.pool)
-            .await
-            .unwrap();
+    let after: Vec<(String, i32, bool)> = sqlx::query_as(
+        "select state::text, attempts, leased_at is null from delivery order by state desc, attempts",
+    )
+    .fetch_all(&around.pool)
+    .await
+    .unwrap();
     let (sent, unsent): (Vec<_>, Vec<_>) = after.into_iter().partition(|(state, ..)| state == "succeeded");
-    assert_eq!(sent.len(), usize::try_from(*receiver.count().borrow()).unwrap(), "what was begun was answered");
+    assert_eq!(
+        sent.len(),
+        usize::try_from(*receiver.count().borrow()).unwrap(),
+        "what was begun was answered"
+    );
     assert!(!sent.is_empty() && !unsent.is_empty());
     assert!(sent.iter().all(|(_, attempts, free)| (*attempts, *free) == (1, true)), "{sent:?}");
-    let given_back = unsent.iter().all(|(state, attempts, free)| (state.as_str(), *attempts, *free) == ("pending", 0, true));
+    let given_back = unsent
+        .iter()
+        .all(|(state, attempts, free)| (state.as_str(), *attempts, *free) == ("pending", 0, true));
     assert!(given_back, "{unsent:?}");
     println!("{} answered, {} given back without an attempt", sent.len(), unsent.len());
     assert_eq!(around.upstream.pusher().counts().borrow().open, 0, "its socket is closed");
