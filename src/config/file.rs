@@ -26,7 +26,7 @@ impl Cli {
     pub fn read() -> anyhow::Result<Self> {
         #[expect(clippy::disallowed_methods, reason = "this is the configuration")]
         let command = with_files(Self::command(), |name| std::env::var(name).ok())?;
-        let matches = command.clone().try_get_matches().map_err(|error| refusal(&command, error))?;
+        let matches = command.clone().try_get_matches().map_err(|error| refusal(&command, &error))?;
         Self::from_arg_matches(&matches).map_err(|error| error.exit())
     }
 }

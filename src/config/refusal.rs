@@ -7,7 +7,7 @@ use clap::{Command, Error};
 
 /// The line for a setting that is missing or makes no sense. Whatever else clap has to say, it says itself, and the
 /// process ends.
-pub(super) fn refusal(command: &Command, error: Error) -> anyhow::Error {
+pub(super) fn refusal(command: &Command, error: &Error) -> anyhow::Error {
     let names = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(one)) => vec![name(command, one)],
         Some(ContextValue::Strings(all)) => all.iter().map(|one| name(command, one)).collect(),
@@ -49,7 +49,7 @@ mod tests {
     fn line(arguments: &[&str]) -> String {
         let command = Cli::command();
         let words = ["transak-relay", "serve"].iter().chain(arguments);
-        refusal(&command, command.clone().try_get_matches_from(words).unwrap_err()).to_string()
+        refusal(&command, &command.clone().try_get_matches_from(words).unwrap_err()).to_string()
     }
 
     #[test]

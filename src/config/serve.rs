@@ -184,7 +184,7 @@ impl Pusher {
 /// Who collects traces.
 #[derive(Debug, Clone, Args)]
 pub struct Traces {
-    /// Where traces are sent: an OpenTelemetry collector that takes OTLP over HTTP, such as http://localhost:4318. The SDK's
+    /// Where traces are sent: an OpenTelemetry collector that takes OTLP over HTTP, such as `http://localhost:4318`. The SDK's
     /// other variables count too (`OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER`, `OTEL_EXPORTER_OTLP_HEADERS`). No traces if not given.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", value_parser = collector)]
     pub otlp_endpoint: Option<Collector>,

@@ -87,9 +87,12 @@ pub const DATABASE_GAUGES: &[(&str, &str)] = &[
     ("relay_database_default_partition_rows", "Rows outside of the partitions made ahead of time."),
 ];
 
+/// A label and all its values.
+type Label = (&'static str, &'static [&'static str]);
+
 /// Counters that are shown from the start on, so that their first increase is one: each with its label and all its
 /// values.
-pub const ZEROES: &[(&str, Option<(&str, &[&str])>)] = &[
+pub const ZEROES: &[(&str, Option<Label>)] = &[
     ("relay_stream_unreadable_frames_total", None),
     (
         "relay_intake_messages_total",

@@ -10,7 +10,7 @@ use transak_relay::telemetry::names;
 use crate::process::Around;
 use crate::world::order;
 
-/// What issue readers look for first, each as a sample that must be there.
+/// What an operator is promised, each as a sample that must be there.
 const PROMISED: [&str; 27] = [
     "relay_stream_connected ",
     "relay_stream_last_heard_timestamp_seconds{partner=",

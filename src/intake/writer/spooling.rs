@@ -37,8 +37,12 @@ impl Writer {
         let appended = self.with_spool(move |spool| spool.append(&heard)).await;
         match appended {
             Ok(()) => {
-                spans.iter().for_each(|span| end_span(Some(span), Fate::Spooled));
-                replies.into_iter().for_each(|reply| settle(reply, Fate::Spooled));
+                for span in &spans {
+                    end_span(Some(span), Fate::Spooled);
+                }
+                for reply in replies {
+                    settle(reply, Fate::Spooled);
+                }
             }
             // The callers see their reply dropped and tell their own callers to come again; the rest becomes a gap.
             Err(error) => {
