@@ -1,4 +1,4 @@
-//! `/metrics` of a relay that has just started: every figure that an operator is promised is there, with its labels.
+//! What a relay shows of itself. `/metrics`: every figure that an operator is promised is there, with its labels.
 
 use reqwest::StatusCode;
 use serde_json::json;
@@ -8,7 +8,7 @@ use transak_relay::store::pool::MIGRATOR;
 use transak_relay::telemetry::names;
 
 use crate::process::Around;
-use crate::world::order;
+use crate::world::{World, order};
 
 /// What an operator is promised, each as a sample that must be there.
 const PROMISED: [&str; 27] = [
@@ -72,4 +72,12 @@ async fn every_promised_figure_is_there(pool: PgPool) {
 
 fn has(text: &str, sample: &str) -> bool {
     text.lines().any(|line| line.starts_with(sample))
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn the_security_page_is_served(pool: PgPool) {
+    let world = World::new(pool).await;
+    let (status, page) = world.call_raw("GET", "/docs/security.md", None).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(page, std::fs::read("docs/security.md").unwrap());
 }
