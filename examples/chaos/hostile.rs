@@ -54,7 +54,7 @@ pub(crate) async fn hostile_receivers(only: Option<&str>) -> anyhow::Result<()> 
     hostile.store(true, Ordering::Relaxed);
     let during = watch.play(HOSTILE).await?;
     watch.cut_off(&ids).await?;
-    let figures = world.settle(&watch.load, Duration::from_secs(30)).await?;
+    let figures = world.settle(&watch.load, (Duration::from_secs(30), false)).await?;
     let (before, during) = (watch.p95(calm), watch.p95(during));
     let held = watch.report((before, during));
     watch.relay.stop().await?;

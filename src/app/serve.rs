@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::bootstrap;
-use super::listening::{bind, cut_off_the_silent};
+use super::listening::bind;
 use super::readiness::{self, Signs};
 use super::sampler::Sampler;
 use crate::config::{Role, Serve};
