@@ -166,7 +166,7 @@ async fn whoever_has_lost_a_lease_changes_nothing_whatever_came_before(pool: PgP
     println!(
         "20 histories of 60 steps: {accepted} write-backs accepted, {refused} of stale workers changed 0 rows"
     );
-    assert!(refused > 100 && accepted > 100, "{refused} {accepted}");
+    assert!(refused > 50 && accepted > 50, "{refused} {accepted}");
 }
 
 /// What happens to an ordered endpoint.
