@@ -118,12 +118,12 @@ impl Requeue {
             let ids = retry::ids(&mut *self.pool.acquire().await?, partner, after, reasons).await?;
             let Some(last) = ids.last() else { return Ok(tally) };
             after = Some(*last);
-            let mut tries = Vec::with_capacity(ids.len());
+            let mut waiting = Vec::with_capacity(ids.len());
             for id in ids {
-                tries.push(self.one_of(partner, id));
+                waiting.push(self.one_of(partner, id));
             }
             // Those that become events share their commits.
-            let tried: Vec<Requeued> = stream::iter(tries).buffered(AT_ONCE).try_collect().await?;
+            let tried: Vec<Requeued> = stream::iter(waiting).buffered(AT_ONCE).try_collect().await?;
             for one in tried {
                 match one {
                     Requeued::Kept => tally.kept += 1,
