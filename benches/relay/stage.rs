@@ -80,6 +80,8 @@ impl Bench {
             ("RELAY_ALLOW_CALLBACK_CIDRS", "127.0.0.0/8"),
             ("RELAY_ALLOW_HTTP_CALLBACKS", "true"),
             ("RELAY_LOG_FORMAT", "json"),
+            // Everybody here is one token.
+            ("RELAY_TOKEN_RATE", "0"),
             ("RELAY_SPOOL_DIR", spool.path().to_str().context("a folder's name is not UTF-8")?),
             ("PUSHER_URL", &source.address),
             // Nobody is there: what the REST API would tell is not what is measured.
