@@ -11,15 +11,18 @@ use crate::model::id::PartnerId;
 /// What was sent this shortly before may still be in a buffer of the socket's.
 const UNREAD: TimeDelta = TimeDelta::seconds(1);
 
-/// From when to when messages of a partner were lost.
-pub(super) type Loss = (PartnerId, (DateTime<Utc>, DateTime<Utc>));
+/// From when to when.
+type Span = (DateTime<Utc>, DateTime<Utc>);
+
+/// Messages of a partner that were lost.
+pub(super) type Loss = (PartnerId, Span);
 
 /// Counts what goes into the intake and what has become of it.
 #[derive(Debug, Default)]
 pub(super) struct Flow {
     taken: AtomicU64,
     settled: AtomicU64,
-    lost: Mutex<HashMap<PartnerId, (DateTime<Utc>, DateTime<Utc>)>>,
+    lost: Mutex<HashMap<PartnerId, Span>>,
 }
 
 impl Flow {

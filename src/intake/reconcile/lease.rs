@@ -65,10 +65,9 @@ impl Lease {
             }
             let now = clock.now();
             match self.extend(now).await {
-                Ok(true) => {}
                 Ok(false) => return Some(Stop::LeaseLost),
                 Err(error) if now >= *self.until.lock().await => return Some(error.into()),
-                Err(_) => {}
+                Ok(true) | Err(_) => {}
             }
         }
     }
