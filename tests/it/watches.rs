@@ -1,7 +1,5 @@
 //! Watched channels at scale: many on one connection, on every listening process, until their orders are over.
 
-#![expect(clippy::print_stderr, reason = "its figures are worth reading")]
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
