@@ -33,13 +33,14 @@ pub struct Claimed {
 /// [`LEASE`]: a worker that dies needs no clean-up.
 pub async fn claim(pool: &PgPool, dispatcher: DispatcherId, wanted: &Wanted) -> Result<Vec<Claimed>> {
     let leased_at = Instant::now();
+    let (endpoints, rooms): (Vec<Uuid>, Vec<i32>) = wanted.rooms.iter().map(room).unzip();
     let rows = sqlx::query_file!(
         "src/store/delivery/claim.sql",
         most(wanted.limit),
         LEASE.as_secs_f64(),
         dispatcher.0,
-        &wanted.rooms.iter().map(|(endpoint, _)| endpoint.uuid()).collect::<Vec<Uuid>>(),
-        &wanted.rooms.iter().map(|(_, room)| i32::try_from(*room).unwrap_or(i32::MAX)).collect::<Vec<i32>>(),
+        &endpoints,
+        &rooms,
         wanted.scan,
         i32::try_from(FIRST_WINDOW).unwrap_or(1),
     );
@@ -48,10 +49,7 @@ pub async fn claim(pool: &PgPool, dispatcher: DispatcherId, wanted: &Wanted) -> 
         let terms = Terms {
             revision: row.revision,
             max_in_flight: u16::try_from(row.max_in_flight).unwrap_or(1),
-            rate: row
-                .rate_thousandths
-                .zip(row.rate_burst)
-                .and_then(|(rate, burst)| Rate::from_stored(rate, burst)),
+            rate: rate(row.rate_thousandths, row.rate_burst),
             ordered: row.ordered,
             trips: u16::try_from(row.breaker_trips).unwrap_or(0),
         };
@@ -81,6 +79,14 @@ pub async fn claim(pool: &PgPool, dispatcher: DispatcherId, wanted: &Wanted) -> 
         Claimed { job, lost: row.lost }
     });
     Ok(claimed.collect())
+}
+
+fn room((endpoint, room): &(EndpointId, usize)) -> (Uuid, i32) {
+    (endpoint.uuid(), i32::try_from(*room).unwrap_or(i32::MAX))
+}
+
+fn rate(thousandths: Option<i32>, burst: Option<i32>) -> Option<Rate> {
+    Rate::from_stored(thousandths?, burst?)
 }
 
 fn most(count: usize) -> i64 {
