@@ -18,6 +18,7 @@ use transak_relay::store::master_key::{self, check};
 use transak_relay::store::pool::MIGRATOR;
 
 use crate::process::{Around, MASTER_KEY};
+use crate::proof_tls::authority;
 use crate::world::{World, order};
 
 /// Columns of bytes that hold no secret: fingerprints, hashes, and what was heard.
@@ -68,7 +69,7 @@ async fn fill(world: &World) {
     let path = format!("/v1/partners/{}", world.partner);
     assert_eq!(world.call("PATCH", &path, Some(secret)).await.0, StatusCode::OK);
     world.endpoint(json!({ "headers": { "x-key": "hidden" } })).await;
-    world.endpoint(json!({})).await;
+    world.endpoint(json!({ "tls": { "ca": authority("receivers").pem() } })).await;
     let request = axum::http::Request::post("/v1/tokens")
         .header("access-token", crate::world::ADMIN)
         .header("content-type", "application/json")
@@ -107,12 +108,12 @@ async fn opens(world: &World, key: &MasterKey) -> bool {
 async fn a_rotation_that_was_interrupted_goes_on_where_it_was(pool: PgPool) {
     let world = World::new(pool).await;
     let (old, both, new) = (key(7), key(8).and_previous(key(7)), key(8));
-    check(&mut *world.pool.acquire().await.unwrap(), &old).await.unwrap();
+    check(&mut world.pool.acquire().await.unwrap(), &old).await.unwrap();
     fill(&world).await;
     let before = left_behind(&world.pool, &new).await;
     assert!(before >= 6, "{before}");
     // It dies after some values.
-    master_key::begin(&mut *world.pool.acquire().await.unwrap(), &both).await.unwrap();
+    master_key::begin(&mut world.pool.acquire().await.unwrap(), &both).await.unwrap();
     for &column in &SEALED[1..4] {
         let done = batch(&world.pool, &both, column, (&mut Place::default(), 1)).await.unwrap().unwrap();
         assert_eq!((done.resealed, done.damaged), (1, 0), "{column:?}");
@@ -121,15 +122,15 @@ async fn a_rotation_that_was_interrupted_goes_on_where_it_was(pool: PgPool) {
     assert!(opens(&world, &key(8).and_previous(key(7))).await, "who has both works on");
     assert!(!opens(&world, &old).await && !opens(&world, &new).await, "who has one does not");
     for one in [&old, &new] {
-        assert!(check(&mut *world.pool.acquire().await.unwrap(), one).await.is_err(), "and does not start");
+        assert!(check(&mut world.pool.acquire().await.unwrap(), one).await.is_err(), "and does not start");
     }
     let mut told = Vec::new();
     rotate(&world.pool, &both, &mut told).await.unwrap();
     println!("{}", String::from_utf8(told).unwrap());
     assert_eq!(left_behind(&world.pool, &new).await, 0);
     assert!(opens(&world, &new).await);
-    check(&mut *world.pool.acquire().await.unwrap(), &new).await.unwrap();
-    assert!(check(&mut *world.pool.acquire().await.unwrap(), &old).await.is_err());
+    check(&mut world.pool.acquire().await.unwrap(), &new).await.unwrap();
+    assert!(check(&mut world.pool.acquire().await.unwrap(), &old).await.is_err());
     rotate(&world.pool, &both, &mut Vec::new()).await.unwrap();
 }
 
@@ -137,13 +138,13 @@ async fn a_rotation_that_was_interrupted_goes_on_where_it_was(pool: PgPool) {
 async fn a_value_that_does_not_open_is_left_and_keeps_the_old_key_known(pool: PgPool) {
     let world = World::new(pool).await;
     let both = key(8).and_previous(key(7));
-    check(&mut *world.pool.acquire().await.unwrap(), &key(7)).await.unwrap();
+    check(&mut world.pool.acquire().await.unwrap(), &key(7)).await.unwrap();
     fill(&world).await;
     world.sql("update partner set api_secret = api_secret || '\\x00'").await;
     let error = rotate(&world.pool, &both, &mut Vec::new()).await.unwrap_err().to_string();
     assert!(error.starts_with("1 values do not open"), "{error}");
     assert_eq!(left_behind(&world.pool, &both).await, 1);
-    check(&mut *world.pool.acquire().await.unwrap(), &both).await.unwrap();
+    check(&mut world.pool.acquire().await.unwrap(), &both).await.unwrap();
 }
 
 const NEW_KEY: &str = "YW5vdGhlciBtYXN0ZXIga2V5IG9mIDMyIGJ5dGVzISE=";

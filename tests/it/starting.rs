@@ -11,7 +11,7 @@ use crate::process::Around;
 
 /// The last line of a start that fails, and its exit code.
 async fn refused(mut command: Command) -> (String, Option<i32>) {
-    let ran = tokio::time::timeout(Duration::from_secs(60), command.output()).await.unwrap().unwrap();
+    let ran = tokio::time::timeout(Duration::from_mins(1), command.output()).await.unwrap().unwrap();
     let told = String::from_utf8_lossy(&ran.stderr).into_owned();
     (told.lines().last().unwrap_or_default().to_owned(), ran.status.code())
 }

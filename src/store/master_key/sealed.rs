@@ -17,6 +17,7 @@ pub const SEALED: &[SealedColumn] = &[
     sealed("partner", "api_secret", "'api_secret/' || partner_id"),
     sealed("access_token", "token", "'access_token/' || partner_id"),
     sealed("endpoint", "headers", "'headers/' || endpoint_id"),
+    sealed("endpoint", "tls", "'tls/' || endpoint_id"),
     sealed("endpoint_secret", "secret", "'endpoint_secret/' || endpoint_id"),
     sealed(
         "idempotency_key",
