@@ -121,6 +121,7 @@ pub struct RetriedAll {
 pub async fn retry_all_quarantined(
     State(api): State<Arc<Api>>,
     writer: Writer,
+    NoBody: NoBody,
 ) -> Result<Json<RetriedAll>, Problem> {
     let requeue = api.intake.as_ref().ok_or(Problem::NoSuchPath)?.requeue(api.pool.clone());
     let mut all = RetriedAll::default();
