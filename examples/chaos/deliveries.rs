@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::load::Load;
 use crate::receiver::Arrivals;
-use crate::world::{Load, World};
+use crate::world::World;
 
 const ENDPOINTS: usize = 10;
 const KILLS: usize = 20;

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use chrono::{DateTime, Utc};
 
+use crate::load::Load;
 use crate::strangers::{Kind, Strangers};
-use crate::world::{ADMIN, Load, Process, World};
+use crate::world::{ADMIN, Process, World};
 
 const HEALTHY: usize = 36;
 const STRANGERS: usize = 64;

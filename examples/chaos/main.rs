@@ -6,6 +6,7 @@
 
 mod deliveries;
 mod hostile;
+mod load;
 mod misbehave;
 mod receiver;
 mod repeats;
@@ -17,8 +18,9 @@ mod world;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use load::Load;
 use repeats::Repeats;
-use world::{Figures, Load, World};
+use world::{Figures, World};
 
 /// Events of one run, and how many a second.
 const EVENTS: usize = 10_000;

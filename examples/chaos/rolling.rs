@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 
-use crate::world::{Load, World};
+use crate::load::Load;
+use crate::world::World;
 use crate::{RATE, report};
 
 const RESTARTS: usize = 10;

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 
-use crate::world::{Load, World};
+use crate::load::Load;
+use crate::world::World;
 
 const ENDPOINTS: usize = 5;
 

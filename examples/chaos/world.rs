@@ -8,17 +8,17 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgPool;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
-use transak_relay::sandbox::lifecycle::{Lifecycle, Plan};
 use transak_relay::sandbox::postgres::{Options, Postgres};
 use transak_relay::sandbox::{RelayApi, Upstream, UpstreamSettings, signing};
 use url::Url;
 
+use crate::load::Load;
 use crate::receiver::Receiver;
 
 const API_KEY: &str = "22222222-0000-4000-8000-000000000000";
@@ -33,7 +33,7 @@ pub(crate) struct World {
     postgres: tokio::sync::Mutex<Option<Postgres>>,
     door: Arc<Mutex<Option<u16>>>,
     database_url: String,
-    upstream: Upstream,
+    pub(crate) upstream: Upstream,
     pub(crate) receiver: Receiver,
     endpoints: usize,
     settings: Vec<(&'static str, &'static str)>,
@@ -268,60 +268,5 @@ async fn doorkeeper(listener: TcpListener, door: Arc<Mutex<Option<u16>>>) {
                 let _ = tokio::io::copy_bidirectional(&mut guest, &mut host).await;
             }
         });
-    }
-}
-
-/// Orders played at a steady rate, and every event there was.
-pub(crate) struct Load<'w> {
-    pub(crate) world: &'w World,
-    lives: Vec<Lifecycle>,
-    random: fastrand::Rng,
-    most: usize,
-    events: HashSet<(String, String)>,
-    /// Every event and when it was published.
-    pub(crate) published: Vec<((String, String), DateTime<Utc>)>,
-}
-
-impl<'w> Load<'w> {
-    pub(crate) fn new(world: &'w World, most: usize) -> Self {
-        let (lives, events, published) = (Vec::new(), HashSet::new(), Vec::new());
-        Self { world, lives, random: fastrand::Rng::with_seed(7), most, events, published }
-    }
-
-    pub(crate) fn played(&self) -> usize {
-        self.events.len()
-    }
-
-    /// How many events nobody was told of.
-    pub(crate) fn untold(&self, world: &World) -> usize {
-        self.events.difference(&world.receiver.told()).count()
-    }
-
-    /// Goes on until `until` events were played, `rate` a second, 50 orders at a time.
-    pub(crate) async fn play(&mut self, until: usize, rate: u32) -> anyhow::Result<()> {
-        let mut beat = tokio::time::interval(Duration::from_secs(1) / rate);
-        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
-        while self.events.len() < until.min(self.most) {
-            beat.tick().await;
-            while self.lives.len() < 50 {
-                let plans: Vec<Plan> = Plan::ROUND
-                    .iter()
-                    .copied()
-                    .filter(|plan| plan.points().iter().all(|point| point.on_stream))
-                    .collect();
-                let plan = plans[self.random.usize(..plans.len())];
-                self.lives.push(Lifecycle::new(plan, &mut self.random));
-            }
-            let (at, now) = (self.random.usize(..self.lives.len()), Utc::now());
-            match self.world.upstream.step(&mut self.lives[at]).await? {
-                Some((step, _)) => {
-                    let event = (self.lives[at].order_id().to_owned(), step.status.to_owned());
-                    self.published.push((event.clone(), now));
-                    self.events.insert(event);
-                }
-                None => drop(self.lives.swap_remove(at)),
-            }
-        }
-        Ok(())
     }
 }

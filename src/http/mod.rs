@@ -20,6 +20,7 @@ pub mod health;
 pub mod history;
 pub mod ingest;
 pub mod live;
+mod object;
 pub mod observe;
 pub mod order;
 pub mod page;

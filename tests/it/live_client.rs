@@ -1,5 +1,7 @@
 //! A client of the stream of events, as `EventSource` is one.
 
+use std::time::Duration;
+
 use axum::body::{Body, BodyDataStream};
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
@@ -47,7 +49,8 @@ impl Stream {
     }
 
     pub(crate) async fn id(&mut self) -> EventId {
-        self.event().await.unwrap().0
+        // A feed that is stuck is a failure, not a test that never ends.
+        tokio::time::timeout(Duration::from_mins(2), self.event()).await.expect("an event").unwrap().0
     }
 }
 

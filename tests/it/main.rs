@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its world fails, and says where")]
 
 mod api;
+mod api_bad_bodies;
 mod api_bad_input;
 mod api_edge;
 mod api_endpoint_fields;
