@@ -147,7 +147,7 @@ pub(super) static UNVERIFIED: Kind = kind(
 );
 pub(super) static LOOP: Kind = kind(
     "loop",
-    StatusCode::LOOP_DETECTED,
+    StatusCode::UNPROCESSABLE_ENTITY,
     [
         "It has come through too many relays",
         "It has come through too many relays: `transak-relay-hops` is not a count from 0 to 5.",

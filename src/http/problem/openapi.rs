@@ -45,7 +45,7 @@ pub struct Ingesting;
 
 impl IntoResponses for Ingesting {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        references(&[401, 404, 413, 429, 500, 503, 508])
+        references(&[401, 404, 413, 422, 429, 500, 503])
     }
 }
 
