@@ -67,11 +67,6 @@ impl Receiver {
     pub(crate) fn arrivals(&self) -> Arrivals {
         self.seen.lock().expect("no panic").arrivals.clone()
     }
-
-    /// How many callbacks repeated an event that had been told.
-    pub(crate) fn repeats(&self) -> usize {
-        self.seen.lock().expect("no panic").arrivals.values().map(|times| times.len() - 1).sum()
-    }
 }
 
 async fn receive(

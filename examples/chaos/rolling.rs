@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 
 use crate::load::Load;
+use crate::repeats::{self, Repeats};
 use crate::world::World;
 use crate::{RATE, report};
 
@@ -49,12 +50,12 @@ pub(crate) async fn restart(events: usize) -> anyhow::Result<()> {
         start.as_millis()
     );
     report(&what, &world, &figures).await?;
-    let repeats = world.told_twice();
+    let repeats = Repeats::count(&repeats::rows(&world).await?, &world).twice;
     for relay in relays {
         relay.stop().await?;
     }
     world.end(&figures).await?;
     ensure!(under_load, "the load had ended before the last restart: give a larger number of events");
-    ensure!(repeats == 0, "{repeats} callbacks were sent twice although nothing crashed");
+    ensure!(repeats == 0, "{repeats} deliveries were sent twice although nothing crashed");
     Ok(())
 }

@@ -217,11 +217,6 @@ impl World {
         })
     }
 
-    /// How many callbacks repeated an event that had been told.
-    pub(crate) fn told_twice(&self) -> usize {
-        self.receiver.repeats()
-    }
-
     /// Stops Postgres in order.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         match self.postgres.into_inner() {

@@ -12,7 +12,7 @@ const PATH: &str = "/partners/api/v2/webhooks";
 const TRANSAKS: &str = "eyJhbGciOiJIUzI1NiJ9.eyJBUElfS0VZIjoiayIsImV4cCI6MTkwMDAwMDAwMH0.c2ln";
 
 /// As every example of Transak's page does it: a plain GET with one header.
-async fn get(relay: &Relay, token: &str, query: &str) -> Answer {
+pub(crate) async fn get(relay: &Relay, token: &str, query: &str) -> Answer {
     let request = Request::get(format!("{PATH}{query}")).header("access-token", token);
     relay.send(request.body(Body::empty()).unwrap()).await
 }

@@ -1,14 +1,11 @@
 //! Get Webhooks against Transak's own description of it, `get_webhooks_schema.yaml`.
 
-use axum::body::Body;
-use axum::http::Request;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::api::{Answer, Relay, keep_delivery, keep_order};
-
-const PATH: &str = "/partners/api/v2/webhooks";
+use crate::api_webhooks::get;
 
 /// An order with every field of Transak's page.
 const ORDER: &str = include_str!("get_webhooks_order.json");
@@ -43,11 +40,6 @@ fn assert_fits(answer: &Answer, status: &str) {
         .map(|error| format!("{}: {error}", error.instance_path()))
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
-}
-
-async fn get(relay: &Relay, token: &str, query: &str) -> Answer {
-    let request = Request::get(format!("{PATH}{query}")).header("access-token", token);
-    relay.send(request.body(Body::empty()).unwrap()).await
 }
 
 #[sqlx::test]
