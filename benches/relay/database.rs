@@ -26,8 +26,10 @@ pub(crate) struct Database {
 }
 
 impl Server {
-    pub(crate) async fn start() -> anyhow::Result<Self> {
-        let postgres = Postgres::temporary(Options { max_connections: 200, ..Options::default() }).await?;
+    /// `counts_statements`: for looking into, not for measuring.
+    pub(crate) async fn start(counts_statements: bool) -> anyhow::Result<Self> {
+        let options = Options { max_connections: 200, counts_statements, ..Options::default() };
+        let postgres = Postgres::temporary(options).await?;
         let admin = pool(postgres.url().expose_secret()).await?;
         let settings: (String, String, String) = sqlx::query_as(
             "select current_setting('fsync'), current_setting('synchronous_commit'),

@@ -19,6 +19,7 @@ mod report;
 mod scenario;
 mod source;
 mod stage;
+mod statements;
 
 use std::path::PathBuf;
 
@@ -78,6 +79,9 @@ struct Options {
     /// How many events the long history has.
     #[arg(long, default_value_t = 1_000_000)]
     history: usize,
+    /// Prints what Postgres spends on which statements as well; that costs it something.
+    #[arg(long)]
+    statements: bool,
     /// Another relay to measure, to compare two versions in the same hour.
     #[arg(long, default_value = env!("CARGO_BIN_EXE_transak-relay"), hide_default_value = true)]
     relay: PathBuf,
@@ -118,7 +122,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn measure(options: Options) -> anyhow::Result<()> {
-    let mut bench = Bench::start(&options.relay).await?;
+    let mut bench = Bench::start(&options.relay, options.statements).await?;
     let mut report = Report::new(limits::measure(&mut bench, options.quick).await?);
     println!("{}", report.limits_text());
     for name in &options.names {

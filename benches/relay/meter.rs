@@ -6,6 +6,8 @@ use std::time::Instant;
 use anyhow::Context as _;
 use sqlx::PgPool;
 
+use crate::statements;
+
 /// Ticks of `/proc/…/stat` in a second; 100 on every Linux.
 const TICKS: f64 = 100.0;
 
@@ -37,10 +39,14 @@ pub(crate) struct Meter {
     pub(crate) relay: u32,
     pub(crate) postgres: u32,
     pub(crate) pool: PgPool,
+    pub(crate) counts_statements: bool,
 }
 
 impl Meter {
     pub(crate) async fn read(&self) -> anyhow::Result<Reading> {
+        if self.counts_statements {
+            statements::begin(&self.pool).await?;
+        }
         let (wal_bytes, commits): (f64, f64) = sqlx::query_as(
             "select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8,
                     (select xact_commit::float8 from pg_stat_database where datname = current_database())",

@@ -9,6 +9,7 @@ use crate::orders;
 use crate::receiver::Arrivals;
 use crate::report::{Run, run};
 use crate::stage::{ADMIN, Bench, Stage};
+use crate::statements;
 
 /// How many events may be on their way into the relay: as fast as they are taken, and no faster.
 const WINDOW: usize = 2_000;
@@ -156,6 +157,9 @@ pub(crate) async fn finish(
     reading: &crate::meter::Reading,
 ) -> anyhow::Result<Run> {
     tokio::time::sleep(SETTLE).await;
+    if stage.meter.counts_statements {
+        statements::print(&stage.meter.pool, count).await?;
+    }
     let mut run = run(count, seconds, &stage.meter.since(reading).await?);
     let arrivals = Arrivals::of(&mut bench.receiver).await?;
     if arrivals.received > 0 {

@@ -30,6 +30,7 @@ pub(crate) struct Bench {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) http: Client,
     relay: PathBuf,
+    counts_statements: bool,
 }
 
 /// What one run has to itself.
@@ -46,14 +47,15 @@ pub(crate) struct Stage {
 
 impl Bench {
     /// `relay`: the program to measure.
-    pub(crate) async fn start(relay: &Path) -> anyhow::Result<Self> {
+    pub(crate) async fn start(relay: &Path, counts_statements: bool) -> anyhow::Result<Self> {
         let http = Client::builder().no_proxy().timeout(Duration::from_mins(2)).build()?;
         Ok(Self {
-            server: Server::start().await?,
+            server: Server::start(counts_statements).await?,
             receiver: Child::start(&["receiver"]).await?,
             folder: tempfile::tempdir()?,
             http,
             relay: relay.to_owned(),
+            counts_statements,
         })
     }
 
@@ -96,6 +98,7 @@ impl Bench {
             relay: relay.id().context("the relay ended at once")?,
             postgres: self.server.pid,
             pool: database.pool.clone(),
+            counts_statements: self.counts_statements,
         };
         let url = format!("http://127.0.0.1:{port}");
         let mut stage = Stage { database, source, token, meter, url, http: self.http.clone(), relay, spool };

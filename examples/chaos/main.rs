@@ -132,8 +132,8 @@ async fn kill_one_of_two(events: usize) -> anyhow::Result<()> {
     world.end(&figures).await
 }
 
-async fn report(what: &str, world: &World, figures: &Figures) -> anyhow::Result<()> {
-    let repeats = Repeats::count(&repeats::rows(world).await?, world);
+async fn report(what: &str, world: &World, figures: &Figures) -> anyhow::Result<Repeats> {
+    let repeats = Repeats::count(world).await?;
     println!("{what}");
     println!("  (asking the loopback Transak up to {} times a second; the default is 10)", world::REST_RATE);
     println!("  events played                    {:>7}", figures.played);
@@ -143,7 +143,7 @@ async fn report(what: &str, world: &World, figures: &Figures) -> anyhow::Result<
     println!("  gaps written down / repaired     {:>7} / {}", figures.gaps, figures.repaired);
     println!("  settled after the load's end     {:>7} s", figures.settled_after.as_secs());
     println!("  events never told                {:>7}", figures.untold);
-    println!("  told more than once              {:>7}", repeats.twice);
-    println!("  .. a crash between answer and write-back explains {}", repeats.explained);
-    repeats.ensure_explained()
+    repeats.print();
+    repeats.ensure_explained()?;
+    Ok(repeats)
 }

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 
 use crate::load::Load;
-use crate::repeats::{self, Repeats};
 use crate::world::World;
 use crate::{RATE, report};
 
@@ -49,8 +48,7 @@ pub(crate) async fn restart(events: usize) -> anyhow::Result<()> {
         stop.as_millis(),
         start.as_millis()
     );
-    report(&what, &world, &figures).await?;
-    let repeats = Repeats::count(&repeats::rows(&world).await?, &world).twice;
+    let repeats = report(&what, &world, &figures).await?.again;
     for relay in relays {
         relay.stop().await?;
     }

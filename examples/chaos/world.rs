@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgPool;
 use tokio::net::{TcpListener, TcpStream};
@@ -27,7 +27,7 @@ pub(crate) const ADMIN: &str = "rly_admin_of_the_chaos_tests";
 /// Thousands of orders are missed at once here, and Transak is on loopback: it can be asked faster than the real one.
 pub(crate) const REST_RATE: u32 = 500;
 
-const OPTIONS: Options = Options { install: false, max_connections: 100 };
+const OPTIONS: Options = Options { install: false, max_connections: 100, counts_statements: false };
 
 pub(crate) struct World {
     postgres: tokio::sync::Mutex<Option<Postgres>>,
@@ -40,12 +40,17 @@ pub(crate) struct World {
     access_token: SecretString,
     folder: tempfile::TempDir,
     pub(crate) pool: PgPool,
+    kills: Kills,
     _tasks: JoinSet<()>,
 }
+
+/// When processes were killed.
+type Kills = Arc<Mutex<Vec<DateTime<Utc>>>>;
 
 /// A relay process; dropping it kills it.
 pub(crate) struct Process {
     child: Child,
+    kills: Kills,
     pub(crate) api: RelayApi,
     /// Where it listens.
     pub(crate) base: Url,
@@ -91,8 +96,14 @@ impl World {
             access_token,
             folder,
             pool,
+            kills: Kills::default(),
             _tasks: tasks,
         })
+    }
+
+    /// When processes were killed.
+    pub(crate) fn kills(&self) -> Vec<DateTime<Utc>> {
+        self.kills.lock().expect("no panic").clone()
     }
 
     /// Configures the relays that are started from now on.
@@ -106,7 +117,7 @@ impl World {
         let child = self.spawn(listen, copies, rest)?;
         let base: Url = format!("http://{listen}/").parse()?;
         let api = RelayApi::new(base.clone(), ADMIN.into())?;
-        let process = Process { child, api, base };
+        let process = Process { child, kills: Arc::clone(&self.kills), api, base };
         ensure!(
             process.api.ready(&tokio_util::sync::CancellationToken::new()).await,
             "the relay is not ready"
@@ -236,7 +247,9 @@ impl World {
 
 impl Process {
     pub(crate) async fn kill(&mut self) -> anyhow::Result<()> {
-        Ok(self.child.kill().await?)
+        self.child.kill().await?;
+        self.kills.lock().expect("no panic").push(Utc::now());
+        Ok(())
     }
 
     pub(crate) fn pid(&self) -> anyhow::Result<u32> {

@@ -37,11 +37,13 @@ pub struct Options {
     pub install: bool,
     /// Postgres' `max_connections`.
     pub max_connections: u16,
+    /// Whether it counts statements (`pg_stat_statements`, of Postgres' contrib package).
+    pub counts_statements: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { install: true, max_connections: 100 }
+        Self { install: true, max_connections: 100, counts_statements: false }
     }
 }
 

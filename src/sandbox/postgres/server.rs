@@ -102,6 +102,10 @@ fn spawn(binaries: &Binaries, account: &Account, settings: &Settings<'_>) -> any
     ] {
         command.arg("-c").arg(setting);
     }
+    if settings.options.counts_statements {
+        command.args(["-c", "shared_preload_libraries=pg_stat_statements"]);
+        command.args(["-c", "pg_stat_statements.track_planning=on"]);
+    }
     let mut command = command.into_std();
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);

@@ -7,7 +7,7 @@ use sqlx::{Connection, PgConnection};
 
 use super::*;
 
-const OPTIONS: Options = Options { install: false, max_connections: 20 };
+const OPTIONS: Options = Options { install: false, max_connections: 20, counts_statements: false };
 
 async fn connect(postgres: &Postgres) -> PgConnection {
     PgConnection::connect(postgres.url().expose_secret()).await.unwrap()
