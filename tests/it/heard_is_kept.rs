@@ -66,6 +66,22 @@ async fn what_is_heard_while_postgres_is_away_is_spooled_and_kept_when_it_is_bac
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
+async fn what_is_still_heard_while_a_process_stops_is_kept(pool: PgPool) {
+    let world = World::new(pool).await;
+    let (intake, writer, _spool) = world.another_writer();
+    let (stop, heard) = (CancellationToken::new(), webhook(&world, 1));
+    stop.cancel();
+    let hear = async {
+        let fate = intake.keep(heard).await;
+        drop(intake);
+        fate
+    };
+    let (fate, ended) = tokio::join!(hear, writer.run(stop));
+    ended.unwrap();
+    assert_eq!((fate, world.count("event").await), (Ok(Fate::New), 1));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
 async fn transaks_webhook_is_answered_200_only_when_it_is_kept(pool: PgPool) {
     let mut world = World::new(pool).await;
     let path = format!("/ingest/transak/{}", world.partner);

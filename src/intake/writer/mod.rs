@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Sink;
+use super::commit::Desk;
 use super::directory::Watch;
 use super::flow::Flow;
 use super::spool::Spool;
@@ -92,7 +93,8 @@ impl Writer {
         let Settings { pool, directory, spool, hand_over, suspicion, reconcile_every } = settings;
         let (intake, queue) = Intake::channel(directory.clone());
         let due = Arc::default();
-        let sink = Sink { pool, hand_over, suspicion, reconcile_every, due: Arc::clone(&due) };
+        let desk = Arc::new(Desk::new(&pool));
+        let sink = Sink { pool, desk, hand_over, suspicion, reconcile_every, due: Arc::clone(&due) };
         let flow = Arc::clone(&intake.flow);
         let (spool, health) = (Arc::new(Mutex::new(spool)), watch::Sender::default());
         (
@@ -122,7 +124,8 @@ impl Writer {
         Arc::clone(&self.kept)
     }
 
-    /// Runs until told to stop, then writes what was already taken.
+    /// Runs until told to stop, then goes on writing what is taken until the last handle is gone: whoever hears ends
+    /// first, and what it still takes is kept.
     pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut batch = Vec::with_capacity(LARGEST_BATCH);
         let (mut next_try, mut next_orphan) = (Instant::now(), Instant::now());
@@ -151,7 +154,6 @@ impl Writer {
                 self.spool_queue().await;
             }
         }
-        self.queue.close();
         while self.queue.recv_many(&mut batch, LARGEST_BATCH).await > 0 {
             self.take(std::mem::take(&mut batch)).await;
         }
