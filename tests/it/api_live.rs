@@ -121,6 +121,32 @@ async fn what_commits_late_is_told_although_its_id_is_older_than_one_already_tol
     assert_eq!(third.id().await, last);
 }
 
+/// The first client of a process begins in the moment in which a transaction ends that held back what it waits for.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_settles_while_the_first_client_is_counted_in_is_told(pool: PgPool) {
+    let partner = World::new(pool.clone()).await.partner;
+    let mut conn = pool.acquire().await.unwrap();
+    for round in 0..200 {
+        let mut world = World::around(pool.clone());
+        let mut tasks = JoinSet::new();
+        run_reader(&mut world, &mut tasks);
+        let ids = new_ids(3);
+        insert(&mut conn, partner, "o1", &ids[..1]).await;
+        let mut open = pool.begin().await.unwrap();
+        insert(&mut open, partner, "o1", &ids[1..2]).await;
+        insert(&mut conn, partner, "o1", &ids[2..]).await;
+        let mut stream = Stream::open(&world, "", Some(ids[0])).await;
+        let ending = async {
+            for _ in 0..round {
+                tokio::task::yield_now().await;
+            }
+            open.commit().await.unwrap();
+        };
+        let told = async { [stream.id().await, stream.id().await] };
+        assert_eq!(tokio::join!(told, ending).0, [ids[1], ids[2]], "round {round}");
+    }
+}
+
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_client_that_takes_nothing_is_dropped_from_the_live_feed_and_misses_nothing(pool: PgPool) {
     let mut world = World::new(pool.clone()).await;

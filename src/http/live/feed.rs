@@ -177,15 +177,17 @@ impl Reading {
     /// Hands out what is new. Answers whether there are events that are not settled yet.
     async fn read(&mut self) -> Result<bool, Problem> {
         loop {
-            let Some(filter) = self.feed.count_in() else {
+            if self.feed.followers() == 0 {
                 self.place = None;
                 return Ok(false);
-            };
+            }
             let mut conn = snapshot(&self.pool).await?;
             let place = match self.place {
                 Some(place) => place,
                 None => store::horizon(&mut conn).await?,
             };
+            // Only now: who is counted in reads from a younger snapshot, so up to this place and beyond.
+            let Some(filter) = self.feed.count_in() else { continue };
             let portion = store::after(&mut conn, &filter, (place, PORTION)).await?;
             let frames = frames(&mut conn, portion.events).await?;
             drop(conn);
