@@ -14,6 +14,7 @@ use crate::model::delivery::Job;
 use crate::model::queue::{Effect, HandOver, Place};
 use crate::model::retry::Verdict;
 use crate::store;
+use crate::store::session::Session;
 
 const LARGEST_BATCH: usize = 500;
 
@@ -69,6 +70,7 @@ impl Done {
 /// Writes back until every sender of `done` is gone. What endpoints that answer again are owed is hastened.
 pub(super) async fn run(pool: PgPool, queues: HandOver, mut done: mpsc::Receiver<Done>) {
     let (recovered, answering) = mpsc::unbounded_channel();
+    let session = Session::new(pool.clone());
     let write = async {
         let mut batch = Vec::with_capacity(LARGEST_BATCH);
         let mut began = None;
@@ -77,7 +79,7 @@ pub(super) async fn run(pool: PgPool, queues: HandOver, mut done: mpsc::Receiver
                 gather(&mut done, &mut batch, began + SPACING).await;
             }
             began = Some(Instant::now());
-            write(&pool, &batch).await;
+            write(&session, &batch).await;
             settle(&queues, &batch, &recovered);
             batch.clear();
         }
@@ -127,9 +129,9 @@ async fn hasten(pool: &PgPool, queues: &HandOver, mut answering: mpsc::Unbounded
     }
 }
 
-async fn write(pool: &PgPool, batch: &[Done]) {
+async fn write(session: &Session, batch: &[Done]) {
     loop {
-        match write_once(pool, batch).await {
+        match write_once(session, batch).await {
             Ok(()) => return,
             Err(error) if matches!(error, store::Error::Refused(_)) => {
                 // The leases run out and the deliveries are sent again; nothing is lost, but somebody must look.
@@ -154,8 +156,8 @@ async fn write(pool: &PgPool, batch: &[Done]) {
     }
 }
 
-async fn write_once(pool: &PgPool, batch: &[Done]) -> store::Result<()> {
-    let late = verdicts::write(pool, batch).await?;
+async fn write_once(session: &Session, batch: &[Done]) -> store::Result<()> {
+    let late = verdicts::write(session, batch).await?;
     count(batch);
     if late > 0 {
         metrics::counter!("relay_delivery_late_write_backs_total").increment(late as u64);

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection};
 
 use super::finisher::{Done, Tried};
 use crate::model::announcement::{self, Announcement};
@@ -20,6 +20,7 @@ use crate::store::delivery::lane;
 use crate::store::delivery::succeed::succeed;
 use crate::store::endpoint::health;
 use crate::store::event::announce::announce;
+use crate::store::session::Session;
 use crate::store::{self, attempt};
 
 const GONE: &str = "the endpoint answered 410 Gone";
@@ -98,10 +99,19 @@ fn status_code(attempt: &AttemptRecord) -> Option<i16> {
 }
 
 /// Writes a batch. Answers how many results came too late, after their lease had passed to another.
-pub(super) async fn write(pool: &PgPool, batch: &[Done]) -> store::Result<usize> {
+pub(super) async fn write(session: &Session, batch: &[Done]) -> store::Result<usize> {
+    let mut conn = session.take().await?;
+    let written = write_in(&mut conn, batch).await;
+    if !written.as_ref().is_err_and(store::Error::is_unavailable) {
+        conn.keep();
+    }
+    written
+}
+
+async fn write_in(conn: &mut PgConnection, batch: &[Done]) -> store::Result<usize> {
     let mut batch = Verdicts::of(batch);
     if batch.is_plain() {
-        let finished = succeed(pool, &batch.attempts).await?;
+        let finished = succeed(&mut *conn, &batch.attempts).await?;
         if finished.len() == batch.finished.len() {
             return Ok(0);
         }
@@ -109,7 +119,7 @@ pub(super) async fn write(pool: &PgPool, batch: &[Done]) -> store::Result<usize>
         batch.finished.retain(|one| !finished.contains(&one.job.delivery_id));
         batch.attempts.clear();
     }
-    let mut tx = pool.begin().await?;
+    let mut tx = conn.begin().await?;
     let late = write_all(&mut tx, &batch).await?;
     tx.commit().await?;
     Ok(late)

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::commit::{CommitError, Committed, commit};
+use super::commit::{CommitError, Committed, Desk, commit};
 use super::decode::{Decoded, aside, decode};
 use super::directory::Directory;
+use super::owe::Owed;
 use super::suspicion::Suspicion;
 use super::{Fate, Heard};
 use crate::model::event::NewEvent;
@@ -35,6 +36,7 @@ pub(super) struct Unavailable;
 #[derive(Clone)]
 pub(super) struct Sink {
     pub(super) pool: PgPool,
+    pub(super) desk: Arc<Desk>,
     /// Takes fresh deliveries straight to a local dispatcher.
     pub(super) hand_over: Option<HandOver>,
     /// Where it is said that a partner's messages do not verify.
@@ -109,7 +111,7 @@ impl Sink {
                 for (at, fate) in places.into_iter().zip(&committed.fates) {
                     fates[at] = Some(*fate);
                 }
-                self.hand_over(committed);
+                self.hand_over(committed.owed);
             }
             // One of them is what the database will never take: find it, and keep the others.
             Err(error) if events.len() > 1 => {
@@ -140,7 +142,9 @@ impl Sink {
     async fn commit(&self, events: &[NewEvent]) -> Result<Result<Committed, store::Error>, Unavailable> {
         loop {
             let began = Instant::now();
-            let commit = commit(&self.pool, events, (self.hand_over.as_ref(), self.reconcile_every));
+            // As large as all the columns of its statements.
+            let commit =
+                Box::pin(commit(&self.desk, events, (self.hand_over.as_ref(), self.reconcile_every)));
             let committed = tokio::time::timeout(COMMIT_DEADLINE, commit).await;
             count(events.len(), began.elapsed());
             trace_commit(events, began.elapsed());
@@ -157,12 +161,12 @@ impl Sink {
         }
     }
 
-    fn hand_over(&self, committed: Committed) {
+    fn hand_over(&self, owed: Owed) {
         let ours = self.hand_over.as_ref().is_some_and(|hand_over| {
-            hand_over.give(committed.jobs);
-            committed.due.is_empty() || hand_over.note_due(&committed.due)
+            hand_over.give(owed.jobs);
+            owed.due.is_empty() || hand_over.note_due(&owed.due)
         });
-        if !committed.due.is_empty() && !ours {
+        if !owed.due.is_empty() && !ours {
             self.due.store(true, Ordering::Release);
         }
     }

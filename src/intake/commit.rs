@@ -1,21 +1,23 @@
 //! The transaction: events, sightings, orders and deliveries of one batch, together or not at all.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection, PgPool};
 
-use super::Fate;
-use super::owe::owe;
-use crate::model::delivery::Job;
+use super::owe::{Owed, owe};
+use super::recent::{Recent, partners};
+use super::{Fate, arrival};
 use crate::model::event::{Identity, NewEvent};
-use crate::model::id::{EndpointId, EventId, PartnerId};
+use crate::model::id::{EventId, PartnerId};
 use crate::model::order::Snapshot;
 use crate::model::queue::HandOver;
 use crate::model::reconcile::next_reconcile;
 use crate::model::status::{self, Standing};
 use crate::store::event::admit::Admitted;
 use crate::store::order::write::Orders;
+use crate::store::session::Session;
 use crate::store::{self, endpoint, event, order};
 
 /// Another transaction wrote an order between our reading and our writing: start the batch again.
@@ -25,6 +27,12 @@ pub(super) enum CommitError {
     Raced,
     #[error(transparent)]
     Store(#[from] store::Error),
+}
+
+impl CommitError {
+    pub(super) fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_unavailable())
+    }
 }
 
 impl From<sqlx::Error> for CommitError {
@@ -38,32 +46,76 @@ impl From<sqlx::Error> for CommitError {
 pub(super) struct Committed {
     /// What became of each event, in the order given.
     pub(super) fates: Vec<Fate>,
-    /// Deliveries born leased to this process.
-    pub(super) jobs: Vec<Job>,
-    /// Endpoints with deliveries that are due and leased to nobody.
-    pub(super) due: Vec<EndpointId>,
+    /// What is owed for the new ones.
+    pub(super) owed: Owed,
+}
+
+/// Where batches are written: the sessions it is done in, and what is remembered.
+#[derive(Debug)]
+pub(super) struct Desk {
+    writing: Session,
+    /// For what is read meanwhile.
+    reading: Session,
+    recent: Mutex<Recent>,
+}
+
+impl Desk {
+    pub(super) fn new(pool: &PgPool) -> Self {
+        let (writing, reading) = (Session::new(pool.clone()), Session::new(pool.clone()));
+        Self { writing, reading, recent: Mutex::default() }
+    }
+
+    pub(super) fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Commits a batch of events. Deliveries for which `hand_over` has room are born leased to this process; orders under
 /// way are compared with Transak's own record every `reconcile_every`.
 pub(super) async fn commit(
-    pool: &PgPool,
+    desk: &Desk,
     events: &[NewEvent],
-    (hand_over, reconcile_every): (Option<&HandOver>, Duration),
+    how: (Option<&HandOver>, Duration),
 ) -> Result<Committed, CommitError> {
     let distinct = distinct(events);
-    let partners: BTreeSet<PartnerId> = distinct.iter().map(|event| event.partner_id).collect();
+    let (mut writing, mut reading) = tokio::try_join!(desk.writing.take(), desk.reading.take())?;
+    let mut committed = Ok(None);
+    if arrival::is_likely(events, &distinct) {
+        committed = arrival::keep(desk, (&mut writing, &mut reading), &distinct, how).await;
+    }
+    let committed = match committed {
+        Ok(None) => {
+            desk.recent().forget(&distinct);
+            commit_all(desk, (&mut writing, &mut reading), (events, &distinct), how).await
+        }
+        Ok(Some(committed)) => Ok(committed),
+        Err(error) => Err(error),
+    };
+    if !committed.as_ref().is_err_and(CommitError::is_unavailable) {
+        writing.keep();
+        reading.keep();
+    }
+    committed
+}
+
+async fn commit_all(
+    desk: &Desk,
+    (writing, reading): (&mut PgConnection, &mut PgConnection),
+    (events, distinct): (&[NewEvent], &[&NewEvent]),
+    (hand_over, reconcile_every): (Option<&HandOver>, Duration),
+) -> Result<Committed, CommitError> {
     let admitting = async {
-        let mut tx = pool.begin().await?;
-        let admitted = event::admit::admit(&mut tx, &distinct).await?;
+        let mut tx = writing.begin().await?;
+        let admitted = event::admit::admit(&mut tx, distinct).await?;
         Ok::<_, store::Error>((tx, admitted))
     };
     // Who is to be told is read meanwhile.
     let ((mut tx, admitted), subscriptions) =
-        tokio::try_join!(admitting, endpoint::subscription::of_partners(pool, partners))?;
-    let (new, known) = sorted(&distinct, &admitted);
+        tokio::try_join!(admitting, endpoint::subscription::of_partners(&mut *reading, partners(distinct)))?;
+    desk.recent().learn_subscriptions(distinct, &subscriptions);
+    let (new, known) = sorted(distinct, &admitted);
     let mut kept_as: HashMap<_, _> = distinct.iter().map(|one| (key(one), one.event_id)).collect();
-    for event in &distinct {
+    for event in distinct {
         kept_as.extend(admitted.kept.get(&event.event_id).map(|&kept| (key(event), kept)));
     }
     let rumours = known_before(&mut tx, &known, &mut kept_as).await?;
@@ -79,20 +131,22 @@ pub(super) async fn commit(
         event::write::flag(&mut tx, &anomalies).await?;
     }
     let heard: Vec<_> = events.iter().map(|one| (kept_as[&key(one)], one)).collect();
-    let batch = event::keep::Batch { heard: &heard, new: &new, orders: &writes };
-    if event::keep::keep(&mut tx, &batch).await? != writes.len() {
-        return Err(CommitError::Raced);
-    }
-    let mut committed = Committed::default();
-    if !new.is_empty() {
-        owe(&mut tx, (&new, &subscriptions), hand_over, &mut committed).await?;
-    }
+    // The locks of the orders are held by this transaction, as lanes need it.
+    let owed = owe(&new, &subscriptions, hand_over);
+    let batch = event::keep::Batch {
+        arriving: &[],
+        heard: &heard,
+        new: &new,
+        orders: &writes,
+        owed: &owed.deliveries,
+        subscribed: (&[], &[]),
+    };
+    event::keep::keep(&mut *tx, &batch).await?;
     tx.commit().await?;
     let fate = |one: &NewEvent| {
         if admitted.new.contains(&one.event_id) { Fate::New } else { Fate::Sighted }
     };
-    committed.fates = events.iter().map(fate).collect();
-    Ok(committed)
+    Ok(Committed { fates: events.iter().map(fate).collect(), owed })
 }
 
 fn key(event: &NewEvent) -> (PartnerId, Identity) {
@@ -155,10 +209,10 @@ fn orders_of<'a>(events: &[&'a NewEvent]) -> Vec<(PartnerId, &'a str)> {
     orders.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-type Anomaly = (PartnerId, EventId, String);
+pub(super) type Anomaly = (PartnerId, EventId, String);
 
 /// The orders that these events move, as they are to be written, and what is odd about the events.
-fn follow_all<'a>(
+pub(super) fn follow_all<'a>(
     events: &[&'a NewEvent],
     orders: &Orders,
     every: Duration,

@@ -6,6 +6,7 @@
 //! Does not guarantee: any order between messages of different sources; identity and the status rules make it
 //! unnecessary.
 
+mod arrival;
 mod batch;
 mod commit;
 pub mod decode;
@@ -13,6 +14,7 @@ pub mod directory;
 mod flow;
 pub mod listener;
 mod owe;
+mod recent;
 pub mod reconcile;
 pub mod requeue;
 pub mod spool;

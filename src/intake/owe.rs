@@ -4,34 +4,32 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use sqlx::PgConnection;
-
-use super::commit::Committed;
 use crate::model::delivery::{DeliveryState, Job, NewDelivery, Subscription, Told};
 use crate::model::event::NewEvent;
 use crate::model::id::{DeliveryId, EndpointId};
 use crate::model::queue::HandOver;
-use crate::store::{self, delivery};
+
+/// What is owed for the new events of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Owed {
+    pub(super) deliveries: Vec<NewDelivery>,
+    /// Those of them that are born leased to this process.
+    pub(super) jobs: Vec<Job>,
+    /// Endpoints with deliveries that are due and leased to nobody.
+    pub(super) due: Vec<EndpointId>,
+}
 
 /// Owes new events to the endpoints that ask for them.
 ///
 /// What this process has room for is born leased to it; the rest is due, waits in the lane of its order, or is held.
-/// The locks of the orders are held by this transaction, as lanes need it.
-pub(super) async fn owe(
-    tx: &mut PgConnection,
-    (new, subscriptions): (&[&NewEvent], &[Subscription]),
-    hand_over: Option<&HandOver>,
-    committed: &mut Committed,
-) -> store::Result<()> {
-    if subscriptions.is_empty() {
-        return Ok(());
-    }
+pub(super) fn owe(new: &[&NewEvent], subscriptions: &[Subscription], hand_over: Option<&HandOver>) -> Owed {
+    let mut owed = Owed::default();
     let direct =
         subscriptions.iter().filter(|endpoint| endpoint.is_direct()).map(|endpoint| endpoint.endpoint_id);
     let mut rooms = hand_over.map_or_else(HashMap::new, |hand_over| hand_over.rooms(direct));
     let mut oldest_first = new.to_vec();
     oldest_first.sort_by_key(|event| event.event_id);
-    let (mut owed, mut due) = (Vec::new(), HashSet::new());
+    let mut due = HashSet::new();
     for event in oldest_first {
         let mut told = None;
         let status = event.order.as_ref().map(|order| order.status.as_str());
@@ -43,15 +41,15 @@ pub(super) async fn owe(
             let delivery = new_delivery(event, endpoint, leased);
             if leased {
                 let told = told.get_or_insert_with(|| Arc::new(told_of(event)));
-                committed.jobs.push(job(&delivery, endpoint, told));
+                owed.jobs.push(job(&delivery, endpoint, told));
             } else if endpoint.enabled {
                 due.insert(endpoint.endpoint_id);
             }
-            owed.push(delivery);
+            owed.deliveries.push(delivery);
         }
     }
-    committed.due = due.into_iter().collect();
-    if owed.is_empty() { Ok(()) } else { delivery::write::insert(tx, &owed).await }
+    owed.due = due.into_iter().collect();
+    owed
 }
 
 fn take_room(rooms: &mut HashMap<EndpointId, usize>, endpoint: EndpointId) -> bool {

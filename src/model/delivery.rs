@@ -131,6 +131,8 @@ pub struct Subscription {
     pub events: Option<Vec<String>>,
     /// Order statuses; all if absent.
     pub statuses: Option<Vec<String>>,
+    /// Another one after each change of the endpoint.
+    pub version: i64,
 }
 
 impl Subscription {
@@ -188,6 +190,7 @@ mod tests {
             enabled: true,
             events: events.map(owned),
             statuses: statuses.map(owned),
+            version: 1,
         }
     }
 

@@ -29,6 +29,7 @@ pub mod quarantine;
 pub mod reconcile;
 pub mod recovery;
 pub mod retention;
+pub mod session;
 pub mod sighting;
 pub mod statistics;
 pub mod token_refresh;

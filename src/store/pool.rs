@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Every statement that runs often finds its rows by an index. While tables are small, Postgres would rather read them
 /// whole, and a connection keeps the plan it made then while they grow, until statistics are next gathered: in the first
 /// minute of a busy database that costs more than everything else. Compiling statements, which it would do for what it
-/// thinks is expensive, takes longer than any of these runs.
+/// thinks is expensive, takes longer than any of these runs. See ADR 7.
 const PLANNING: &str =
     "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off";
 

@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgPool, Postgres};
 use transak_relay::store::figures;
 use transak_relay::store::pool::{MIGRATOR, pool_options};
 
@@ -40,14 +41,14 @@ async fn every_statement_finds_its_rows(options: PgConnectOptions, mode: &str) {
     let mut world = World::new(pool).await;
     let (_receiver, endpoint) = world.endpoint(json!({})).await;
     let (_other, _) = world.endpoint(json!({ "ordered": true })).await;
-    let before = reads(&world.pool).await;
+    let before = reads(&mut world).await;
     live(&mut world, "young").await;
-    let young = reads(&world.pool).await;
+    let young = reads(&mut world).await;
     scans_are_none(&before, &young, "an empty database");
     grow(&world.pool, endpoint["id"].as_str().unwrap()).await;
-    let before = reads(&world.pool).await;
+    let before = reads(&mut world).await;
     live(&mut world, "old").await;
-    let old = reads(&world.pool).await;
+    let old = reads(&mut world).await;
     scans_are_none(&before, &old, "a million events");
     let entries: i64 =
         old.iter().map(|(table, (_, read))| read - before.get(table).map_or(0, |was| was.1)).sum();
@@ -92,14 +93,15 @@ fn scans_are_none(before: &Reads, after: &Reads, when: &str) {
 }
 
 /// What has been read so far, by all connections.
-async fn reads(pool: &PgPool) -> Reads {
+async fn reads(world: &mut World) -> Reads {
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
-        let mut connection = pool.acquire().await.unwrap();
+        let mut connection = world.pool.acquire().await.unwrap();
         // A backend tells what it has counted only now and then.
         sqlx::query("select pg_stat_force_next_flush()").execute(&mut *connection).await.unwrap();
         connections.push(connection);
     }
+    end_other_sessions(&mut connections).await;
     let rows: Vec<(String, i64, i64)> = sqlx::query_as(
         "select t.relname::text, t.seq_scan, coalesce(sum(i.idx_tup_read), 0)::bigint
          from pg_stat_user_tables t left join pg_stat_user_indexes i using (relid)
@@ -110,7 +112,35 @@ async fn reads(pool: &PgPool) -> Reads {
     .fetch_all(&mut *connections[0])
     .await
     .unwrap();
+    drop(connections);
+    // The first batch after that finds its sessions gone, and waits on disk for new ones.
+    let message = world.signed(&order("between", "PROCESSING", 1));
+    world.intake.offer(world.heard(&message)).unwrap();
+    world.writer.drain().await;
+    world.writer.drain().await;
+    assert_eq!(world.writer.health().borrow().spooled_bytes, 0);
     rows.into_iter().map(|(table, scans, entries)| (table, (scans, entries))).collect()
+}
+
+/// Ends the sessions that the intake keeps for itself and waits until they have told what they counted. The session that
+/// says that the dispatcher lives is left alone.
+async fn end_other_sessions(connections: &mut [PoolConnection<Postgres>]) {
+    let mut ours = Vec::new();
+    for connection in connections.iter_mut() {
+        let pid: i32 =
+            sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut **connection).await.unwrap();
+        ours.push(pid);
+    }
+    let ended: Vec<bool> = sqlx::query_scalar(
+        "select pg_terminate_backend(pid, 10000) from pg_stat_activity
+         where datname = current_database() and backend_type = 'client backend' and pid <> all ($1)
+           and pid not in (select pid from pg_locks where locktype = 'advisory')",
+    )
+    .bind(ours)
+    .fetch_all(&mut *connections[0])
+    .await
+    .unwrap();
+    assert!(ended.iter().all(|ended| *ended));
 }
 
 /// Fills the tables with ten thousand events, and has Postgres believe that it is a million: it counts the pages, but

@@ -15,6 +15,7 @@ mod api_pages;
 mod api_requests;
 mod api_tenants;
 mod api_webhooks;
+mod arrival;
 mod cli;
 mod deployment;
 mod exposition;

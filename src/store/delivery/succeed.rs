@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use sqlx::PgPool;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::model::attempt::AttemptRecord;
@@ -14,7 +14,10 @@ use crate::store::attempt::write::ms;
 
 /// Records attempts that were answered with 2xx and finishes their deliveries. Answers those that are finished; the
 /// others were taken over meanwhile, or stand in a lane, and are left as they are.
-pub async fn succeed(pool: &PgPool, tried: &[(&Job, &AttemptRecord)]) -> Result<HashSet<DeliveryId>> {
+pub async fn succeed(
+    conn: &mut PgConnection,
+    tried: &[(&Job, &AttemptRecord)],
+) -> Result<HashSet<DeliveryId>> {
     let finished = sqlx::query_file_scalar!(
         "src/store/delivery/succeed.sql",
         &column(tried, |job, _| job.partner_id.uuid()) as &[Uuid],
@@ -35,7 +38,7 @@ pub async fn succeed(pool: &PgPool, tried: &[(&Job, &AttemptRecord)]) -> Result<
         &column(tried, |_, attempt| attempt.response_body.as_deref()) as &[Option<&[u8]>],
         &column(tried, |job, _| job.claims),
     );
-    Ok(finished.fetch_all(pool).await?.into_iter().collect())
+    Ok(finished.fetch_all(conn).await?.into_iter().collect())
 }
 
 fn column<'a, T>(

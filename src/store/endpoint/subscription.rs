@@ -8,15 +8,17 @@ use crate::model::id::{EndpointId, PartnerId};
 use crate::model::rate::Rate;
 use crate::store::Result;
 
-/// The endpoints of these partners, disabled ones included.
+/// The endpoints of these partners, disabled ones included, sorted by partner and id.
 pub async fn of_partners(
     executor: impl PgExecutor<'_>,
     partners: impl IntoIterator<Item = PartnerId>,
 ) -> Result<Vec<Subscription>> {
     let rows = sqlx::query!(
         r#"select partner_id as "partner_id: PartnerId", endpoint_id as "endpoint_id: EndpointId", revision,
-                  max_in_flight, rate_thousandths, rate_burst, ordered, breaker_trips, events, statuses, state = 'enabled' as "enabled!"
-           from endpoint where partner_id = any($1) and deleted_at is null"#,
+                  max_in_flight, rate_thousandths, rate_burst, ordered, breaker_trips, events, statuses, state = 'enabled' as "enabled!",
+                  xmin::text::bigint as "version!"
+           from endpoint where partner_id = any($1) and deleted_at is null
+           order by partner_id, endpoint_id"#,
         &partners.into_iter().map(PartnerId::uuid).collect::<Vec<Uuid>>(),
     );
     let rows = rows.fetch_all(executor).await?;
@@ -36,6 +38,7 @@ pub async fn of_partners(
         enabled: row.enabled,
         events: row.events,
         statuses: row.statuses,
+        version: row.version,
     });
     Ok(subscriptions.collect())
 }

@@ -2,6 +2,7 @@
 
 pub mod admit;
 pub mod announce;
+pub mod before;
 pub mod feed;
 pub mod keep;
 pub mod kept;

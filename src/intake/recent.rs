@@ -1,0 +1,112 @@
+//! What this process last saw of orders and endpoints. The statement that keeps an event can then do without reading them
+//! first.
+//!
+//! Guarantees: nothing. Whoever uses it has it checked in the same statement, against the orders' revisions and the
+//! endpoints' versions.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::SubsecRound as _;
+
+use crate::model::delivery::Subscription;
+use crate::model::event::NewEvent;
+use crate::model::id::PartnerId;
+use crate::store::order::write::{Current, Orders, Write};
+
+/// The most orders that are remembered; beyond it all are forgotten, which costs a read each.
+const CAPACITY: usize = 10_000;
+
+/// Postgres keeps times in microseconds.
+const MICROS: u16 = 6;
+
+/// How the orders of some events stand, and who is to be told.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) orders: Orders,
+    /// Sorted by partner and endpoint.
+    pub(super) subscriptions: Vec<Subscription>,
+}
+
+/// A memory.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    orders: Orders,
+    subscriptions: HashMap<PartnerId, Vec<Subscription>>,
+    /// Orders that are not remembered were new when this was last found out.
+    strangers_are_new: bool,
+}
+
+impl Recent {
+    /// What is probably true of these events' orders and partners, if anything is.
+    pub(super) fn guess(&self, events: &[&NewEvent]) -> Option<Known> {
+        let mut known = Known { orders: Orders::new(), subscriptions: Vec::new() };
+        for partner in partners(events) {
+            known.subscriptions.extend_from_slice(self.subscriptions.get(&partner)?);
+        }
+        for key in keys(events) {
+            match self.orders.get(&key) {
+                Some(current) => drop(known.orders.insert(key, current.clone())),
+                None if self.strangers_are_new => {}
+                None => return None,
+            }
+        }
+        Some(known)
+    }
+
+    /// A guess was wrong about one thing or another.
+    pub(super) fn was_wrong(&mut self, events: &[&NewEvent]) {
+        self.strangers_are_new = false;
+        self.forget(events);
+    }
+
+    /// Somebody probably wants the orders of one of these partners told one after the other.
+    pub(super) fn has_lanes(&self, events: &[&NewEvent]) -> bool {
+        let mut known = partners(events).into_iter().filter_map(|partner| self.subscriptions.get(&partner));
+        known.any(|endpoints| endpoints.iter().any(|endpoint| endpoint.terms.ordered))
+    }
+
+    /// These were read: all orders of some events that there are.
+    pub(super) fn learn_orders(&mut self, orders: &Orders) {
+        self.strangers_are_new = orders.is_empty();
+    }
+
+    /// These were read: all endpoints of the events' partners.
+    pub(super) fn learn_subscriptions(&mut self, events: &[&NewEvent], subscriptions: &[Subscription]) {
+        for partner in partners(events) {
+            let of_partner = subscriptions.iter().filter(|one| one.partner_id == partner);
+            self.subscriptions.insert(partner, of_partner.cloned().collect());
+        }
+    }
+
+    /// These orders were written.
+    pub(super) fn wrote(&mut self, writes: &[Write<'_>]) {
+        if self.orders.len() + writes.len() > CAPACITY {
+            self.orders.clear();
+        }
+        for write in writes {
+            let mut standing = write.standing.clone();
+            standing.at = standing.at.trunc_subsecs(MICROS);
+            let snapshot_at = write.snapshot_times.1.trunc_subsecs(MICROS);
+            let key = (write.partner_id, write.snapshot.0.order_id.as_str().to_owned());
+            let revision = write.read_revision + 1;
+            self.orders.insert(key, Current { revision, standing, snapshot_at });
+        }
+    }
+
+    /// Somebody else may have written the orders of these events.
+    pub(super) fn forget(&mut self, events: &[&NewEvent]) {
+        for key in keys(events) {
+            self.orders.remove(&key);
+        }
+    }
+}
+
+pub(super) fn partners(events: &[&NewEvent]) -> BTreeSet<PartnerId> {
+    events.iter().map(|event| event.partner_id).collect()
+}
+
+fn keys<'a>(events: &'a [&NewEvent]) -> impl Iterator<Item = (PartnerId, String)> + 'a {
+    events.iter().filter_map(|event| {
+        event.order.as_ref().map(|order| (event.partner_id, order.order_id.as_str().to_owned()))
+    })
+}
