@@ -45,8 +45,6 @@ use crate::model::tls_identity::TlsIdentity;
 
 /// The most an attempt may take, whatever an endpoint asks for. A delivery's lease must be longer.
 pub const MAX_TOTAL_DEADLINE: Duration = Duration::from_secs(30);
-/// What an attempt may take where the endpoint does not say.
-pub const DEFAULT_TOTAL_DEADLINE: Duration = Duration::from_secs(15);
 
 const USER_AGENT: &str =
     concat!("transak-relay/", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));

@@ -101,11 +101,6 @@ impl Server {
         self.shared.hub.tell_all(&Order::Raw(garbage.frame()))
     }
 
-    /// Sends `pusher:error` on every open connection, which stays open.
-    pub fn send_error(&self, code: Option<u16>) -> usize {
-        self.shared.hub.tell_all(&Order::Raw(wire::error(code, "told to")))
-    }
-
     /// Closes every open connection: with this code, or, without one, by dropping the TCP connection.
     pub fn disconnect(&self, code: Option<u16>) -> usize {
         self.shared.hub.tell_all(&code.map_or(Order::Drop, Order::Close))
