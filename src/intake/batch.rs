@@ -50,17 +50,31 @@ pub(super) struct Sink {
 impl Sink {
     /// Writes messages. Answers what became of each; `None` for those the database could not take now.
     pub(super) async fn write(&self, messages: &[Heard], directory: &Directory) -> Vec<Option<Fate>> {
+        let decoded = decode_all(messages, directory).map(Some).collect();
+        self.keep(messages, decoded).await
+    }
+
+    /// The same for messages that were heard some time ago: those about orders that were erased since are forgotten.
+    pub(super) async fn write_late(&self, messages: &[Heard], directory: &Directory) -> Vec<Option<Fate>> {
+        let decoded: Vec<Decoded> = decode_all(messages, directory).collect();
+        let Ok(erased) = self.erased(messages, &decoded).await else { return vec![None; messages.len()] };
+        let left = decoded.into_iter().zip(erased).map(|(decoded, erased)| (!erased).then_some(decoded));
+        self.keep(messages, left.collect()).await
+    }
+
+    /// `None`: it is to be forgotten.
+    async fn keep(&self, messages: &[Heard], decoded: Vec<Option<Decoded>>) -> Vec<Option<Fate>> {
         let mut fates = vec![None; messages.len()];
         let (mut events, mut put_aside) = (Vec::new(), Vec::new());
-        for (at, heard) in messages.iter().enumerate() {
-            let keys = heard.partner_id.map_or(&[][..], |partner| directory.keys(partner));
-            match decode(heard, keys) {
-                Decoded::Event(event) => events.push((at, *event)),
-                Decoded::Unverified(message) => put_aside.push((at, *message, Fate::Unverified)),
-                Decoded::Quarantine(message) => put_aside.push((at, *message, Fate::Quarantined)),
-                Decoded::Test => {
+        for (at, decoded) in decoded.into_iter().enumerate() {
+            match decoded {
+                None => fates[at] = Some(Fate::Erased),
+                Some(Decoded::Event(event)) => events.push((at, *event)),
+                Some(Decoded::Unverified(message)) => put_aside.push((at, *message, Fate::Unverified)),
+                Some(Decoded::Quarantine(message)) => put_aside.push((at, *message, Fate::Quarantined)),
+                Some(Decoded::Test) => {
                     tracing::info!(
-                        source = heard.source.as_str(),
+                        source = messages[at].source.as_str(),
                         "Transak's canned test order arrived; it is not kept"
                     );
                     fates[at] = Some(Fate::Test);
@@ -79,25 +93,19 @@ impl Sink {
         fates
     }
 
-    /// Which of these messages, heard some time ago, are about orders that were erased since.
-    pub(super) async fn erased(
-        &self,
-        messages: &[Heard],
-        directory: &Directory,
-    ) -> Result<Vec<bool>, Unavailable> {
-        let about: Vec<_> = messages.iter().map(|heard| about(heard, directory)).collect();
-        let known: Vec<_> = about.iter().flatten().collect();
-        let orders: Vec<_> =
-            known.iter().map(|(partner, order, at)| (*partner, order.as_str(), *at)).collect();
+    /// Which of these messages are about orders that were erased since they were heard.
+    async fn erased(&self, messages: &[Heard], decoded: &[Decoded]) -> Result<Vec<bool>, Unavailable> {
+        let about: Vec<_> = messages.iter().zip(decoded).map(about).collect();
+        let orders: Vec<_> = about.iter().copied().flatten().collect();
         let erased = async { erasure::since(&mut *self.pool.acquire().await?, &orders).await };
         let erased = erased.await.map_err(|error| {
             tracing::debug!(error = &error as &dyn Error, "the database cannot say what was erased");
             Unavailable
         })?;
-        let is_erased = |(partner, order, at): &(PartnerId, String, DateTime<Utc>)| {
-            erased.iter().any(|one| (one.0, &one.1) == (*partner, order) && one.2 >= *at)
+        let is_erased = |(partner, order, at): (PartnerId, &str, DateTime<Utc>)| {
+            erased.iter().any(|one| (one.0, &*one.1) == (partner, order) && one.2 >= at)
         };
-        Ok(about.iter().map(|about| about.as_ref().is_some_and(is_erased)).collect())
+        Ok(about.into_iter().map(|about| about.is_some_and(is_erased)).collect())
     }
 
     async fn write_events(
@@ -192,11 +200,16 @@ impl Sink {
     }
 }
 
+fn decode_all(messages: &[Heard], directory: &Directory) -> impl Iterator<Item = Decoded> {
+    messages
+        .iter()
+        .map(|heard| decode(heard, heard.partner_id.map_or(&[][..], |partner| directory.keys(partner))))
+}
+
 /// Which order a message is about, and when it was heard.
-fn about(heard: &Heard, directory: &Directory) -> Option<(PartnerId, String, DateTime<Utc>)> {
-    let partner = heard.partner_id?;
-    match decode(heard, directory.keys(partner)) {
-        Decoded::Event(event) => Some((partner, event.order?.order_id.as_str().to_owned(), heard.at)),
+fn about<'a>((heard, decoded): (&Heard, &'a Decoded)) -> Option<(PartnerId, &'a str, DateTime<Utc>)> {
+    match decoded {
+        Decoded::Event(event) => Some((event.partner_id, event.order.as_ref()?.order_id.as_str(), heard.at)),
         _ => None,
     }
 }

@@ -109,17 +109,7 @@ impl Writer {
         };
         let directory = self.directory.borrow().clone();
         let sink = self.sink.clone();
-        let written = async {
-            let Ok(erased) = sink.erased(&heard, &directory).await else { return vec![None; heard.len()] };
-            let mut erased = erased.into_iter();
-            let left: Vec<Heard> =
-                heard.iter().filter(|_| !erased.next().unwrap_or_default()).cloned().collect();
-            // Which fate is whose does not matter here: nobody waits for an answer any more.
-            let mut fates = sink.write(&left, &directory).await;
-            fates.resize(heard.len(), Some(Fate::Erased));
-            fates
-        };
-        let fates = self.while_hearing(most_waiting, written).await;
+        let fates = self.while_hearing(most_waiting, sink.write_late(&heard, &directory)).await;
         self.note_kept(&fates);
         if fates.iter().any(Option::is_none) {
             return false;
