@@ -65,6 +65,12 @@ select claimed.partner_id as "partner_id!: PartnerId", delivery_id as "delivery_
        revision as "revision!", max_in_flight as "max_in_flight!", rate_thousandths, rate_burst, ordered as "ordered!",
        breaker_trips as "breaker_trips!", lost as "lost!",
        event.event, event.occurred_at, event.received_at, event.hops, event.traceparent, payload.body
-from claimed join event using (partner_id, event_id)
-join payload on payload.partner_id = event.partner_id and payload.event_id = event.event_id
-            and payload.received_at = event.received_at
+-- In this order whatever Postgres knows of the tables: first what was claimed, then one step along an index for each.
+from claimed cross join lateral (
+    select * from event where event.partner_id = claimed.partner_id and event.event_id = claimed.event_id
+    offset 0) as event
+cross join lateral (
+    select body from payload
+    where payload.partner_id = event.partner_id and payload.event_id = event.event_id
+      and payload.received_at = event.received_at
+    offset 0) as payload
