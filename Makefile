@@ -26,6 +26,7 @@ lint: sqlx-cli ## Check format, lints, documentation, queries and dependencies
 	cargo fmt --check
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --locked --all-targets -- -D warnings
+	cp Cargo.lock fuzz/Cargo.lock && cargo check --quiet --manifest-path fuzz/Cargo.toml --target-dir target --bin frame --bin claims --bin retry_after
 	RUSTDOCFLAGS='$(DOC_LINTS)' cargo doc --locked --no-deps --document-private-items
 	SQLX_OFFLINE=false $(with_postgres) sh -ec 'cargo sqlx migrate run && cargo sqlx prepare --check -- --all-targets'
 	@$(call tool,machete)

@@ -23,6 +23,7 @@ use transak_relay::intake::{Form, Heard};
 use transak_relay::model::amount::Amount;
 use transak_relay::model::canonical;
 use transak_relay::model::event::{Identity, NewEvent, Source};
+use transak_relay::model::hops::Hops;
 use transak_relay::model::id::PartnerId;
 use transak_relay::model::order::Snapshot;
 use transak_relay::transak::jws::{self, Unverified, VerifyingKey};
@@ -149,6 +150,8 @@ fn decoded(text: &str, form: Form) -> Decoded {
         event: None,
         data: Bytes::copy_from_slice(text.as_bytes()),
         at: DateTime::<Utc>::UNIX_EPOCH,
+        hops: Hops::default(),
+        trace: None,
     };
     decode(&heard, &*KEYS)
 }
