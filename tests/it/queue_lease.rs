@@ -12,7 +12,7 @@ use transak_relay::store::dispatcher::{DispatcherId, beat};
 use transak_relay::store::pool::MIGRATOR;
 
 use crate::stub::Stub;
-use crate::world::World;
+use crate::world::{World, order};
 
 async fn claim_all(world: &World, id: DispatcherId) -> Vec<Claimed> {
     let wanted = Wanted { scan: true, rooms: Vec::new(), limit: 100 };
@@ -124,4 +124,29 @@ async fn a_process_that_stops_gives_back_what_it_has_not_begun_and_counts_no_att
         .await
         .unwrap();
     assert_eq!((leased, world.in_state("pending").await), (0, 5));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_already_waits_in_a_process_is_held_when_its_endpoint_is_disabled(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let stub = Stub::always(StatusCode::OK).await;
+    let endpoint = stub.register(&world, json!({})).await;
+    let path = format!("/v1/endpoints/{}", endpoint["id"].as_str().unwrap());
+    world.hear_many(1).await;
+    assert_eq!(world.dispatcher.drain().await.unwrap(), 1);
+    // Born leased to this process, whose endpoint it is.
+    for number in 0..3 {
+        let message = world.signed(&order(&format!("waiting-{number}"), "PROCESSING", 1));
+        world.hear(&message).await;
+    }
+    let leased: i64 = sqlx::query_scalar("select count(*) from delivery where leased_at is not null")
+        .fetch_one(&world.pool)
+        .await
+        .unwrap();
+    assert_eq!(leased, 3);
+    world.call("POST", &format!("{path}/disable"), None).await;
+    assert_eq!(world.dispatcher.drain().await.unwrap(), 0);
+    assert_eq!((stub.count(), world.in_state("held").await), (1, 3));
+    world.call("POST", &format!("{path}/enable"), None).await;
+    assert_eq!(world.dispatcher.drain().await.unwrap(), 3);
 }

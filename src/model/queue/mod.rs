@@ -104,8 +104,8 @@ impl Queues {
         self.closed = true;
     }
 
-    /// The endpoints leased to this process are exactly these, each with whether its last holder died. What waits for
-    /// others is to be given back.
+    /// The endpoints leased to this process and not disabled are exactly these, each with whether its last holder died.
+    /// What waits for others is to be given back.
     pub fn hold(&mut self, leased: &[(Place, bool)], now: Instant) {
         let held: HashSet<EndpointId> = leased.iter().map(|((_, endpoint), _)| *endpoint).collect();
         let lost: Vec<_> = self.by_endpoint.keys().filter(|id| !held.contains(id)).copied().collect();

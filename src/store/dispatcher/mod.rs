@@ -61,12 +61,13 @@ pub async fn bury_the_dead(conn: &mut PgConnection, id: DispatcherId) -> Result<
     Ok(u64::try_from(buried.fetch_one(conn).await?).unwrap_or_default())
 }
 
-/// The endpoints leased to a dispatcher, each with whether its last holder died.
+/// The endpoints leased to a dispatcher that may be sent to, each with whether its last holder died.
 pub async fn leases(conn: &mut PgConnection, id: DispatcherId) -> Result<Vec<(Place, bool)>> {
     let rows = sqlx::query!(
         r#"select partner_id as "partner_id: PartnerId", endpoint_id as "endpoint_id: EndpointId",
                   lost_at is not null as "lost!"
-           from endpoint_lease where dispatcher_id = $1"#,
+           from endpoint_lease join endpoint using (partner_id, endpoint_id)
+           where dispatcher_id = $1 and endpoint.state = 'enabled' and endpoint.deleted_at is null"#,
         id.0,
     );
     let rows = rows.fetch_all(conn).await?;
