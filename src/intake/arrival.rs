@@ -13,7 +13,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Fate;
-use super::commit::{CommitError, Committed, Desk, follow_all};
+use super::commit::{CommitError, Committed, Desk, follow_all, orders_of};
 use super::owe::owe;
 use super::recent::{Known, partners};
 use crate::model::event::{NewEvent, Source};
@@ -32,15 +32,6 @@ pub(super) fn is_likely(events: &[NewEvent], distinct: &[&NewEvent]) -> bool {
         && events.iter().all(|event| event.source != Source::Reconcile && !event.from_history)
 }
 
-/// What came of a try.
-enum Tried {
-    Kept(Committed),
-    /// What was believed is not so.
-    Overtaken,
-    /// A place in a lane needs the lock of the order.
-    NeedsLock,
-}
-
 /// Keeps events that nobody has told before. `None`: they must go the long way, and nothing is written.
 pub(super) async fn keep(
     desk: &Desk,
@@ -48,16 +39,16 @@ pub(super) async fn keep(
     events: &[&NewEvent],
     how: (Option<&HandOver>, Duration),
 ) -> Result<Option<Committed>, CommitError> {
+    // A place in a lane needs the lock of the order.
     if desk.recent().has_lanes(events) {
         return Ok(None);
     }
     let guess = desk.recent().guess(events);
     if let Some(known) = guess {
-        match write((desk, writing), events, (&known, true), how).await? {
-            Tried::Kept(committed) => return Ok(Some(committed)),
-            Tried::NeedsLock => return Ok(None),
-            Tried::Overtaken => desk.recent().was_wrong(events),
+        if let Some(committed) = write((desk, writing), events, (&known, true), how).await? {
+            return Ok(Some(committed));
         }
+        desk.recent().was_wrong(events);
     }
     let (orders, subscriptions) = tokio::try_join!(
         event::before::before(&mut *writing, events),
@@ -66,27 +57,24 @@ pub(super) async fn keep(
     let Some(orders) = orders else { return Ok(None) };
     desk.recent().learn_orders(&orders);
     desk.recent().learn_subscriptions(events, &subscriptions);
-    let known = Known { orders, subscriptions };
-    match write((desk, writing), events, (&known, false), how).await? {
-        Tried::Kept(committed) => Ok(Some(committed)),
-        Tried::NeedsLock | Tried::Overtaken => Ok(None),
+    if desk.recent().has_lanes(events) {
+        return Ok(None);
     }
+    write((desk, writing), events, (&Known { orders, subscriptions }, false), how).await
 }
 
+/// `None`: what was believed is not so, and nothing is written.
 async fn write(
     (desk, writing): (&Desk, &mut PgConnection),
     events: &[&NewEvent],
     (known, is_guess): (&Known, bool),
     (hand_over, reconcile_every): (Option<&HandOver>, Duration),
-) -> Result<Tried, CommitError> {
+) -> Result<Option<Committed>, CommitError> {
     let owed = owe(events, &known.subscriptions, hand_over);
-    if owed.deliveries.iter().any(|delivery| delivery.in_lane) {
-        return Ok(Tried::NeedsLock);
-    }
     let (writes, anomalies) = follow_all(events, &known.orders, reconcile_every);
     // What is believed of an order is checked where it is written.
-    if is_guess && known.orders.keys().any(|key| !writes.iter().any(|write| write.is_of(key))) {
-        return Ok(Tried::Overtaken);
+    if is_guess && writes.len() < orders_of(events).len() {
+        return Ok(None);
     }
     let odd: HashMap<_, _> = anomalies.iter().map(|(_, event, why)| (*event, why.as_str())).collect();
     let arriving: Vec<_> = events.iter().map(|one| (*one, odd.get(&one.event_id).copied())).collect();
@@ -104,9 +92,9 @@ async fn write(
     match event::keep::keep(&mut *writing, &batch).await {
         Ok(()) => {
             desk.recent().wrote(&writes);
-            Ok(Tried::Kept(Committed { fates: vec![Fate::New; events.len()], owed }))
+            Ok(Some(Committed { fates: vec![Fate::New; events.len()], owed }))
         }
-        Err(store::Error::Contended(_)) => Ok(Tried::Overtaken),
+        Err(store::Error::Contended(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

@@ -79,18 +79,16 @@ pub(super) async fn commit(
 ) -> Result<Committed, CommitError> {
     let distinct = distinct(events);
     let (mut writing, mut reading) = tokio::try_join!(desk.writing.take(), desk.reading.take())?;
-    let mut committed = Ok(None);
-    if arrival::is_likely(events, &distinct) {
-        committed = arrival::keep(desk, (&mut writing, &mut reading), &distinct, how).await;
-    }
-    let committed = match committed {
-        Ok(None) => {
-            desk.recent().forget(&distinct);
-            commit_all(desk, (&mut writing, &mut reading), (events, &distinct), how).await
+    let committed = async {
+        if arrival::is_likely(events, &distinct)
+            && let Some(committed) = arrival::keep(desk, (&mut writing, &mut reading), &distinct, how).await?
+        {
+            return Ok(committed);
         }
-        Ok(Some(committed)) => Ok(committed),
-        Err(error) => Err(error),
+        desk.recent().forget(&distinct);
+        commit_all(desk, (&mut writing, &mut reading), (events, &distinct), how).await
     };
+    let committed = committed.await;
     if !committed.as_ref().is_err_and(CommitError::is_unavailable) {
         writing.keep();
         reading.keep();
@@ -202,7 +200,8 @@ struct Moving<'a> {
     snapshot_at: Option<chrono::DateTime<chrono::Utc>>,
 }
 
-fn orders_of<'a>(events: &[&'a NewEvent]) -> Vec<(PartnerId, &'a str)> {
+/// The orders that events are about, sorted and each once.
+pub(super) fn orders_of<'a>(events: &[&'a NewEvent]) -> Vec<(PartnerId, &'a str)> {
     let orders = events
         .iter()
         .filter_map(|event| event.order.as_ref().map(|order| (event.partner_id, order.order_id.as_str())));

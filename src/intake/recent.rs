@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::SubsecRound as _;
 
+use super::commit::orders_of;
 use crate::model::delivery::Subscription;
 use crate::model::event::NewEvent;
 use crate::model::id::PartnerId;
@@ -43,7 +44,8 @@ impl Recent {
         for partner in partners(events) {
             known.subscriptions.extend_from_slice(self.subscriptions.get(&partner)?);
         }
-        for key in keys(events) {
+        for (partner, order) in orders_of(events) {
+            let key = (partner, order.to_owned());
             match self.orders.get(&key) {
                 Some(current) => drop(known.orders.insert(key, current.clone())),
                 None if self.strangers_are_new => {}
@@ -95,18 +97,12 @@ impl Recent {
 
     /// Somebody else may have written the orders of these events.
     pub(super) fn forget(&mut self, events: &[&NewEvent]) {
-        for key in keys(events) {
-            self.orders.remove(&key);
+        for (partner, order) in orders_of(events) {
+            self.orders.remove(&(partner, order.to_owned()));
         }
     }
 }
 
 pub(super) fn partners(events: &[&NewEvent]) -> BTreeSet<PartnerId> {
     events.iter().map(|event| event.partner_id).collect()
-}
-
-fn keys<'a>(events: &'a [&NewEvent]) -> impl Iterator<Item = (PartnerId, String)> + 'a {
-    events.iter().filter_map(|event| {
-        event.order.as_ref().map(|order| (event.partner_id, order.order_id.as_str().to_owned()))
-    })
 }

@@ -42,13 +42,6 @@ pub struct Write<'a> {
     pub snapshot_times: (DateTime<Utc>, DateTime<Utc>),
 }
 
-impl Write<'_> {
-    /// Whether it is this order that is written.
-    pub fn is_of(&self, (partner_id, order_id): &(PartnerId, String)) -> bool {
-        (self.partner_id, self.snapshot.0.order_id.as_str()) == (*partner_id, order_id)
-    }
-}
-
 /// Reads and locks the rows of these orders, in one order of locking for all processes.
 pub async fn lock(conn: &mut PgConnection, orders: &[(PartnerId, &str)]) -> Result<Orders> {
     let rows = sqlx::query!(
