@@ -43,10 +43,15 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
+    /// The first reading of a span.
     pub(crate) async fn read(&self) -> anyhow::Result<Reading> {
         if self.counts_statements {
             statements::begin(&self.pool).await?;
         }
+        self.reading().await
+    }
+
+    async fn reading(&self) -> anyhow::Result<Reading> {
         let (wal_bytes, commits): (f64, f64) = sqlx::query_as(
             "select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8,
                     (select xact_commit::float8 from pg_stat_database where datname = current_database())",
@@ -64,7 +69,7 @@ impl Meter {
 
     /// What it cost since `before`. Postgres tells of commits late: ask a second after the work is done.
     pub(crate) async fn since(&self, before: &Reading) -> anyhow::Result<Cost> {
-        let now = self.read().await?;
+        let now = self.reading().await?;
         Ok(Cost {
             seconds: (now.at - before.at).as_secs_f64(),
             relay_cpu: now.relay_cpu - before.relay_cpu,
