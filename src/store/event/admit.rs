@@ -6,7 +6,6 @@ use sqlx::PgConnection;
 
 use crate::model::event::NewEvent;
 use crate::model::id::{EventId, PartnerId};
-use crate::model::status::{Standing, Status};
 use crate::store::Result;
 use crate::store::order::write::{Current, Orders};
 
@@ -51,12 +50,9 @@ pub async fn admit(conn: &mut PgConnection, events: &[&NewEvent]) -> Result<Admi
             (Some(given), Some(kept), _) => drop(admitted.kept.insert(given, kept)),
             (Some(given), None, _) => drop(admitted.new.insert(given)),
             (None, _, Some(order)) => {
-                let status = row.status.as_deref().and_then(Status::parse).zip(row.status_at);
-                let versions = row.revision.zip(row.snapshot_at);
-                let current = status.zip(row.verified).zip(versions);
-                admitted.orders.extend(current.map(|(((status, at), verified), (revision, snapshot_at))| {
-                    (order, Current { revision, standing: Standing { status, at, verified }, snapshot_at })
-                }));
+                let standing = (row.status.as_deref(), row.status_at, row.verified);
+                let current = Current::of_columns(standing, (row.revision, row.snapshot_at));
+                admitted.orders.extend(current.map(|current| (order, current)));
             }
             (None, _, None) => {}
         }

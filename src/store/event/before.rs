@@ -5,7 +5,6 @@ use uuid::Uuid;
 
 use crate::model::event::NewEvent;
 use crate::model::id::PartnerId;
-use crate::model::status::{Standing, Status};
 use crate::store::Result;
 use crate::store::order::write::{Current, Orders};
 
@@ -30,13 +29,10 @@ pub async fn before(executor: impl PgExecutor<'_>, events: &[&NewEvent]) -> Resu
         if row.is_kept {
             return Ok(None);
         }
-        let status = row.status.as_deref().and_then(Status::parse).zip(row.status_at).zip(row.verified);
-        let versions = row.revision.zip(row.snapshot_at);
-        if let (Some(order_id), Some(((status, at), verified)), Some((revision, snapshot_at))) =
-            (row.order_id, status, versions)
-        {
-            let standing = Standing { status, at, verified };
-            orders.insert((row.partner_id, order_id), Current { revision, standing, snapshot_at });
+        let standing = (row.status.as_deref(), row.status_at, row.verified);
+        let current = Current::of_columns(standing, (row.revision, row.snapshot_at));
+        if let (Some(order_id), Some(current)) = (row.order_id, current) {
+            orders.insert((row.partner_id, order_id), current);
         }
     }
     Ok(Some(orders))

@@ -22,6 +22,18 @@ pub struct Current {
     pub snapshot_at: DateTime<Utc>,
 }
 
+impl Current {
+    /// An order as columns that may be those of no row: the status, since when it is and whether that was verified; the
+    /// revision and how new the snapshot is.
+    pub fn of_columns(
+        (status, at, verified): (Option<&str>, Option<DateTime<Utc>>, Option<bool>),
+        (revision, snapshot_at): (Option<i32>, Option<DateTime<Utc>>),
+    ) -> Option<Self> {
+        let standing = Standing { status: Status::parse(status?)?, at: at?, verified: verified? };
+        Some(Self { revision: revision?, standing, snapshot_at: snapshot_at? })
+    }
+}
+
 /// Orders as they stand, by partner and id.
 pub type Orders = HashMap<(PartnerId, String), Current>;
 
