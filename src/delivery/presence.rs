@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
-use crate::model::queue::{HandOver, Place};
+use crate::model::queue::{HandOver, Leased};
 use crate::store::dispatcher::{self, DEAD_AFTER, DispatcherId};
 use crate::store::{self, Result};
 
@@ -85,7 +85,7 @@ impl Presence {
         Ok(())
     }
 
-    async fn beat_once(&mut self) -> Result<Vec<(Place, bool)>> {
+    async fn beat_once(&mut self) -> Result<Vec<Leased>> {
         let session = if let Some(session) = &mut self.session {
             session
         } else {

@@ -39,6 +39,17 @@ const SHARE: usize = 4;
 /// Whose endpoint, and which.
 pub type Place = (PartnerId, EndpointId);
 
+/// An endpoint that is leased to this process.
+#[derive(Debug, Clone, Copy)]
+pub struct Leased {
+    /// Which.
+    pub place: Place,
+    /// Its last holder died.
+    pub lost: bool,
+    /// It may be sent to: it is neither disabled nor deleted.
+    pub enabled: bool,
+}
+
 /// How a request ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Ended {
@@ -104,17 +115,20 @@ impl Queues {
         self.closed = true;
     }
 
-    /// The endpoints leased to this process and not disabled are exactly these, each with whether its last holder died.
-    /// What waits for others is to be given back.
-    pub fn hold(&mut self, leased: &[(Place, bool)], now: Instant) {
-        let held: HashSet<EndpointId> = leased.iter().map(|((_, endpoint), _)| *endpoint).collect();
+    /// The endpoints leased to this process are exactly these. What waits for others, or for one that is disabled, is to be
+    /// given back.
+    pub fn hold(&mut self, leased: &[Leased], now: Instant) {
+        let held: HashSet<EndpointId> = leased.iter().map(|one| one.place.1).collect();
         let lost: Vec<_> = self.by_endpoint.keys().filter(|id| !held.contains(id)).copied().collect();
         for id in lost {
             self.drain(id);
             self.by_endpoint.remove(&id);
         }
-        for (place, lost) in leased {
-            self.by_endpoint.entry(place.1).or_insert_with(|| Queue::new(*place, *lost, now));
+        for &Leased { place, lost, enabled } in leased {
+            self.by_endpoint.entry(place.1).or_insert_with(|| Queue::new(place, lost, now));
+            if !enabled {
+                self.drain(place.1);
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::model::delivery::LEASE;
 use crate::model::id::{EndpointId, PartnerId};
-use crate::model::queue::Place;
+use crate::model::queue::{Leased, Place};
 use crate::store::Result;
 
 /// A dispatcher whose heartbeat is older has died or hangs.
@@ -61,17 +61,23 @@ pub async fn bury_the_dead(conn: &mut PgConnection, id: DispatcherId) -> Result<
     Ok(u64::try_from(buried.fetch_one(conn).await?).unwrap_or_default())
 }
 
-/// The endpoints leased to a dispatcher that may be sent to, each with whether its last holder died.
-pub async fn leases(conn: &mut PgConnection, id: DispatcherId) -> Result<Vec<(Place, bool)>> {
+/// The endpoints leased to a dispatcher.
+pub async fn leases(conn: &mut PgConnection, id: DispatcherId) -> Result<Vec<Leased>> {
     let rows = sqlx::query!(
         r#"select partner_id as "partner_id: PartnerId", endpoint_id as "endpoint_id: EndpointId",
-                  lost_at is not null as "lost!"
+                  lost_at is not null as "lost!",
+                  endpoint.state = 'enabled' and endpoint.deleted_at is null as "enabled!"
            from endpoint_lease join endpoint using (partner_id, endpoint_id)
-           where dispatcher_id = $1 and endpoint.state = 'enabled' and endpoint.deleted_at is null"#,
+           where dispatcher_id = $1"#,
         id.0,
     );
     let rows = rows.fetch_all(conn).await?;
-    Ok(rows.into_iter().map(|row| ((row.partner_id, row.endpoint_id), row.lost)).collect())
+    let leased = rows.into_iter().map(|row| Leased {
+        place: (row.partner_id, row.endpoint_id),
+        lost: row.lost,
+        enabled: row.enabled,
+    });
+    Ok(leased.collect())
 }
 
 /// Lets endpoints go whose tokens are all there.

@@ -1,5 +1,7 @@
 //! Queues on a clock that the tests turn.
 
+mod leases;
+
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -208,16 +210,6 @@ fn what_waited_too_long_for_its_lease_is_given_back() {
     assert_eq!(world.start_all().len(), 2);
     world.now += LONGEST_WAIT + Duration::from_secs(1);
     assert_eq!(world.queues.take_unsent(world.now).len(), 3);
-}
-
-#[test]
-fn an_endpoint_that_was_lost_to_another_process_is_not_sent_to_any_more() {
-    let (mut world, ours, lost) = (World::new(100), place(), place());
-    world.push(ours, terms(16), 1);
-    world.push(lost, terms(16), 1);
-    world.queues.hold(&[(ours, false)], world.now);
-    assert_eq!(world.queues.take_unsent(world.now).len(), 1);
-    assert_eq!(world.start_all().iter().map(|job| job.endpoint_id).collect::<Vec<_>>(), [ours.1]);
 }
 
 #[test]
