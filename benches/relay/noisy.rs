@@ -8,6 +8,7 @@ use crate::receiver::Arrivals;
 use crate::report::Run;
 use crate::scenario::publish;
 use crate::stage::{Bench, Stage};
+use crate::statements;
 
 const HEALTHY: usize = 99;
 /// Events a second: each is a hundred callbacks.
@@ -73,9 +74,15 @@ async fn healthy(bench: &mut Bench, neighbour: Neighbour, seconds: u64) -> anyho
         stage.call(Method::POST, &format!("/v1/endpoints/{}/enable", other[0]), None).await?;
     }
     bench.receiver.ask("reset").await?;
+    if stage.meter.counts_statements {
+        statements::begin(&stage.meter.pool).await?;
+    }
     stage.source.ask(&format!("pace {} {RATE} {seconds}", first + usize::try_from(RATE)?)).await?;
     bench.receiver.ask(&expected(RATE * seconds)?).await?;
     let arrivals = Arrivals::of(&mut bench.receiver).await?;
+    if stage.meter.counts_statements {
+        statements::print(&stage.meter.pool, usize::try_from(RATE * seconds)? * HEALTHY).await?;
+    }
     let left: f64 = sqlx::query_scalar(
         "select count(*)::float8 from delivery join endpoint using (partner_id, endpoint_id)
          where delivery.state = 'pending' and endpoint.url like '%/late'",

@@ -81,7 +81,7 @@ pub struct Database {
     /// The Postgres to keep everything in, 15 or newer: postgres://user:password@host:port/database.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: SecretString,
-    /// The most connections that it shares; a process keeps up to six more to itself.
+    /// The most connections that it shares; a process keeps up to seven more to itself.
     #[arg(long, env = "RELAY_DATABASE_CONNECTIONS", default_value = "16", value_parser = clap::value_parser!(u32).range(4..=500))]
     pub database_connections: u32,
 }

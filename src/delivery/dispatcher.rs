@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::claims::Claims;
 use super::courier::{Courier, deliver};
 use super::finisher::{self, Done};
 use super::presence::Presence;
@@ -21,9 +22,6 @@ use super::targets::Targets;
 use crate::model::delivery::Job;
 use crate::model::queue::{HandOver, Wanted};
 use crate::model::seal::MasterKey;
-use crate::store;
-use crate::store::delivery::claim::claim;
-use crate::store::dispatcher::DispatcherId;
 
 /// How often the table is looked at without being told to. Waits of a schedule are a second at least.
 const POLL: Duration = Duration::from_secs(1);
@@ -51,15 +49,13 @@ pub struct Dispatcher {
     pool: PgPool,
     courier: Arc<Courier>,
     presence: Presence,
+    claims: Arc<Claims>,
     queues: HandOver,
     wake: Arc<Notify>,
     /// Rings when the queues changed.
     changed: Arc<Notify>,
     concurrency: usize,
 }
-
-/// Claims change which endpoints are this process's, and so do heartbeats: one at a time.
-type Leasing = Arc<tokio::sync::Mutex<()>>;
 
 impl Dispatcher {
     /// A dispatcher, and where fresh deliveries leased to it are handed over.
@@ -71,28 +67,26 @@ impl Dispatcher {
         let targets = Targets::new(pool.clone(), key);
         let courier = Arc::new(Courier { sender, targets, queues: queues.clone() });
         let presence = Presence::new(pool.clone());
-        (queues.clone(), Self { pool, courier, presence, queues, wake, changed, concurrency })
+        let claims = Arc::new(Claims::new(pool.clone(), presence.id, queues.clone()));
+        (queues.clone(), Self { pool, courier, presence, claims, queues, wake, changed, concurrency })
     }
 
     /// Sends until told to stop; then lets requests under way end and gives the rest back.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let (done, results) = mpsc::channel(self.concurrency);
         let ended = CancellationToken::new();
-        let leasing = Leasing::default();
-        let id = self.presence.id;
         let finisher = finisher::run(self.pool.clone(), self.queues.clone(), results);
         let recoveries = recovery::run(self.pool.clone(), stop.clone());
-        let presence = self.presence.run((self.queues.clone(), &leasing), ended.clone());
+        let presence = self.presence.run((self.queues.clone(), &self.claims.leasing), ended.clone());
         let sending = Sending {
-            pool: self.pool,
             courier: self.courier,
-            queues: self.queues,
-            id,
+            claims: Arc::clone(&self.claims),
+            queues: self.queues.clone(),
             done,
             under_way: JoinSet::new(),
         };
         let work = async {
-            tokio::join!(sending.run(&leasing, (&self.wake, &self.changed), &stop), finisher, recoveries);
+            tokio::join!(sending.run((&self.wake, &self.changed), &stop), finisher, recoveries);
             ended.cancel();
         };
         tokio::join!(work, presence);
@@ -105,7 +99,7 @@ impl Dispatcher {
         loop {
             self.presence.beat(&self.queues).await?;
             while recovery::step(&self.pool).await? == recovery::Step::Worked {}
-            claim_once(&self.pool, self.presence.id, &self.queues, true).await?;
+            self.claim_due().await?;
             let (done, results) = mpsc::channel(self.concurrency);
             let mut under_way = JoinSet::new();
             let mut started = 0;
@@ -134,26 +128,32 @@ impl Dispatcher {
     /// under way. For tests.
     pub async fn die_with_what_is_due(mut self) -> anyhow::Result<Vec<Job>> {
         self.presence.beat(&self.queues).await?;
-        claim_once(&self.pool, self.presence.id, &self.queues, true).await?;
+        self.claim_due().await?;
         self.presence.vanish().await;
         Ok(self.queues.with(crate::model::queue::Queues::take_all))
+    }
+
+    async fn claim_due(&self) -> anyhow::Result<()> {
+        if let Some(wanted) = self.queues.with(|queues| queues.wanted(true, Instant::now())) {
+            self.claims.fill_once(&wanted).await?;
+        }
+        Ok(())
     }
 }
 
 /// The loop of a running dispatcher.
 struct Sending {
-    pool: PgPool,
     courier: Arc<Courier>,
+    claims: Arc<Claims>,
     queues: HandOver,
-    id: DispatcherId,
     done: mpsc::Sender<Done>,
     /// How many each has sent when it ends.
     under_way: JoinSet<usize>,
 }
 
 impl Sending {
-    async fn run(mut self, leasing: &Leasing, (wake, changed): (&Notify, &Notify), stop: &CancellationToken) {
-        let mut claims: JoinSet<usize> = JoinSet::new();
+    async fn run(mut self, (wake, changed): (&Notify, &Notify), stop: &CancellationToken) {
+        let mut claims = JoinSet::new();
         let mut poll = tokio::time::interval(POLL);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut scan = true;
@@ -163,12 +163,7 @@ impl Sending {
                 && let Some(wanted) = self.queues.with(|queues| queues.wanted(scan, Instant::now()))
             {
                 scan = false;
-                claims.spawn(claim_wanted(
-                    self.pool.clone(),
-                    self.id,
-                    (self.queues.clone(), Arc::clone(leasing)),
-                    wanted,
-                ));
+                claims.spawn(claim(Arc::clone(&self.claims), wanted));
             }
             let timer = self.queues.with(|queues| queues.next_timer());
             tokio::select! {
@@ -176,7 +171,7 @@ impl Sending {
                 () = stop.cancelled() => break,
                 Some(_) = self.under_way.join_next(), if !self.under_way.is_empty() => {}
                 // What was found may not have been all.
-                Some(found) = claims.join_next(), if !claims.is_empty() => scan |= found.is_ok_and(|found| found > 0),
+                Some(found) = claims.join_next(), if !claims.is_empty() => scan |= found.unwrap_or_default(),
                 () = changed.notified() => {}
                 () = wake.notified() => scan = true,
                 () = tokio::time::sleep_until(timer.unwrap_or_else(Instant::now).into()), if timer.is_some() => {}
@@ -220,49 +215,7 @@ impl Sending {
     }
 }
 
-async fn claim_wanted(
-    pool: PgPool,
-    id: DispatcherId,
-    (queues, leasing): (HandOver, Leasing),
-    wanted: Wanted,
-) -> usize {
-    let _guard = leasing.lock().await;
-    match claim_into(&pool, id, &queues, &wanted).await {
-        Ok(count) if wanted.scan => count,
-        Ok(_) => 0,
-        Err(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "due deliveries cannot be claimed right now"
-            );
-            0
-        }
-    }
-}
-
-async fn claim_once(pool: &PgPool, id: DispatcherId, queues: &HandOver, scan: bool) -> store::Result<usize> {
-    match queues.with(|queues| queues.wanted(scan, Instant::now())) {
-        Some(wanted) => claim_into(pool, id, queues, &wanted).await,
-        None => Ok(0),
-    }
-}
-
-async fn claim_into(
-    pool: &PgPool,
-    id: DispatcherId,
-    queues: &HandOver,
-    wanted: &Wanted,
-) -> store::Result<usize> {
-    let claimed = claim(pool, id, wanted).await?;
-    let now = Instant::now();
-    queues.with(|queues| {
-        let count = claimed.len();
-        let mut counts = std::collections::HashMap::new();
-        for one in claimed {
-            *counts.entry(one.job.endpoint_id).or_insert(0_usize) += 1;
-            queues.push(one.job, one.lost, now);
-        }
-        queues.claimed(wanted, &counts);
-        Ok(count)
-    })
+/// Claims what is wanted. `true`: others than those that were known may be due as well.
+async fn claim(claims: Arc<Claims>, wanted: Wanted) -> bool {
+    claims.fill(&wanted).await > 0 && wanted.scan
 }

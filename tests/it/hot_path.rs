@@ -1,13 +1,16 @@
 //! No statement that runs often reads a table that grows from one end to the other, nor a long stretch of an index,
 //! whether Postgres plans for the values at hand or once for all, on an empty database and on one that it believes to
-//! hold a million events.
+//! hold a million events. Nor does a claim read more of a backlog than it takes.
 
 use std::collections::BTreeMap;
 
 use serde_json::json;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgPool, Postgres};
+use sqlx::{PgConnection, PgPool, Postgres};
+use transak_relay::model::queue::Wanted;
+use transak_relay::store::delivery::claim::claim;
+use transak_relay::store::dispatcher::{DispatcherId, beat};
 use transak_relay::store::figures;
 use transak_relay::store::pool::{MIGRATOR, pool_options};
 
@@ -33,6 +36,49 @@ async fn with_a_plan_for_each_execution(_: PgPoolOptions, options: PgConnectOpti
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn with_one_plan_for_all_executions(_: PgPoolOptions, options: PgConnectOptions) {
     every_statement_finds_its_rows(options, "force_generic_plan").await;
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_claim_planned_for_its_values_reads_as_much_of_a_backlog_as_it_takes(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    a_claim_reads_as_much_as_it_takes(options, "force_custom_plan").await;
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_claim_planned_once_reads_as_much_of_a_backlog_as_it_takes(
+    _: PgPoolOptions,
+    options: PgConnectOptions,
+) {
+    a_claim_reads_as_much_as_it_takes(options, "force_generic_plan").await;
+}
+
+async fn a_claim_reads_as_much_as_it_takes(options: PgConnectOptions, mode: &str) {
+    let options = options.options([("plan_cache_mode", mode)]);
+    let pool = pool_options().max_connections(CONNECTIONS).connect_with(options).await.unwrap();
+    let world = World::new(pool).await;
+    let (_receiver, endpoint) = world.endpoint(json!({})).await;
+    let endpoint = endpoint["id"].as_str().unwrap();
+    let others = "insert into endpoint (partner_id, endpoint_id, url, retry_schedule)
+                  select partner_id, gen_random_uuid(), url, retry_schedule from endpoint, generate_series(1, 99)";
+    world.sql(others).await;
+    grow(&world.pool, endpoint).await;
+    world.sql("update delivery set state = 'pending', next_attempt_at = now(), finished_at = null").await;
+    let dispatcher = DispatcherId::new();
+    let mut tx = world.pool.begin().await.unwrap();
+    beat(&mut tx, dispatcher).await.unwrap();
+    let before = entries_read(&mut tx).await;
+    let wanted = Wanted { scan: true, rooms: vec![(endpoint.parse().unwrap(), 50)], limit: 100 };
+    assert_eq!(claim(&mut tx, dispatcher, &wanted).await.unwrap().len(), 50);
+    let read = entries_read(&mut tx).await - before;
+    assert!(read < 500, "{read} index entries were read to claim 50 of 10,000");
+}
+
+/// Index entries that this session has read and not yet told of.
+async fn entries_read(conn: &mut PgConnection) -> i64 {
+    let read = "select sum(pg_stat_get_xact_tuples_returned(indexrelid))::bigint from pg_stat_user_indexes";
+    sqlx::query_scalar(read).fetch_one(conn).await.unwrap()
 }
 
 async fn every_statement_finds_its_rows(options: PgConnectOptions, mode: &str) {
@@ -119,6 +165,9 @@ async fn reads(world: &mut World) -> Reads {
     world.writer.drain().await;
     world.writer.drain().await;
     assert_eq!(world.writer.health().borrow().spooled_bytes, 0);
+    // So does the first claim.
+    let _ = world.dispatcher.drain().await;
+    world.dispatcher.drain().await.unwrap();
     rows.into_iter().map(|(table, scans, entries)| (table, (scans, entries))).collect()
 }
 

@@ -16,7 +16,7 @@ use crate::world::{World, order};
 
 async fn claim_all(world: &World, id: DispatcherId) -> Vec<Claimed> {
     let wanted = Wanted { scan: true, rooms: Vec::new(), limit: 100 };
-    claim(&world.pool, id, &wanted).await.unwrap()
+    claim(&mut world.pool.acquire().await.unwrap(), id, &wanted).await.unwrap()
 }
 
 async fn attempts(world: &World) -> Vec<i32> {

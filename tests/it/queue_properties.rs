@@ -82,7 +82,7 @@ impl Fences {
         match work {
             Work::Claim => {
                 let wanted = Wanted { scan: true, rooms: Vec::new(), limit: 2 };
-                for one in claim(&world.pool, dispatcher, &wanted).await.unwrap() {
+                for one in claim(&mut conn, dispatcher, &wanted).await.unwrap() {
                     self.holds.insert(one.job.delivery_id, self.claimed.len());
                     self.claimed.push(one.job);
                 }

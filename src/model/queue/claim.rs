@@ -29,11 +29,12 @@ impl Queues {
         let mut rooms = Vec::new();
         for (&id, queue) in &mut self.by_endpoint {
             let room = queue.room(now);
+            let worth = queue.is_worth_a_claim(room);
             if scan {
-                // Whatever it has no room for now may be due all the same.
-                queue.more |= room == 0;
-                rooms.push((id, room));
-            } else if queue.more && queue.is_worth_a_claim(room) {
+                // What it has no room for now, or too little, may be due all the same.
+                queue.more |= !worth;
+                rooms.push((id, if worth { room } else { 0 }));
+            } else if queue.more && worth {
                 rooms.push((id, room));
             } else if queue.more && room == 0 {
                 self.timers.extend(queue.next_token_at(now).map(|at| (at, id)));

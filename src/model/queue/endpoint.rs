@@ -13,6 +13,8 @@ pub const FIRST_WINDOW: usize = 2;
 /// How much may wait here beyond what can be sent at once: what the endpoint answers in a second, and never more than
 /// this many.
 const MOST_AHEAD: usize = 2048;
+/// What is claimed ahead is the part of that.
+const CLAIMED_AHEAD: usize = 4;
 /// Over which time an endpoint's speed is measured.
 const MEASURE: Duration = Duration::from_millis(100);
 
@@ -88,8 +90,14 @@ impl Queue {
         self.terms = Some(terms);
     }
 
-    /// How many more deliveries are of use here.
+    /// How many more deliveries of the table are of use here. It keeps what is not needed soon: a claim is a statement that
+    /// others run beside, so it had better be small.
     pub(super) fn room(&self, now: Instant) -> usize {
+        self.room_ahead(now, CLAIMED_AHEAD)
+    }
+
+    /// How many more deliveries are of use here, if what the endpoint answers in `1 / part` of a second may wait.
+    fn room_ahead(&self, now: Instant, part: usize) -> usize {
         if self.opening {
             return 0;
         }
@@ -97,7 +105,7 @@ impl Queue {
             return 1_usize.saturating_sub(self.in_flight + self.waiting.len());
         }
         let pace = if now.saturating_duration_since(self.measured_at) > 10 * MEASURE { 0 } else { self.pace };
-        let ahead = self.most_at_once().saturating_sub(self.in_flight) + pace.min(MOST_AHEAD);
+        let ahead = self.most_at_once().saturating_sub(self.in_flight) + pace.min(MOST_AHEAD) / part;
         let room = ahead.saturating_sub(self.waiting.len());
         match &self.bucket {
             // What would have to wait for tokens can as well wait in the table.
@@ -108,7 +116,7 @@ impl Queue {
 
     /// How many may be born leased. The endpoint is not let go while they are being written.
     pub(super) fn room_for_fresh(&mut self, now: Instant) -> usize {
-        let room = self.room(now);
+        let room = self.room_ahead(now, 1);
         self.used_at = now;
         if self.more { room / 2 } else { room }
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::model::delivery::{Job, LEASE, Terms, Told};
@@ -31,7 +31,11 @@ pub struct Claimed {
 /// are visited in random order, so that a long queue of one cannot keep the others waiting; each is found by one step
 /// along the index, so the size of a backlog does not matter. The lease of a delivery is `next_attempt_at` moved past
 /// [`LEASE`]: a worker that dies needs no clean-up.
-pub async fn claim(pool: &PgPool, dispatcher: DispatcherId, wanted: &Wanted) -> Result<Vec<Claimed>> {
+pub async fn claim(
+    conn: &mut PgConnection,
+    dispatcher: DispatcherId,
+    wanted: &Wanted,
+) -> Result<Vec<Claimed>> {
     let leased_at = Instant::now();
     let (endpoints, rooms): (Vec<Uuid>, Vec<i32>) = wanted.rooms.iter().map(room).unzip();
     let rows = sqlx::query_file!(
@@ -44,7 +48,7 @@ pub async fn claim(pool: &PgPool, dispatcher: DispatcherId, wanted: &Wanted) -> 
         wanted.scan,
         i32::try_from(FIRST_WINDOW).unwrap_or(1),
     );
-    let rows = rows.fetch_all(pool).await?;
+    let rows = rows.fetch_all(conn).await?;
     let claimed = rows.into_iter().map(|row| {
         let terms = Terms {
             revision: row.revision,

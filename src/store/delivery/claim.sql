@@ -24,9 +24,11 @@ with recursive known as (
       and (endpoint.paused_until is null or endpoint.paused_until <= now())
       and (endpoint_lease.dispatcher_id is null or endpoint_lease.dispatcher_id = $3)
       and coalesce(known.room, $7) > 0
+      -- `offset`: one step along the index for each endpoint. Without it Postgres reads all that is due and then looks
+      -- which endpoints it belongs to.
       and exists (select from delivery
                   where delivery.partner_id = endpoint.partner_id and delivery.endpoint_id = endpoint.endpoint_id
-                    and delivery.state = 'pending' and delivery.next_attempt_at <= now())
+                    and delivery.state = 'pending' and delivery.next_attempt_at <= now() offset 0)
     order by random()
     -- Enough to keep a process busy; the others have their turn in the next claim.
     limit least($1::bigint, 128)
