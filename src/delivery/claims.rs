@@ -1,16 +1,20 @@
 //! From the table into the queues: what is due and has room here is leased.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use crate::model::queue::{HandOver, Wanted};
 use crate::store::delivery::claim::claim;
 use crate::store::dispatcher::DispatcherId;
 use crate::store::session::Session;
 use crate::store::{Error, Result};
+
+/// How long a claim may take.
+const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Claims for one dispatcher.
 pub(super) struct Claims {
@@ -29,7 +33,9 @@ impl Claims {
     /// Claims what is wanted, and answers how many that were. If the database is not available that is none, for now.
     pub(super) async fn fill(&self, wanted: &Wanted) -> usize {
         let _guard = self.leasing.lock().await;
-        self.fill_once(wanted).await.unwrap_or_else(|error| {
+        // A server that is gone without a word leaves its callers waiting, and the heartbeat waits for this.
+        let filled = timeout(DEADLINE, self.fill_once(wanted)).await;
+        filled.unwrap_or(Err(Error::Unavailable(sqlx::Error::PoolTimedOut))).unwrap_or_else(|error| {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "due deliveries cannot be claimed right now"

@@ -1,7 +1,7 @@
 //! One delivery after another, each from its turn to its result.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use http::{HeaderName, HeaderValue};
@@ -21,6 +21,9 @@ use crate::model::retry::{Jitter, Moment, Outcome, Verdict};
 use crate::model::target::Target;
 use crate::trace::{Span, SpanKind};
 
+/// How long a delivery waits whose endpoint could not be read.
+const UNREADABLE: Duration = Duration::from_secs(10);
+
 /// What deliveries are sent with.
 pub(super) struct Courier {
     pub(super) sender: Sender,
@@ -36,34 +39,38 @@ pub(super) async fn deliver(courier: Arc<Courier>, first: Job, done: mpsc::Sende
     let (mut next, mut count) = (Some(first), 0);
     while let Some(job) = next {
         count += 1;
-        if let Some(result) = courier.settle(job).await {
-            // The finisher outlives every delivery, unless the process is being torn down.
-            let _ = done.send(result).await;
-        }
+        let result = courier.settle(job).await;
+        // The finisher outlives every delivery, unless the process is being torn down.
+        let _ = done.send(result).await;
         next = courier.queues.next();
     }
     count
 }
 
 impl Courier {
-    /// Ends a delivery that was started; `None`: nothing is to be written.
-    async fn settle(&self, job: Job) -> Option<Done> {
+    /// Ends a delivery that was started.
+    async fn settle(&self, job: Job) -> Done {
         let id = job.endpoint_id;
         if job.is_out_of_lane() {
             self.queues.with(|queues| queues.ended_unsent(id));
-            return Some(Done::OutOfLane(job));
+            return Done::OutOfLane(job);
+        }
+        if job.told.payload.is_empty() {
+            self.queues.with(|queues| queues.ended_unsent(id));
+            tracing::error!(delivery.id = %job.delivery_id, "what a delivery tells is not kept any more; it is cancelled");
+            return Done::Orphaned(job);
         }
         match self.targets.of(&job).await {
-            Ok(Some(target)) => Some(self.attempt(job, &target).await),
+            Ok(Some(target)) => self.attempt(job, &target).await,
             Ok(None) => {
                 self.queues.with(|queues| queues.ended_unsent(id));
-                Some(Done::Orphaned(job))
+                Done::Orphaned(job)
             }
             Err(error) => {
                 self.queues.with(|queues| queues.ended_unsent(id));
                 tracing::error!(error = &error as &dyn std::error::Error, endpoint.id = %id, "an endpoint cannot be read; its delivery waits");
-                // Not given back at once, or it would be claimed and fail again in a hot loop: the lease runs out.
-                None
+                // Not due at once, or it would be claimed and fail again in a hot loop.
+                Done::Unsent(job, UNREADABLE)
             }
         }
     }
@@ -84,6 +91,7 @@ impl Courier {
         let ended = Ended {
             succeeded: verdict == Verdict::Succeeded,
             answered: matches!(outcome, Outcome::Answered { .. }),
+            gone: verdict == Verdict::Gone,
             began,
         };
         let effect = self.queues.with(|queues| queues.ended(job.endpoint_id, ended, Instant::now()));
@@ -92,7 +100,7 @@ impl Courier {
             end_span(&span, &job, &outcome);
         }
         log(&job, &attempt, verdict);
-        Done::Tried(Box::new(Tried { job, verdict, asked: outcome.is_asked_to_wait(), attempt, effect }))
+        Done::Tried(Box::new(Tried { job, verdict, asked: outcome.asked_wait(moment.now), attempt, effect }))
     }
 }
 

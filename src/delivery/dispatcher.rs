@@ -112,7 +112,7 @@ impl Dispatcher {
                     started += ended.unwrap_or_default();
                 }
                 for job in self.queues.with(|queues| queues.take_unsent(Instant::now())) {
-                    let _ = done.send(Done::Unsent(job)).await;
+                    let _ = done.send(Done::Unsent(job, Duration::ZERO)).await;
                 }
                 drop(done);
             };
@@ -195,22 +195,18 @@ impl Sending {
     async fn give_back(&self) {
         for job in self.queues.with(|queues| queues.take_unsent(Instant::now())) {
             // The finisher outlives this.
-            let _ = self.done.send(Done::Unsent(job)).await;
+            let _ = self.done.send(Done::Unsent(job, Duration::ZERO)).await;
         }
     }
 
     async fn wind_down(mut self) {
         for job in self.queues.with(crate::model::queue::Queues::take_all) {
-            let _ = self.done.send(Done::Unsent(job)).await;
+            let _ = self.done.send(Done::Unsent(job, Duration::ZERO)).await;
         }
         let ended = async { while self.under_way.join_next().await.is_some() {} };
         if tokio::time::timeout(STOP_GRACE, ended).await.is_err() {
             // Nobody knows whether these were received: their leases run out, and they are sent again.
             tracing::warn!("callbacks still under way are abandoned and will be sent again");
-        }
-        // What the intake handed over last.
-        for job in self.queues.with(crate::model::queue::Queues::take_all) {
-            let _ = self.done.send(Done::Unsent(job)).await;
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::verdicts;
 use crate::model::attempt::AttemptRecord;
@@ -22,6 +22,9 @@ const LARGEST_BATCH: usize = 500;
 /// happens nothing waits.
 const SPACING: Duration = Duration::from_millis(10);
 
+/// How long a write may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+
 /// How long to wait before a database that is not available is asked again.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -32,8 +35,8 @@ pub(super) enum Done {
     Tried(Box<Tried>),
     /// Its endpoint is gone: owed no more.
     Orphaned(Job),
-    /// It was not sent after all: the attempt does not count.
-    Unsent(Job),
+    /// It was not sent after all: it is due after this wait, and the attempt does not count.
+    Unsent(Job, Duration),
     /// It was not sent because deliveries of its order come first: it has to stand in line.
     OutOfLane(Job),
 }
@@ -43,8 +46,8 @@ pub(super) enum Done {
 pub(super) struct Tried {
     pub(super) job: Job,
     pub(super) verdict: Verdict,
-    /// The receiver asked for the wait.
-    pub(super) asked: bool,
+    /// The wait that the receiver asked for.
+    pub(super) asked: Option<Duration>,
     pub(super) attempt: AttemptRecord,
     /// What it means for the endpoint.
     pub(super) effect: Effect,
@@ -62,7 +65,7 @@ impl Done {
     fn is_urgent(&self) -> bool {
         match self {
             Self::Tried(tried) => !tried.is_plain() || tried.job.in_lane,
-            Self::Orphaned(_) | Self::Unsent(_) | Self::OutOfLane(_) => true,
+            Self::Orphaned(_) | Self::Unsent(..) | Self::OutOfLane(_) => true,
         }
     }
 }
@@ -104,13 +107,16 @@ async fn gather(done: &mut mpsc::Receiver<Done>, batch: &mut Vec<Done>, until: I
 fn settle(queues: &HandOver, batch: &[Done], recovered: &mpsc::UnboundedSender<Place>) {
     for done in batch {
         let Done::Tried(tried) = done else { continue };
+        let id = tried.job.endpoint_id;
         match tried.effect.change {
-            Some(Change::Opened { .. }) => {
-                queues.with(|queues| queues.opening_is_known(tried.job.endpoint_id));
-            }
+            Some(Change::Opened { .. }) => queues.with(|queues| queues.shutting_is_known(id)),
             // Whoever hastens outlives this.
-            Some(Change::Closed) => drop(recovered.send((tried.job.partner_id, tried.job.endpoint_id))),
+            Some(Change::Closed) => drop(recovered.send((tried.job.partner_id, id))),
+            None if tried.verdict == Verdict::Gone => queues.with(|queues| queues.shutting_is_known(id)),
             None => {}
+        }
+        if tried.verdict != Verdict::Succeeded {
+            queues.with(|queues| queues.failure_is_written(id));
         }
     }
     queues.touch();
@@ -157,7 +163,9 @@ async fn write(session: &Session, batch: &[Done]) {
 }
 
 async fn write_once(session: &Session, batch: &[Done]) -> store::Result<()> {
-    let late = verdicts::write(session, batch).await?;
+    // A server that is gone without a word leaves its callers waiting.
+    let late = timeout(DEADLINE, verdicts::write(session, batch)).await;
+    let late = late.map_err(|_| store::Error::Unavailable(sqlx::Error::PoolTimedOut))??;
     count(batch);
     if late > 0 {
         metrics::counter!("relay_delivery_late_write_backs_total").increment(late as u64);
@@ -179,7 +187,7 @@ fn count(batch: &[Done]) {
                 Verdict::Gone => "gone",
             },
             Done::Orphaned(_) => "cancelled",
-            Done::Unsent(_) | Done::OutOfLane(_) => "unsent",
+            Done::Unsent(..) | Done::OutOfLane(_) => "unsent",
         };
         metrics::counter!("relay_deliveries_total", "outcome" => outcome).increment(1);
     }

@@ -1,26 +1,39 @@
-//! Recoveries: owing again what an endpoint missed, batch by batch.
+//! What is owed besides what is heard, step by step: what a recovery is about, and what an endpoint that was enabled,
+//! disabled, deleted or taken out of its lanes leaves to do.
 
 use std::time::Duration;
 
 use sqlx::PgPool;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use crate::store::recovery::Step;
 use crate::store::{self, Result};
 
+/// How long a step may take.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Between two steps that bring deliveries in line: live traffic goes first.
+const BETWEEN: Duration = Duration::from_millis(10);
+
 /// How often a recovery that waits for its deliveries is looked at, and how often it is looked for one.
 const WHILE_RUNNING: Duration = Duration::from_millis(100);
 const OTHERWISE: Duration = Duration::from_secs(1);
 
-/// Works on whatever recoveries there are until told to stop.
+/// Works on whatever there is until told to stop.
 pub(super) async fn run(pool: PgPool, stop: CancellationToken) {
     loop {
-        let pause = match step(&pool).await {
-            Ok(Step::Worked) => Duration::ZERO,
+        // A server that is gone without a word leaves its callers waiting.
+        let stepped = timeout(DEADLINE, step(&pool)).await;
+        let pause = match stepped.unwrap_or(Err(store::Error::Unavailable(sqlx::Error::PoolTimedOut))) {
+            Ok(Step::Worked) => BETWEEN,
             Ok(Step::Waits) => WHILE_RUNNING,
             Ok(Step::Nothing) => OTHERWISE,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a recovery cannot go on right now");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "recoveries, and what endpoints that changed are owed, wait for the database"
+                );
                 OTHERWISE
             }
         };
@@ -32,10 +45,14 @@ pub(super) async fn run(pool: PgPool, stop: CancellationToken) {
     }
 }
 
-/// One batch of one recovery.
+/// Some deliveries of one endpoint, or one batch of one recovery.
 pub(super) async fn step(pool: &PgPool) -> Result<Step> {
     let mut tx = pool.begin().await?;
-    let step = store::recovery::step(&mut tx).await?;
+    let step = if store::endpoint::in_line::step(&mut tx).await? {
+        Step::Worked
+    } else {
+        store::recovery::step(&mut tx).await?
+    };
     tx.commit().await?;
     Ok(step)
 }

@@ -1,5 +1,5 @@
-//! The endpoints this process sends to, read once per version. A claim says which version it saw, so a change of URL,
-//! secret or schedule counts from the next claim on.
+//! The endpoints this process sends to, read once per version. A claim says which version it saw, and so does each
+//! heartbeat, so a change of URL, secret or schedule counts within a second, also for what was claimed before.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,7 +28,7 @@ impl Targets {
         Self { pool, key, known: Mutex::default() }
     }
 
-    /// The endpoint of a job at least as new as the claim saw it; `None` if it was deleted.
+    /// The endpoint of a job, at least as new as the job has it; `None` if it was deleted.
     pub(super) async fn of(&self, job: &Job) -> store::Result<Option<Arc<Target>>> {
         if let Some(target) = self.known(job) {
             return Ok(Some(target));

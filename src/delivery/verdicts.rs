@@ -3,6 +3,7 @@
 //! from, as nearly all are, is one statement.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use sqlx::{Connection as _, PgConnection};
 
@@ -32,7 +33,7 @@ struct Verdicts<'a> {
     tried: Vec<&'a Tried>,
     finished: Vec<Finished<'a>>,
     attempts: Vec<(&'a Job, &'a AttemptRecord)>,
-    unsent: Vec<&'a Job>,
+    unsent: Vec<(&'a Job, Duration)>,
     out_of_lane: Vec<&'a Job>,
     failing: BTreeSet<Place>,
     gone: BTreeSet<Place>,
@@ -49,10 +50,10 @@ impl<'a> Verdicts<'a> {
                     job,
                     state: DeliveryState::Cancelled,
                     retry_after: None,
-                    asked: false,
+                    asked: None,
                     status_code: None,
                 }),
-                Done::Unsent(job) => sorted.unsent.push(job),
+                Done::Unsent(job, wait) => sorted.unsent.push((job, *wait)),
                 Done::OutOfLane(job) => sorted.out_of_lane.push(job),
             }
         }
@@ -136,10 +137,10 @@ async fn write_all(tx: &mut PgConnection, batch: &Verdicts<'_>) -> store::Result
     if !batch.unsent.is_empty() {
         release(tx, &batch.unsent).await?;
     }
+    let mut lanes: Vec<_> = written.iter().filter_map(|one| one.left_lane.clone()).collect();
     if !batch.out_of_lane.is_empty() {
-        lane::enter(tx, &batch.out_of_lane).await?;
+        lanes.extend(lane::enter(tx, &batch.out_of_lane).await?);
     }
-    let lanes: Vec<_> = written.iter().filter_map(|one| one.left_lane.clone()).collect();
     lane::advance(tx, &lanes).await?;
     let mut news = exhausted(batch, &written);
     judge_endpoints(tx, batch, &hopeless, &mut news).await?;

@@ -146,7 +146,8 @@ pub async fn get_delivery(
 
 /// Send a delivery again now, whatever became of it before. Its schedule starts anew.
 ///
-/// While a request of it is under way nothing changes. If the endpoint is disabled it is held.
+/// While a request of it is under way there is no second one: it is sent again when that one is over. If the endpoint is
+/// disabled it is held.
 #[utoipa::path(
     post, path = "/v1/deliveries/{id}/retry", tag = "Deliveries",
     params(("id" = inline(DeliveryId), Path), PartnerParam),
@@ -160,9 +161,9 @@ pub async fn retry_delivery(
 ) -> Result<(StatusCode, Json<DeliveryView>), Problem> {
     let mut tx = api.pool.begin().await?;
     let before = store::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("delivery"))?;
-    let endpoint = endpoint::find(&mut tx, &writer.partners, before.endpoint_id).await?;
-    endpoint.ok_or(Problem::Conflict("The endpoint of this delivery was deleted."))?;
-    by_hand::retry(&mut tx, before.partner_id, id).await?;
+    if !by_hand::retry(&mut tx, before.partner_id, id).await? {
+        return Err(Problem::Conflict("The endpoint of this delivery was deleted."));
+    }
     by_hand::wake_dispatchers(&mut tx).await?;
     let after = store::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("delivery"))?;
     tx.commit().await?;

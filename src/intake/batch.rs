@@ -14,9 +14,11 @@ use super::directory::Directory;
 use super::owe::Owed;
 use super::suspicion::Suspicion;
 use super::{Fate, Heard};
+use crate::model::delivery::Job;
 use crate::model::event::NewEvent;
 use crate::model::id::PartnerId;
 use crate::model::queue::HandOver;
+use crate::store::delivery::claim::release;
 use crate::store::quarantine::write::{Quarantined, insert as quarantine};
 use crate::store::{self, erasure};
 use crate::trace::{self, KeyValue};
@@ -119,7 +121,7 @@ impl Sink {
                 for (at, fate) in places.into_iter().zip(&committed.fates) {
                     fates[at] = Some(*fate);
                 }
-                self.hand_over(committed.owed);
+                self.hand_over(committed.owed).await;
             }
             // One of them is what the database will never take: find it, and keep the others.
             Err(error) if events.len() > 1 => {
@@ -169,13 +171,30 @@ impl Sink {
         }
     }
 
-    fn hand_over(&self, owed: Owed) {
-        let ours = self.hand_over.as_ref().is_some_and(|hand_over| {
-            hand_over.give(owed.jobs);
-            owed.due.is_empty() || hand_over.note_due(&owed.due)
-        });
+    async fn hand_over(&self, owed: Owed) {
+        let mut ours = false;
+        if let Some(hand_over) = &self.hand_over {
+            let refused = hand_over.give(owed.jobs);
+            ours = owed.due.is_empty() || hand_over.note_due(&owed.due);
+            if !refused.is_empty() {
+                self.give_back(&refused).await;
+            }
+        }
         if !owed.due.is_empty() && !ours {
             self.due.store(true, Ordering::Release);
+        }
+    }
+
+    /// Nothing is sent here any more: somebody else may send them. If that cannot be written, their leases run out.
+    async fn give_back(&self, jobs: &[Job]) {
+        let jobs: Vec<_> = jobs.iter().map(|job| (job, Duration::ZERO)).collect();
+        let released = async { release(&mut *self.pool.acquire().await?, &jobs).await };
+        match tokio::time::timeout(COMMIT_DEADLINE, released).await {
+            Ok(Ok(_)) => self.due.store(true, Ordering::Release),
+            Ok(Err(error)) => {
+                tracing::warn!(error = &error as &dyn Error, "deliveries wait for the end of their leases");
+            }
+            Err(_) => tracing::warn!("deliveries wait for the end of their leases"),
         }
     }
 

@@ -67,7 +67,7 @@ pub struct Told {
 /// Under which conditions an endpoint is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// The endpoint's revision that says so.
+    /// The endpoint's revision that says so, or a newer one that what is sent must follow.
     pub revision: i32,
     /// The most requests at once.
     pub max_in_flight: u16,

@@ -95,7 +95,7 @@ impl Fences {
                     job: &self.claimed[at],
                     state: *state,
                     retry_after: None,
-                    asked: false,
+                    asked: None,
                     status_code: Some(200),
                 };
                 let before = rows(world).await;
@@ -108,7 +108,7 @@ impl Fences {
                 let expected = self.expects(at);
                 let before = rows(world).await;
                 assert_eq!(
-                    release(&mut conn, &[&self.claimed[at]]).await.unwrap(),
+                    release(&mut conn, &[(&self.claimed[at], std::time::Duration::ZERO)]).await.unwrap(),
                     u64::from(expected),
                     "{work:?}"
                 );

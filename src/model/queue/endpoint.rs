@@ -28,8 +28,10 @@ pub(super) struct Queue {
     pub(super) listed: bool,
     /// There may be more due in the table.
     pub(super) more: bool,
-    /// Its breaker opened and the table does not know it yet: what it hands out meanwhile must not be sent.
-    pub(super) opening: bool,
+    /// Its breaker opened, or it is gone, and the table does not know it yet: what it hands out meanwhile must not be sent.
+    pub(super) shutting: bool,
+    /// The newest that is known.
+    pub(super) revision: i32,
     /// Unknown until the first delivery.
     terms: Option<Terms>,
     window: usize,
@@ -53,7 +55,8 @@ impl Queue {
             in_flight: 0,
             listed: false,
             more: true,
-            opening: false,
+            shutting: false,
+            revision: 0,
             terms: None,
             window: FIRST_WINDOW,
             bucket: None,
@@ -98,14 +101,12 @@ impl Queue {
 
     /// How many more deliveries are of use here, if what the endpoint answers in `1 / part` of a second may wait.
     fn room_ahead(&self, now: Instant, part: usize) -> usize {
-        if self.opening {
+        if self.shutting {
             return 0;
         }
-        if self.breaker.is_probing() {
-            return 1_usize.saturating_sub(self.in_flight + self.waiting.len());
-        }
-        let pace = if now.saturating_duration_since(self.measured_at) > 10 * MEASURE { 0 } else { self.pace };
-        let ahead = self.most_at_once().saturating_sub(self.in_flight) + pace.min(MOST_AHEAD) / part;
+        let is_fresh = now.saturating_duration_since(self.measured_at) <= 10 * MEASURE;
+        let pace = if is_fresh && !self.breaker.is_probing() { self.pace.min(MOST_AHEAD) / part } else { 0 };
+        let ahead = self.most_at_once().saturating_sub(self.in_flight) + pace;
         let room = ahead.saturating_sub(self.waiting.len());
         match &self.bucket {
             // What would have to wait for tokens can as well wait in the table.
@@ -133,7 +134,7 @@ impl Queue {
     }
 
     pub(super) fn may_start(&self) -> bool {
-        !self.waiting.is_empty() && self.in_flight < self.most_at_once() && !self.opening
+        !self.waiting.is_empty() && self.in_flight < self.most_at_once() && !self.shutting
     }
 
     /// The next delivery, unless `share` are under way already; or when there is a token for it.
@@ -146,7 +147,11 @@ impl Queue {
         }
         self.in_flight += 1;
         self.used_at = now;
-        Ok(self.waiting.pop_front())
+        let mut next = self.waiting.pop_front();
+        if let Some(job) = &mut next {
+            job.terms.revision = job.terms.revision.max(self.revision);
+        }
+        Ok(next)
     }
 
     pub(super) fn ended(&mut self, ended: Ended, now: Instant) -> Effect {
@@ -163,12 +168,16 @@ impl Queue {
         let change = self.breaker.note(ended.succeeded, ended.began, now);
         if matches!(change, Some(Change::Opened { .. })) {
             self.window = FIRST_WINDOW;
-            self.opening = true;
         }
+        self.shutting |= ended.gone || matches!(change, Some(Change::Opened { .. }));
         if change.is_some() {
             self.more = true;
         }
         Effect { change, first_success }
+    }
+
+    pub(super) fn failure_is_written(&mut self) {
+        self.failing = self.failing.filter(|failing| *failing);
     }
 
     /// What has waited so long that its lease could end before its answer, and what has no token soon. The oldest wait in
@@ -186,7 +195,7 @@ impl Queue {
 
     pub(super) fn is_idle(&self, now: Instant, after: Duration) -> bool {
         let full = self.bucket.is_none_or(|bucket| bucket.tokens(now) >= bucket.rate().burst() as usize);
-        let quiet = self.in_flight == 0 && self.waiting.is_empty() && !self.opening;
+        let quiet = self.in_flight == 0 && self.waiting.is_empty() && !self.shutting;
         quiet && full && now.saturating_duration_since(self.used_at) > after
     }
 

@@ -34,14 +34,23 @@ impl HandOver {
         self.with(|queues| endpoints.map(|id| (id, queues.room(id, now))).collect())
     }
 
-    /// Takes fresh deliveries, already leased to this process.
-    pub fn give(&self, jobs: Vec<Job>) {
+    /// Takes fresh deliveries, already leased to this process. Answers those that the giver must give back, because nothing
+    /// is sent any more.
+    #[must_use]
+    pub fn give(&self, jobs: Vec<Job>) -> Vec<Job> {
         if jobs.is_empty() {
-            return;
+            return jobs;
         }
         let now = Instant::now();
-        self.with(|queues| jobs.into_iter().for_each(|job| queues.push_fresh(job, now)));
+        let refused = self.with(|queues| {
+            if queues.is_closed() {
+                return jobs;
+            }
+            jobs.into_iter().for_each(|job| queues.push_fresh(job, now));
+            Vec::new()
+        });
         (self.ring)();
+        refused
     }
 
     /// Says that deliveries of these endpoints are due in the table. `true`: all of them are this process's to fetch.

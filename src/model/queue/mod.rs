@@ -48,6 +48,8 @@ pub struct Leased {
     pub lost: bool,
     /// It may be sent to: it is neither disabled nor deleted.
     pub enabled: bool,
+    /// The endpoint's revision. Whatever waits for it is sent as this one has it, or a newer one.
+    pub revision: i32,
 }
 
 /// How a request ended.
@@ -57,6 +59,8 @@ pub struct Ended {
     pub succeeded: bool,
     /// There was an answer.
     pub answered: bool,
+    /// The answer was that the endpoint wants nothing any more.
+    pub gone: bool,
     /// When it began.
     pub began: Instant,
 }
@@ -115,6 +119,11 @@ impl Queues {
         self.closed = true;
     }
 
+    /// Whether nothing is taken in any more.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// The endpoints leased to this process are exactly these. What waits for others, or for one that is disabled, is to be
     /// given back.
     pub fn hold(&mut self, leased: &[Leased], now: Instant) {
@@ -124,8 +133,9 @@ impl Queues {
             self.drain(id);
             self.by_endpoint.remove(&id);
         }
-        for &Leased { place, lost, enabled } in leased {
-            self.by_endpoint.entry(place.1).or_insert_with(|| Queue::new(place, lost, now));
+        for &Leased { place, lost, enabled, revision } in leased {
+            self.by_endpoint.entry(place.1).or_insert_with(|| Queue::new(place, lost, now)).revision =
+                revision;
             if !enabled {
                 self.drain(place.1);
             }
@@ -144,7 +154,7 @@ impl Queues {
     /// Takes a delivery in that was born leased to this process. If its endpoint has become another's, it is to be given
     /// back.
     pub fn push_fresh(&mut self, job: Job, now: Instant) {
-        if self.by_endpoint.contains_key(&job.endpoint_id) && !self.closed {
+        if self.by_endpoint.contains_key(&job.endpoint_id) {
             self.push(job, false, now);
         } else {
             self.unsent.push(job);
@@ -167,10 +177,11 @@ impl Queues {
 
     /// The next delivery to send, if one may be sent now. Endpoints take turns.
     pub fn start(&mut self, now: Instant) -> Option<Job> {
+        // Also while nothing may be sent: a time that has passed would be waited for again and again.
+        self.ring(now);
         if !self.is_ours(now) {
             return None;
         }
-        self.ring(now);
         while self.under_way < self.most {
             let id = self.ready.pop_front()?;
             let Some(queue) = self.by_endpoint.get_mut(&id) else { continue };
@@ -199,11 +210,19 @@ impl Queues {
         self.under_way -= 1;
         let Some(queue) = self.by_endpoint.get_mut(&id) else { return Effect::default() };
         let effect = queue.ended(ended, now);
-        if matches!(effect.change, Some(Change::Opened { .. })) {
+        if matches!(effect.change, Some(Change::Opened { .. })) || ended.gone {
             self.drain(id);
         }
         self.list(id);
         effect
+    }
+
+    /// A failure of this endpoint has been written. If it has answered since, and that was written first, the table believes
+    /// that it fails: its next success tells it better.
+    pub fn failure_is_written(&mut self, id: EndpointId) {
+        if let Some(queue) = self.by_endpoint.get_mut(&id) {
+            queue.failure_is_written();
+        }
     }
 
     /// A delivery that was started ended without a request.
@@ -215,10 +234,11 @@ impl Queues {
         self.list(id);
     }
 
-    /// The table knows that this endpoint's breaker opened: whatever it hands out from now on may be sent.
-    pub fn opening_is_known(&mut self, id: EndpointId) {
+    /// The table knows that this endpoint's breaker opened, or that it is gone: whatever it hands out from now on may be
+    /// sent.
+    pub fn shutting_is_known(&mut self, id: EndpointId) {
         if let Some(queue) = self.by_endpoint.get_mut(&id) {
-            queue.opening = false;
+            queue.shutting = false;
         }
         self.list(id);
     }

@@ -76,9 +76,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The receiver asked for patience: nothing may hasten the next try.
-    pub fn is_asked_to_wait(&self) -> bool {
-        matches!(self, Self::Answered { status: 429 | 503, retry_after: Some(_) })
+    /// How long from `now` the receiver asked to be spared, if it did: nothing may hasten the next try below that.
+    pub fn asked_wait(&self, now: DateTime<Utc>) -> Option<Duration> {
+        match self {
+            Self::Answered { status: 429 | 503, retry_after } => retry_after.map(|asked| asked.wait(now)),
+            _ => None,
+        }
     }
 }
 
@@ -168,17 +171,16 @@ pub struct RetryPolicy {
 impl RetryPolicy {
     /// What becomes of a delivery after `tries_made` attempts, the one just made included.
     pub fn verdict(&self, outcome: &Outcome, tries_made: u32, moment: Moment) -> Verdict {
-        let asked = match *outcome {
+        match *outcome {
             Outcome::Answered { status: 200..=299, .. } => return Verdict::Succeeded,
             Outcome::Answered { status: 410, .. } => return Verdict::Gone,
-            Outcome::Answered { status: 429 | 503, retry_after } => retry_after,
-            Outcome::Answered { .. } | Outcome::Failed { .. } => None,
-        };
+            Outcome::Answered { .. } | Outcome::Failed { .. } => {}
+        }
         let index = usize::try_from(tries_made.saturating_sub(1)).unwrap_or(usize::MAX);
         let Some(&scheduled) = self.schedule.0.get(index) else {
             return Verdict::Exhausted;
         };
-        let asked = asked.map_or(Duration::ZERO, |asked| asked.wait(moment.now));
+        let asked = outcome.asked_wait(moment.now).unwrap_or_default();
         Verdict::Retry { after: moment.jitter.apply(scheduled).max(asked) }
     }
 }

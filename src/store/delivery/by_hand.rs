@@ -1,7 +1,7 @@
 //! What people do to deliveries: send one again, whatever became of it before.
 //!
-//! Guarantees: the schedule starts anew, and a request that is under way at that moment is not doubled: its delivery
-//! stays as it is. In a lane it takes the last place, unless it still has one. Every call that owes something new wakes
+//! Guarantees: the schedule starts anew. Beside a request that is under way at that moment there is no second one: it is
+//! sent again when that one is over. In a lane it takes the last place, unless it still has one. Every call that owes something new wakes
 //! the dispatchers when its transaction commits.
 
 use sqlx::PgConnection;
@@ -12,11 +12,20 @@ use crate::model::id::{DeliveryId, EndpointId, EventId, PartnerId};
 use crate::store::Result;
 use crate::store::event::read::Event;
 
-/// Owes a delivery again, due now; held if its endpoint is disabled. `false`: there is no such delivery, its endpoint
-/// was deleted, or a request for it is under way.
+/// Owes a delivery again, due now, or as soon as the request for it that is under way is over; held if its endpoint is
+/// disabled. `false`: there is no such delivery, or its endpoint was deleted.
 pub async fn retry(conn: &mut PgConnection, partner_id: PartnerId, delivery_id: DeliveryId) -> Result<bool> {
+    // Whether a request is under way must not change between the two statements.
+    let locked = sqlx::query!(
+        "select from delivery where partner_id = $1 and delivery_id = $2 for update",
+        partner_id as _,
+        delivery_id as _
+    );
+    locked.fetch_optional(&mut *conn).await?;
     let changed = sqlx::query_file!("src/store/delivery/retry.sql", partner_id as _, delivery_id as _);
-    let Some(row) = changed.fetch_optional(&mut *conn).await? else { return Ok(false) };
+    let Some(row) = changed.fetch_optional(&mut *conn).await? else {
+        return Ok(ask_again(conn, partner_id, &[delivery_id]).await? > 0);
+    };
     if let Some(order_id) = row.order_id.filter(|_| row.in_lane) {
         lane::advance(conn, &[LaneKey { partner_id, endpoint_id: row.endpoint_id, order_id }]).await?;
     }
@@ -24,8 +33,7 @@ pub async fn retry(conn: &mut PgConnection, partner_id: PartnerId, delivery_id: 
 }
 
 /// Owes an event to one endpoint, whatever it asked for; without one, to every endpoint that asks for such events or
-/// was owed this one before. Answers what is now owed; a delivery whose request is under way is left as it is and
-/// answered too.
+/// was owed this one before. Answers what is now owed; a delivery whose request is under way is sent once more after it.
 pub async fn redeliver(
     conn: &mut PgConnection,
     event: &Event,
@@ -39,8 +47,26 @@ pub async fn redeliver(
         delivery_id: DeliveryId::new(),
     });
     owe(conn, event.partner_id, &owed.collect::<Vec<_>>()).await?;
-    let owed = super::read::of_events(conn, event.partner_id, &[event.event_id]).await?;
-    Ok(owed.into_iter().filter(|delivery| endpoints.contains(&delivery.endpoint_id)).collect())
+    let mut owed = super::read::of_events(conn, event.partner_id, &[event.event_id]).await?;
+    owed.retain(|delivery| endpoints.contains(&delivery.endpoint_id));
+    let ids: Vec<DeliveryId> = owed.iter().map(|delivery| delivery.delivery_id).collect();
+    ask_again(conn, event.partner_id, &ids).await?;
+    Ok(owed)
+}
+
+/// Has those of these deliveries whose request is under way sent once more after it. Answers how many there are. The
+/// caller holds their locks.
+async fn ask_again(conn: &mut PgConnection, partner_id: PartnerId, deliveries: &[DeliveryId]) -> Result<u64> {
+    let asked = sqlx::query!(
+        "update delivery set again = true
+         from endpoint e
+         where delivery.partner_id = $1 and delivery.delivery_id = any ($2)
+           and e.partner_id = delivery.partner_id and e.endpoint_id = delivery.endpoint_id and e.deleted_at is null
+           and delivery.leased_at is not null and delivery.next_attempt_at > now()",
+        partner_id as _,
+        &deliveries.iter().map(|id| id.uuid()).collect::<Vec<_>>(),
+    );
+    Ok(asked.execute(conn).await?.rows_affected())
 }
 
 async fn recipients(
@@ -53,7 +79,8 @@ async fn recipients(
            where partner_id = $1 and deleted_at is null
              and (endpoint_id = $2
                   or ($2::uuid is null and (
-                      (((events is null and $3 not like 'relay.%') or $3 = any(events)) and (statuses is null or $4::text = any(statuses)))
+                      (((events is null and $3 not like 'relay.%') or $3 = any(events)) and (statuses is null or $4::text = any(statuses)
+                           or ($4::text is null and $3 not like 'ORDER\_%')))
                       or exists (select from delivery d
                                  where d.partner_id = e.partner_id and d.event_id = $5
                                    and d.endpoint_id = e.endpoint_id))))"#,

@@ -1,7 +1,7 @@
 //! Taking deliveries to send, and giving them back unsent.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sqlx::PgConnection;
@@ -64,7 +64,7 @@ pub async fn claim(
             occurred_at: row.occurred_at,
             received_at: row.received_at,
             hops: Hops::from_stored(row.hops),
-            payload: Bytes::from(row.body),
+            payload: Bytes::from(row.body.unwrap_or_default()),
             trace: row.traceparent.and_then(|place| place.parse().ok()),
             standard: OnceLock::new(),
         };
@@ -97,26 +97,27 @@ fn most(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Gives leased deliveries back unsent: due at once, the attempt not counted; held if the endpoint was disabled
+/// Gives leased deliveries back unsent: due after a wait, the attempt not counted; held if the endpoint was disabled
 /// meanwhile. Answers how many were still ours.
-pub async fn release(conn: &mut PgConnection, jobs: &[&Job]) -> Result<u64> {
+pub async fn release(conn: &mut PgConnection, jobs: &[(&Job, Duration)]) -> Result<u64> {
     let done = sqlx::query!(
         "update delivery
          set attempts = delivery.attempts - 1, leased_at = null,
              state = case when given.disabled then 'held' else 'pending' end::delivery_state,
-             next_attempt_at = case when not given.disabled then now() end
+             next_attempt_at = case when not given.disabled then now() + make_interval(secs => given.wait) end
          from (select given.*, exists (select from endpoint e
                                        where e.partner_id = given.partner_id and e.endpoint_id = given.endpoint_id
                                          and e.state = 'disabled') as disabled
-               from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::uuid[], $5::integer[])
-                    as given (partner_id, delivery_id, attempts, endpoint_id, claims)) as given
+               from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::uuid[], $5::integer[], $6::float8[])
+                    as given (partner_id, delivery_id, attempts, endpoint_id, claims, wait)) as given
          where delivery.partner_id = given.partner_id and delivery.delivery_id = given.delivery_id
            and delivery.claims = given.claims and delivery.attempts = given.attempts and delivery.leased_at is not null",
-        &jobs.iter().map(|job| job.partner_id.uuid()).collect::<Vec<Uuid>>(),
-        &jobs.iter().map(|job| job.delivery_id.uuid()).collect::<Vec<Uuid>>(),
-        &jobs.iter().map(|job| job.attempts).collect::<Vec<i32>>(),
-        &jobs.iter().map(|job| job.endpoint_id.uuid()).collect::<Vec<Uuid>>(),
-        &jobs.iter().map(|job| job.claims).collect::<Vec<i32>>(),
+        &jobs.iter().map(|(job, _)| job.partner_id.uuid()).collect::<Vec<Uuid>>(),
+        &jobs.iter().map(|(job, _)| job.delivery_id.uuid()).collect::<Vec<Uuid>>(),
+        &jobs.iter().map(|(job, _)| job.attempts).collect::<Vec<i32>>(),
+        &jobs.iter().map(|(job, _)| job.endpoint_id.uuid()).collect::<Vec<Uuid>>(),
+        &jobs.iter().map(|(job, _)| job.claims).collect::<Vec<i32>>(),
+        &jobs.iter().map(|(_, wait)| wait.as_secs_f64()).collect::<Vec<f64>>(),
     );
     Ok(done.execute(conn).await?.rows_affected())
 }

@@ -55,7 +55,7 @@ with recursive known as (
         for update skip locked) as due
     limit $1
 ), claimed as (
-    update delivery set attempts = attempts + 1, claims = claims + 1, leased_at = now(),
+    update delivery set attempts = attempts + 1, claims = claims + 1, leased_at = now(), again = false,
                         next_attempt_at = now() + make_interval(secs => $2)
     from due where delivery.partner_id = due.partner_id and delivery.delivery_id = due.delivery_id
     returning delivery.*, due.revision, due.max_in_flight, due.rate_thousandths, due.rate_burst, due.ordered,
@@ -66,13 +66,14 @@ select claimed.partner_id as "partner_id!: PartnerId", delivery_id as "delivery_
        position is not null as "in_lane!", claimed.event_id as "event_id!: EventId", claimed.order_id,
        revision as "revision!", max_in_flight as "max_in_flight!", rate_thousandths, rate_burst, ordered as "ordered!",
        breaker_trips as "breaker_trips!", lost as "lost!",
-       event.event, event.occurred_at, event.received_at, event.hops, event.traceparent, payload.body
+       event.event, event.occurred_at, event.received_at, event.hops, event.traceparent, payload.body as "body?"
 -- In this order whatever Postgres knows of the tables: first what was claimed, then one step along an index for each.
 from claimed cross join lateral (
     select * from event where event.partner_id = claimed.partner_id and event.event_id = claimed.event_id
     offset 0) as event
-cross join lateral (
+-- A payload may be gone with its partition.
+left join lateral (
     select body from payload
     where payload.partner_id = event.partner_id and payload.event_id = event.event_id
       and payload.received_at = event.received_at
-    offset 0) as payload
+    offset 0) as payload on true

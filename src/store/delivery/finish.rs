@@ -20,8 +20,8 @@ pub struct Finished<'a> {
     pub state: DeliveryState,
     /// How long to wait before the next attempt, if there is one.
     pub retry_after: Option<Duration>,
-    /// The receiver asked for this wait: nothing hastens it.
-    pub asked: bool,
+    /// The wait that the receiver asked for: nothing hastens it.
+    pub asked: Option<Duration>,
     /// The HTTP status of the answer, if there was one.
     pub status_code: Option<i16>,
 }
@@ -49,7 +49,7 @@ pub async fn finish(conn: &mut PgConnection, batch: &[Finished<'_>]) -> Result<V
         &column(batch, |one| one.state) as &[DeliveryState],
         &column(batch, |one| one.retry_after.map_or(0.0, |wait| wait.as_secs_f64())),
         &column(batch, |one| one.status_code) as &[Option<i16>],
-        &column(batch, |one| one.asked),
+        &column(batch, |one| one.asked.map(|wait| wait.as_secs_f64())) as &[Option<f64>],
         &column(batch, |one| one.job.claims),
     );
     let written = rows.fetch_all(conn).await?.into_iter().map(|row| {

@@ -1,5 +1,7 @@
 //! The lanes of endpoints that want one request at a time for each order: of a lane only the head is due.
 //!
+//! A lane is what is pending of it and what is held of it: while its head is held, all of it waits.
+//!
 //! Guarantees: deliveries of a lane are sent in the order of their positions, which is the order in which they were
 //! owed; one that waits for its retry keeps its lane waiting; one that is finished makes the next one due. Who adds to a
 //! lane holds the lock of its order, as the intake does, or puts the delivery there waiting and then calls [`advance`].
@@ -22,8 +24,8 @@ pub struct LaneKey {
 
 /// Makes the first delivery of each lane due, if nothing of that lane is under way or due.
 ///
-/// The lock of the order comes first: whoever adds to the lane at this moment has then either seen what was finished or
-/// is seen here.
+/// The lock of the order comes first, and only one may have it: whoever adds to the lane or finishes something of it at
+/// this moment has then either seen what is done here or is seen here.
 pub async fn advance(conn: &mut PgConnection, lanes: &[LaneKey]) -> Result<()> {
     if lanes.is_empty() {
         return Ok(());
@@ -37,7 +39,7 @@ pub async fn advance(conn: &mut PgConnection, lanes: &[LaneKey]) -> Result<()> {
     let locked = sqlx::query!(
         r#"select order_id from "order"
            where (partner_id, order_id) in (select * from unnest($1::uuid[], $2::text[]))
-           order by partner_id, order_id for share"#,
+           order by partner_id, order_id for no key update"#,
         &partners,
         &orders,
     );
@@ -48,14 +50,15 @@ pub async fn advance(conn: &mut PgConnection, lanes: &[LaneKey]) -> Result<()> {
          cross join lateral (
              select delivery_id from delivery
              where delivery.partner_id = lane.partner_id and delivery.endpoint_id = lane.endpoint_id
-               and delivery.order_id = lane.order_id and state = 'pending' and position is not null
+               and delivery.order_id = lane.order_id and state in ('pending', 'held') and position is not null
              order by position limit 1) as head
          where delivery.partner_id = lane.partner_id and delivery.delivery_id = head.delivery_id
+           and delivery.state = 'pending'
            and not exists (
                select from delivery as other
                where other.partner_id = lane.partner_id and other.endpoint_id = lane.endpoint_id
-                 and other.order_id = lane.order_id and other.state = 'pending' and other.position is not null
-                 and other.next_attempt_at < '9999-01-01Z')",
+                 and other.order_id = lane.order_id and other.state in ('pending', 'held')
+                 and other.position is not null and other.next_attempt_at < '9999-01-01Z')",
         &partners,
         &endpoints,
         &orders,
@@ -64,8 +67,9 @@ pub async fn advance(conn: &mut PgConnection, lanes: &[LaneKey]) -> Result<()> {
     Ok(())
 }
 
-/// Puts leased deliveries that stand outside of their lanes into them, unsent: the attempt does not count.
-pub async fn enter(conn: &mut PgConnection, jobs: &[&Job]) -> Result<()> {
+/// Puts leased deliveries that stand outside of their lanes into them, unsent: the attempt does not count. Answers the
+/// lanes, which the caller must advance.
+pub async fn enter(conn: &mut PgConnection, jobs: &[&Job]) -> Result<Vec<LaneKey>> {
     let moved = sqlx::query!(
         "update delivery
          set attempts = delivery.attempts - 1, leased_at = null, next_attempt_at = '9999-01-01Z',
@@ -84,7 +88,7 @@ pub async fn enter(conn: &mut PgConnection, jobs: &[&Job]) -> Result<()> {
         let order_id = job.told.order_id.clone()?;
         Some(LaneKey { partner_id: job.partner_id, endpoint_id: job.endpoint_id, order_id })
     });
-    advance(conn, &lanes.collect::<Vec<_>>()).await
+    Ok(lanes.collect())
 }
 
 /// Arranges everything an ordered endpoint is owed in lanes: what is under way or waits for its retry stays as it is.
@@ -108,7 +112,7 @@ pub async fn arrange(conn: &mut PgConnection, (partner, endpoint): (PartnerId, E
            and leased_at is null and next_attempt_at < '9999-01-01Z'
            and exists (select from delivery as earlier
                        where earlier.partner_id = delivery.partner_id and earlier.endpoint_id = delivery.endpoint_id
-                         and earlier.order_id = delivery.order_id and earlier.state = 'pending'
+                         and earlier.order_id = delivery.order_id and earlier.state in ('pending', 'held')
                          and earlier.position < delivery.position)",
         partner.uuid(),
         endpoint.uuid(),
@@ -117,16 +121,24 @@ pub async fn arrange(conn: &mut PgConnection, (partner, endpoint): (PartnerId, E
     advance_all(conn, (partner, endpoint)).await
 }
 
-/// Takes everything an endpoint is owed out of its lanes: all of it may be sent at once.
-pub async fn dissolve(conn: &mut PgConnection, (partner, endpoint): (PartnerId, EndpointId)) -> Result<()> {
+/// Takes what an endpoint is owed out of its lanes, `most` deliveries at a time: all of it may be sent at once.
+pub async fn dissolve(
+    conn: &mut PgConnection,
+    (partner, endpoint): (PartnerId, EndpointId),
+    most: i64,
+) -> Result<()> {
     let freed = sqlx::query!(
         "update delivery
          set position = null,
              next_attempt_at = case when next_attempt_at >= '9999-01-01Z' then greatest(now(), not_before)
                                     else next_attempt_at end
-         where partner_id = $1 and endpoint_id = $2 and state in ('pending', 'held') and position is not null",
+         from (select delivery_id from delivery
+               where partner_id = $1 and endpoint_id = $2 and state in ('pending', 'held') and position is not null
+               limit $3 for update) as placed
+         where delivery.partner_id = $1 and delivery.delivery_id = placed.delivery_id",
         partner.uuid(),
         endpoint.uuid(),
+        most,
     );
     freed.execute(conn).await?;
     Ok(())

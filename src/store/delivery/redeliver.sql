@@ -8,7 +8,7 @@ select e.partner_id, n.delivery_id, n.event_id, e.endpoint_id, n.order_id,
             else now() end,
        case when e.ordered and n.order_id is not null then nextval('delivery_position') end
 from unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[]) as n (event_id, order_id, endpoint_id, delivery_id)
-join endpoint e on e.partner_id = $1 and e.endpoint_id = n.endpoint_id
+join endpoint e on e.partner_id = $1 and e.endpoint_id = n.endpoint_id and e.deleted_at is null
 on conflict on constraint delivery_one_per_event_and_endpoint do update
 set state = excluded.state,
     next_attempt_at = case when excluded.next_attempt_at is not null and excluded.position is not null
@@ -16,7 +16,7 @@ set state = excluded.state,
                                 and d.next_attempt_at < '9999-01-01Z' then now()
                            else excluded.next_attempt_at end,
     position = case when excluded.position is not null
-                   then coalesce(case when d.state = 'pending' then d.position end, excluded.position) end,
+                   then coalesce(case when d.state in ('pending', 'held') then d.position end, excluded.position) end,
     not_before = null, schedule_start = d.attempts, leased_at = null, finished_at = null
 where d.leased_at is null or d.next_attempt_at <= now()
 returning d.delivery_id as "delivery_id: DeliveryId", d.endpoint_id as "endpoint_id: EndpointId", d.order_id,

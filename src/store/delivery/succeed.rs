@@ -13,7 +13,7 @@ use crate::store::Result;
 use crate::store::attempt::write::ms;
 
 /// Records attempts that were answered with 2xx and finishes their deliveries. Answers those that are finished; the
-/// others were taken over meanwhile, or stand in a lane, and are left as they are.
+/// others were taken over meanwhile, or stand in a lane, or were asked for again, and are left as they are.
 pub async fn succeed(
     conn: &mut PgConnection,
     tried: &[(&Job, &AttemptRecord)],
@@ -37,6 +37,7 @@ pub async fn succeed(
         &column(tried, |_, attempt| attempt.response_headers.as_deref()) as &[Option<&str>],
         &column(tried, |_, attempt| attempt.response_body.as_deref()) as &[Option<&[u8]>],
         &column(tried, |job, _| job.claims),
+        &column(tried, |_, attempt| attempt.response_truncated) as &[Option<bool>],
     );
     Ok(finished.fetch_all(conn).await?.into_iter().collect())
 }

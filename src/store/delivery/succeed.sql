@@ -1,16 +1,16 @@
 -- Given deliveries that were answered with 2xx, and the attempts that were; answered: those whose lease still stood and
--- that stand in no lane. The attempts are recorded either way: each was a request that somebody received.
+-- that stand in no lane and were not asked for again. The attempts are recorded either way: each was a request that somebody received.
 with given as materialized (
     select * from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::smallint[], $5::uuid[], $6::timestamptz[], $7::text[],
                          $8::integer[], $9::integer[], $10::integer[], $11::integer[], $12::integer[], $13::text[],
-                         $14::text[], $15::bytea[], $16::integer[])
+                         $14::text[], $15::bytea[], $16::integer[], $17::boolean[])
         as given (partner_id, delivery_id, attempts, status_code, attempt_id, at, remote_ip, dns_ms, connect_ms, tls_ms,
-                  first_byte_ms, total_ms, request_headers, response_headers, response_body, claims)
+                  first_byte_ms, total_ms, request_headers, response_headers, response_body, claims, response_truncated)
 ), recorded as (
     insert into attempt (partner_id, delivery_id, attempt_id, at, status_code, remote_ip, dns_ms, connect_ms, tls_ms,
-                         first_byte_ms, total_ms, request_headers, response_headers, response_body)
+                         first_byte_ms, total_ms, request_headers, response_headers, response_body, response_truncated)
     select partner_id, delivery_id, attempt_id, at, status_code, remote_ip, dns_ms, connect_ms, tls_ms, first_byte_ms,
-           total_ms, request_headers, response_headers, response_body
+           total_ms, request_headers, response_headers, response_body, response_truncated
     from given
 )
 update delivery set state = 'succeeded', leased_at = null, last_status_code = given.status_code, next_attempt_at = null,
@@ -19,4 +19,5 @@ from given
 where delivery.partner_id = given.partner_id and delivery.delivery_id = given.delivery_id
   and delivery.claims = given.claims and delivery.attempts = given.attempts
   and delivery.leased_at is not null and delivery.position is null
+  and not delivery.again
 returning delivery.delivery_id as "delivery_id: DeliveryId"

@@ -31,9 +31,12 @@ impl DispatcherId {
     }
 }
 
-/// Takes the lock that says this dispatcher is alive, for as long as the session lasts.
+/// Takes the lock that says this dispatcher is alive, for as long as the session lasts. If a session of its own that was
+/// lost still holds it, its heartbeat must do.
 pub async fn take_lock(conn: &mut PgConnection, id: DispatcherId) -> Result<()> {
-    sqlx::query!("select pg_advisory_lock(hashtextextended($1::uuid::text, 0))", id.0).execute(conn).await?;
+    sqlx::query_scalar!("select pg_try_advisory_lock(hashtextextended($1::uuid::text, 0))", id.0)
+        .fetch_one(conn)
+        .await?;
     Ok(())
 }
 
@@ -65,7 +68,7 @@ pub async fn bury_the_dead(conn: &mut PgConnection, id: DispatcherId) -> Result<
 pub async fn leases(conn: &mut PgConnection, id: DispatcherId) -> Result<Vec<Leased>> {
     let rows = sqlx::query!(
         r#"select partner_id as "partner_id: PartnerId", endpoint_id as "endpoint_id: EndpointId",
-                  lost_at is not null as "lost!",
+                  lost_at is not null as "lost!", revision,
                   endpoint.state = 'enabled' and endpoint.deleted_at is null as "enabled!"
            from endpoint_lease join endpoint using (partner_id, endpoint_id)
            where dispatcher_id = $1"#,
@@ -76,6 +79,7 @@ pub async fn leases(conn: &mut PgConnection, id: DispatcherId) -> Result<Vec<Lea
         place: (row.partner_id, row.endpoint_id),
         lost: row.lost,
         enabled: row.enabled,
+        revision: row.revision,
     });
     Ok(leased.collect())
 }

@@ -4,6 +4,7 @@
 //! whatever they remember of endpoints is read again.
 
 pub mod health;
+pub mod in_line;
 pub mod read;
 pub mod secret;
 pub mod sending;

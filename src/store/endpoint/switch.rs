@@ -1,20 +1,20 @@
 //! Enabling, disabling and deleting endpoints, and what becomes of what they are owed.
 //!
-//! Guarantees: the endpoint and its deliveries change together. A delivery whose request is under way (leased, and the
+//! Guarantees: what an endpoint is owed follows it, at once or, where that is much, soon (`in_line`). A delivery whose request is under way (leased, and the
 //! lease not over) keeps its state, so that the answer still counts; it is nobody's to claim while the endpoint is
 //! disabled.
 
 use sqlx::PgConnection;
 
-use super::{Endpoint, health};
+use super::{Endpoint, health, in_line};
 use crate::model::id::PartnerId;
 use crate::store::Result;
 use crate::store::delivery::by_hand::wake_dispatchers;
-use crate::store::delivery::lane;
 use crate::store::partner::tell_others;
 
-/// Enables an endpoint. What was held is owed from now on, each on a schedule that starts anew. Nothing changes if it
-/// is enabled.
+/// Enables an endpoint. What was held is owed from now on, each on a schedule that starts anew: the first
+/// [`in_line::STEP`] at once, the others by the dispatchers, as fast as they can without keeping anybody waiting. Nothing
+/// changes if it is enabled.
 pub async fn enable(conn: &mut PgConnection, endpoint: &Endpoint) -> Result<()> {
     let enabled = sqlx::query!(
         "update endpoint
@@ -27,16 +27,7 @@ pub async fn enable(conn: &mut PgConnection, endpoint: &Endpoint) -> Result<()> 
     if enabled.execute(&mut *conn).await?.rows_affected() == 0 {
         return Ok(());
     }
-    let owed = sqlx::query!(
-        "update delivery set state = 'pending', next_attempt_at = now(), schedule_start = attempts
-         where partner_id = $1 and endpoint_id = $2 and state = 'held'",
-        endpoint.partner_id as _,
-        endpoint.endpoint_id as _,
-    );
-    owed.execute(&mut *conn).await?;
-    if endpoint.ordered {
-        lane::arrange(conn, (endpoint.partner_id, endpoint.endpoint_id)).await?;
-    }
+    in_line::bring(conn, (endpoint.partner_id, endpoint.endpoint_id)).await?;
     wake_dispatchers(conn).await?;
     tell_others(conn).await
 }

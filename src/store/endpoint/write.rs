@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use super::EndpointSettings;
+use super::{EndpointSettings, in_line};
 use crate::model::endpoint::SignatureVersion;
 use crate::model::id::{EndpointId, PartnerId};
 use crate::model::rate::Rate;
@@ -54,13 +54,15 @@ pub struct Revised {
     pub ordered: bool,
 }
 
-/// Changes an endpoint that is still as it was read; what it is owed enters or leaves the lanes of its orders. `false`: it was changed or deleted meanwhile.
+/// Changes an endpoint that is still as it was read; what it is owed enters or leaves the lanes of its orders, and its
+/// breaker is closed, for the change may have repaired it. `false`: it was changed or deleted meanwhile.
 pub async fn change(conn: &mut PgConnection, from: Revised, settings: &EndpointSettings) -> Result<bool> {
     let changed = sqlx::query!(
         "update endpoint
          set url = $4, description = $5, events = $6, statuses = $7, format = $8, headers = $9, timeout_ms = $10,
              retry_schedule = $11, redact = $12, max_in_flight = $13, rate_thousandths = $14, rate_burst = $15,
-             ordered = $16, signatures = $17, tls = $18, revision = revision + 1, updated_at = now()
+             ordered = $16, signatures = $17, tls = $18, revision = revision + 1, updated_at = now(),
+             breaker_trips = 0, paused_until = null
          where partner_id = $1 and endpoint_id = $2 and revision = $3 and deleted_at is null",
         from.partner_id as _,
         from.endpoint_id as _,
@@ -88,7 +90,7 @@ pub async fn change(conn: &mut PgConnection, from: Revised, settings: &EndpointS
         if settings.ordered {
             lane::arrange(conn, place).await?;
         } else if from.ordered {
-            lane::dissolve(conn, place).await?;
+            lane::dissolve(conn, place, in_line::STEP).await?;
         }
         wake::deliveries(conn).await?;
         tell_others(conn).await?;

@@ -10,6 +10,7 @@ where endpoint.partner_id = $1 and endpoint.endpoint_id = $2
           when 'failed' then delivery.state = 'exhausted'
           when 'missing' then delivery.delivery_id is null
           else true end
+  and event.event <> 'relay.test'
   and (delivery.delivery_id is not null
        or (event.event not like 'relay.%'
            and (endpoint.events is null or event.event = any (endpoint.events))

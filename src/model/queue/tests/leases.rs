@@ -3,7 +3,7 @@
 use super::*;
 
 fn leased(place: Place, enabled: bool) -> Leased {
-    Leased { place, lost: false, enabled }
+    Leased { place, lost: false, enabled, revision: 1 }
 }
 
 #[test]

@@ -69,7 +69,7 @@ impl World {
     }
 
     fn end(&mut self, job: &Job, succeeded: bool) -> Effect {
-        let ended = Ended { succeeded, answered: true, began: self.now };
+        let ended = Ended { succeeded, answered: true, gone: false, began: self.now };
         self.queues.ended(job.endpoint_id, ended, self.now)
     }
 }
@@ -186,7 +186,7 @@ fn nothing_is_started_while_the_table_does_not_know_that_the_breaker_opened() {
     }
     world.push(place, terms(1), 3);
     assert!(world.queues.start(world.now).is_none());
-    world.queues.opening_is_known(place.1);
+    world.queues.shutting_is_known(place.1);
     assert_eq!(world.start_all().len(), 1);
 }
 
@@ -269,7 +269,7 @@ proptest! {
                 Step::End(at, succeeded) if at < under_way.len() => {
                     let job = under_way.swap_remove(at);
                     if matches!(world.end(&job, succeeded).change, Some(Change::Opened { .. })) {
-                        world.queues.opening_is_known(job.endpoint_id);
+                        world.queues.shutting_is_known(job.endpoint_id);
                     }
                     over += 1;
                 }

@@ -62,7 +62,7 @@ with arrived as (
                 when given.state = 'pending' and given.in_lane and (given.follows or exists (
                     select from delivery as earlier
                     where earlier.partner_id = given.partner_id and earlier.endpoint_id = given.endpoint_id
-                      and earlier.order_id = given.order_id and earlier.state = 'pending'
+                      and earlier.order_id = given.order_id and earlier.state in ('pending', 'held')
                       and earlier.position is not null)) then '9999-01-01Z'
                 when given.state = 'pending' then now() end,
            case when given.leased then now() end,

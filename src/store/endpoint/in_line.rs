@@ -1,0 +1,106 @@
+//! Bringing what an endpoint is owed in line with what the endpoint is: held while it is disabled, pending while it is
+//! enabled, in lanes while it is ordered, cancelled when it is deleted.
+//!
+//! Guarantees: done in steps that are short whatever an endpoint is owed, each a transaction of its own, so that nobody
+//! waits for them; what a crash interrupts goes on with the next step, of whichever process comes first. Also found is
+//! what somebody wrote at the very moment at which the endpoint changed, believing it to be as it was.
+//! Does not guarantee: that nothing is out of line between two looks.
+
+use sqlx::PgConnection;
+
+use crate::model::id::{EndpointId, PartnerId};
+use crate::model::queue::Place;
+use crate::store::delivery::lane::{self, LaneKey};
+use crate::store::{Result, wake};
+
+/// Deliveries of one step: some milliseconds of work.
+pub const STEP: i64 = 500;
+
+/// Brings some deliveries of one endpoint in line. `false`: everything is.
+pub async fn step(tx: &mut PgConnection) -> Result<bool> {
+    let found = sqlx::query_file!("src/store/endpoint/in_line.sql", 1_i64);
+    let Some(found) = found.fetch_optional(&mut *tx).await? else { return Ok(false) };
+    bring(tx, (found.partner_id, found.endpoint_id)).await?;
+    wake::deliveries(tx).await?;
+    Ok(true)
+}
+
+/// Brings some deliveries of this endpoint in line.
+pub async fn bring(tx: &mut PgConnection, place: Place) -> Result<()> {
+    let endpoint = sqlx::query!(
+        r#"select state = 'enabled' as "enabled!", deleted_at is not null as "deleted!", ordered from endpoint
+           where partner_id = $1 and endpoint_id = $2 for no key update"#,
+        place.0 as _,
+        place.1 as _,
+    );
+    let Some(endpoint) = endpoint.fetch_optional(&mut *tx).await? else { return Ok(()) };
+    if endpoint.deleted {
+        return cancel(tx, place).await;
+    }
+    if endpoint.enabled {
+        resume(tx, place, endpoint.ordered).await?;
+    } else {
+        hold(tx, place).await?;
+    }
+    if !endpoint.ordered {
+        lane::dissolve(tx, place, STEP).await?;
+    }
+    Ok(())
+}
+
+/// What was held is pending, the oldest first, on a schedule that starts anew.
+async fn resume(tx: &mut PgConnection, (partner, endpoint): Place, ordered: bool) -> Result<()> {
+    let resumed = sqlx::query!(
+        r#"update delivery
+           set state = 'pending', schedule_start = attempts, not_before = null,
+               next_attempt_at = case when $4 and order_id is not null then '9999-01-01Z' else now() end,
+               position = case when $4 and order_id is not null
+                              then coalesce(position, nextval('delivery_position')) end
+           from (select delivery_id from delivery
+                 where partner_id = $1 and endpoint_id = $2 and state = 'held'
+                 order by delivery_id limit $3 for update skip locked) as held
+           where delivery.partner_id = $1 and delivery.delivery_id = held.delivery_id
+           returning delivery.order_id"#,
+        partner as _,
+        endpoint as _,
+        STEP,
+        ordered,
+    );
+    let resumed = resumed.fetch_all(&mut *tx).await?;
+    if !ordered {
+        return Ok(());
+    }
+    let orders = resumed.into_iter().filter_map(|row| row.order_id);
+    let lanes = orders.map(|order_id| LaneKey { partner_id: partner, endpoint_id: endpoint, order_id });
+    lane::advance(tx, &lanes.collect::<Vec<_>>()).await
+}
+
+async fn hold(tx: &mut PgConnection, (partner, endpoint): (PartnerId, EndpointId)) -> Result<()> {
+    let held = sqlx::query!(
+        "update delivery set state = 'held', next_attempt_at = null, leased_at = null
+         from (select delivery_id from delivery
+               where partner_id = $1 and endpoint_id = $2 and state = 'pending' and next_attempt_at <= now()
+               order by next_attempt_at limit $3 for update skip locked) as due
+         where delivery.partner_id = $1 and delivery.delivery_id = due.delivery_id",
+        partner as _,
+        endpoint as _,
+        STEP,
+    );
+    held.execute(tx).await?;
+    Ok(())
+}
+
+async fn cancel(tx: &mut PgConnection, (partner, endpoint): (PartnerId, EndpointId)) -> Result<()> {
+    let cancelled = sqlx::query!(
+        "update delivery set state = 'cancelled', next_attempt_at = null, leased_at = null, finished_at = now()
+         from (select delivery_id from delivery
+               where partner_id = $1 and endpoint_id = $2 and state in ('pending', 'held')
+               limit $3 for update skip locked) as owed
+         where delivery.partner_id = $1 and delivery.delivery_id = owed.delivery_id",
+        partner as _,
+        endpoint as _,
+        STEP,
+    );
+    cancelled.execute(tx).await?;
+    Ok(())
+}
