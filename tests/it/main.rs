@@ -40,6 +40,7 @@ mod proof_signatures;
 mod proof_tls;
 mod quarantine;
 mod queue_breaker;
+mod queue_in_line;
 mod queue_lanes;
 mod queue_lease;
 mod queue_pace;

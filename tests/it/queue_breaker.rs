@@ -72,8 +72,9 @@ async fn the_pause_outlives_the_process(pool: PgPool) {
     assert_eq!(world.dispatcher.drain().await.unwrap(), 40);
 }
 
-#[sqlx::test(migrator = "MIGRATOR")]
-async fn what_the_receiver_asked_to_be_spared_is_not_hastened(pool: PgPool) {
+/// 30 deliveries of which the first is answered with this `Retry-After`, until the receiver is up again: how many of them
+/// have succeeded, and how many wait, as soon as it answers.
+async fn hastened(pool: PgPool, retry_after: &'static str) -> (i64, i64) {
     let mut world = World::new(pool).await;
     let up = Arc::new(AtomicBool::new(false));
     let state = Arc::clone(&up);
@@ -82,7 +83,7 @@ async fn what_the_receiver_asked_to_be_spared_is_not_hastened(pool: PgPool) {
         async move {
             match (up, number) {
                 (true, _) => StatusCode::OK.into_response(),
-                (false, 0) => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "3600")]).into_response(),
+                (false, 0) => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", retry_after)]).into_response(),
                 (false, _) => StatusCode::BAD_GATEWAY.into_response(),
             }
         }
@@ -94,7 +95,17 @@ async fn what_the_receiver_asked_to_be_spared_is_not_hastened(pool: PgPool) {
     up.store(true, Ordering::SeqCst);
     world.sql("update endpoint set paused_until = now() where paused_until is not null").await;
     world.dispatcher.drain().await.unwrap();
-    assert_eq!((world.in_state("succeeded").await, world.in_state("pending").await), (29, 1));
+    (world.in_state("succeeded").await, world.in_state("pending").await)
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_the_receiver_asked_to_be_spared_is_not_hastened(pool: PgPool) {
+    assert_eq!(hastened(pool, "3600").await, (29, 1));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_the_receiver_asked_to_be_spared_for_no_time_is_hastened_with_the_rest(pool: PgPool) {
+    assert_eq!(hastened(pool, "0").await, (30, 0));
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

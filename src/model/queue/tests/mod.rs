@@ -69,7 +69,11 @@ impl World {
     }
 
     fn end(&mut self, job: &Job, succeeded: bool) -> Effect {
-        let ended = Ended { succeeded, answered: true, gone: false, began: self.now };
+        self.end_as(job, succeeded, false)
+    }
+
+    fn end_as(&mut self, job: &Job, succeeded: bool, gone: bool) -> Effect {
+        let ended = Ended { succeeded, answered: true, gone, began: self.now };
         self.queues.ended(job.endpoint_id, ended, self.now)
     }
 }
