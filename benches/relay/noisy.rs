@@ -1,6 +1,7 @@
 //! One bad neighbour beside 99 healthy endpoints: it never answers, or it is owed a backlog all at once.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use reqwest::Method;
 
@@ -13,6 +14,9 @@ use crate::statements;
 const HEALTHY: usize = 99;
 /// Events a second: each is a hundred callbacks.
 const RATE: u64 = 10;
+
+/// How often it is looked whether all of the backlog is due.
+const ASK: Duration = Duration::from_millis(50);
 
 /// What the hundredth endpoint is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +76,7 @@ async fn healthy(bench: &mut Bench, neighbour: Neighbour, seconds: u64) -> anyho
     bench.receiver.ask(&expected(RATE)?).await?;
     if let Neighbour::Owed(_) = neighbour {
         stage.call(Method::POST, &format!("/v1/endpoints/{}/enable", other[0]), None).await?;
+        all_due(&stage).await?;
     }
     bench.receiver.ask("reset").await?;
     if stage.meter.counts_statements {
@@ -91,6 +96,15 @@ async fn healthy(bench: &mut Bench, neighbour: Neighbour, seconds: u64) -> anyho
     .await?;
     bench.clear(stage).await?;
     Ok((arrivals, left))
+}
+
+/// Returns when nothing is held any more.
+async fn all_due(stage: &Stage) -> anyhow::Result<()> {
+    let held = "select exists (select from delivery where state = 'held')";
+    while sqlx::query_scalar::<_, bool>(held).fetch_one(&stage.database.pool).await? {
+        tokio::time::sleep(ASK).await;
+    }
+    Ok(())
 }
 
 /// An endpoint with so many deliveries that wait until it is enabled.

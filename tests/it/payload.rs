@@ -115,3 +115,26 @@ async fn headers_are_sent_and_their_values_never_come_out_again(pool: PgPool) {
     assert_eq!(durations.keys().collect::<Vec<_>>(), ["connect", "dns", "firstByte", "tls", "total"]);
     assert!(durations["connect"].is_u64() && durations["firstByte"].is_u64() && durations["dns"].is_null());
 }
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn every_answer_shows_how_much_of_its_body_is_kept_and_that_there_was_more(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let stub = Stub::start(|_, _| async {
+        axum::response::IntoResponse::into_response((StatusCode::OK, "x".repeat(20_000)))
+    })
+    .await;
+    stub.register(&world, json!({})).await;
+    // The first success is written with what it means for the endpoint, the second in a shorter way.
+    for count in 1..=2 {
+        world.hear(&world.signed(&crate::world::order(&format!("o{count}"), "PROCESSING", 1))).await;
+        world.dispatcher.drain().await.unwrap();
+    }
+    let (_, page) = world.call("GET", "/v1/deliveries", None).await;
+    for delivery in page["data"].as_array().unwrap() {
+        let path = format!("/v1/deliveries/{}", delivery["id"].as_str().unwrap());
+        let (_, shown) = world.call("GET", &path, None).await;
+        let response = &shown["attemptLog"][0]["response"];
+        let kept = response["body"].as_str().unwrap().len();
+        assert_eq!((kept, &response["bodyTruncated"]), (16_384, &json!(true)));
+    }
+}

@@ -214,3 +214,26 @@ async fn a_test_is_tried_once_and_a_disabled_endpoint_is_not_tried(pool: PgPool)
     assert_eq!(world.call("POST", &format!("{path}/test"), None).await.0, StatusCode::CONFLICT);
     assert_eq!(world.dispatcher.drain().await.unwrap(), 0);
 }
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_test_that_failed_is_no_event_to_recover(pool: PgPool) {
+    let world = World::new(pool).await;
+    let (stub, _) = breakable().await;
+    let endpoint = stub.register(&world, json!({})).await;
+    let test = format!("/v1/endpoints/{}/test", endpoint["id"].as_str().unwrap());
+    let mut other = world.another_dispatcher();
+    let (tested, sent) = tokio::join!(world.call("POST", &test, None), async {
+        // What the call owes is there as soon as it wakes the dispatchers.
+        let mut listener = sqlx::postgres::PgListener::connect_with(&world.pool).await.unwrap();
+        listener.listen("relay_delivery").await.unwrap();
+        if world.in_state("pending").await == 0 {
+            listener.recv().await.unwrap();
+        }
+        other.drain().await
+    });
+    assert_eq!((tested.0, sent.unwrap()), (StatusCode::OK, 1));
+    assert_eq!(world.in_state("exhausted").await, 1);
+    for only in ["failed", "all"] {
+        assert_eq!(recover(&world, &endpoint, only).await["total"], json!(0));
+    }
+}
