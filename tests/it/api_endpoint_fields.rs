@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
+use transak_relay::http::endpoint::settings::NewEndpoint;
+
 use crate::api::Relay;
 
 /// Values that break a rule, and the field that is named. The first are those that come up in practice.
@@ -16,9 +18,9 @@ fn broken() -> Vec<(Value, &'static str)> {
         (json!({"redact": [""]}), "redact"),
         (json!({"redact": vec!["/a"; 51]}), "redact"),
         (json!({"redact": [7]}), "redact[0]"),
+        (json!({"redact": ["/a\u{0}b"]}), "redact"),
         (json!({"events": []}), "events"),
         (json!({"events": ["ORDER_COMPLETED", "order_completed"]}), "events[1]"),
-        (json!({"redact": ["/a\u{0}b"]}), "redact"),
         (json!({"statuses": ["DONE"]}), "statuses[0]"),
         (json!({"statuses": []}), "statuses"),
         (json!({"retrySchedule": [0]}), "retrySchedule"),
@@ -51,6 +53,7 @@ fn broken() -> Vec<(Value, &'static str)> {
         (json!({"signatures": ["v1", "v1a", "v1"]}), "signatures"),
         (json!({"signatures": "v1a"}), "signatures"),
         (json!({"tls": {}}), "tls"),
+        (json!({"tls": ["certificate", "key", "authority"]}), "tls"),
         (json!({"tls": {"ca": "no certificate"}}), "tls.ca"),
         (json!({"publicKey": "whpk_x"}), "publicKey"),
         (json!({"state": "disabled"}), "state"),
@@ -58,13 +61,13 @@ fn broken() -> Vec<(Value, &'static str)> {
     ]
 }
 
-#[sqlx::test]
-async fn a_patch_that_would_break_a_rule_names_the_field_and_changes_nothing(pool: PgPool) {
-    let relay = Relay::new(pool);
 fn too_many_headers() -> Value {
     (0..21).map(|n| (format!("x-{n}"), json!("1"))).collect::<serde_json::Map<_, _>>().into()
 }
 
+#[sqlx::test]
+async fn a_patch_that_would_break_a_rule_names_the_field_and_changes_nothing(pool: PgPool) {
+    let relay = Relay::new(pool);
     let tenant = relay.tenant("a").await;
     let said = json!({
         "url": "https://example.com/hook", "events": ["ORDER_FAILED"], "retrySchedule": [7], "redact": ["/a"],
@@ -99,4 +102,11 @@ async fn an_endpoint_that_would_break_a_rule_is_not_made(pool: PgPool) {
         answer.is_problem(422, "validation-failed").names(&[field]);
     }
     assert_eq!(relay.get(&tenant.token, "/v1/endpoints").await.rows(), Vec::<Value>::new());
+}
+
+#[test]
+fn a_secret_that_is_brought_along_is_not_shown_when_what_was_said_is_logged() {
+    let said = json!({"url": "https://example.com/", "secret": "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"});
+    let said: NewEndpoint = serde_json::from_value(said).unwrap();
+    assert!(!format!("{said:?}").contains("MDEyMzQ1"), "{said:?}");
 }

@@ -14,6 +14,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
+use secrecy::ExposeSecret as _;
 use sqlx::PgConnection;
 
 use super::Api;
@@ -49,7 +50,8 @@ pub async fn create_endpoint(
     Creation { new, once }: Creation<NewEndpoint>,
 ) -> Result<Response, Problem> {
     let owner = writer.owner(new.partner_id)?;
-    let secret = new.secret.as_deref().map_or_else(|| Ok(EndpointSecret::generate()), EndpointSecret::parse);
+    let brought = new.secret.as_ref().map(|secret| EndpointSecret::parse(secret.0.expose_secret()));
+    let secret = brought.unwrap_or_else(|| Ok(EndpointSecret::generate()));
     let secret = secret.map_err(|error| Problem::field("secret", error.to_string()))?;
     let id = EndpointId::new();
     let settings = new.into_patch().apply(defaults(), &judge(&api, id))?;
