@@ -33,6 +33,17 @@ async fn transaks_own_header_carries_a_token_too(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn transaks_own_header_counts_beside_credentials_of_another_scheme(pool: PgPool) {
+    let relay = Relay::new(pool);
+    let tenant = relay.tenant("a").await;
+    for (other, status) in [("Basic dXNlcjpwYXNz", 200), ("Digest", 200), ("Bearer rly_wrong", 401)] {
+        let request = Request::get("/v1/orders").header("access-token", &tenant.token);
+        let request = request.header(header::AUTHORIZATION, other).body(Body::empty()).unwrap();
+        assert_eq!(relay.send(request).await.status, status, "{other}");
+    }
+}
+
+#[sqlx::test]
 async fn a_deleted_token_opens_nothing_any_more(pool: PgPool) {
     let relay = Relay::new(pool);
     let tenant = relay.tenant("a").await;
