@@ -166,6 +166,24 @@ async fn a_partners_secrets_go_in_and_never_come_out(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_change_that_would_give_two_partners_one_api_key_names_the_field_and_changes_nothing(pool: PgPool) {
+    let relay = Relay::new(pool);
+    let ours = relay.tenant("a").await;
+    relay.tenant("b").await;
+    let elsewhere = json!({"name": "c", "environment": "PRODUCTION", "apiKey": "key-a"});
+    assert_eq!(relay.post(ADMIN, "/v1/partners", elsewhere).await.status, 201);
+    let path = format!("/v1/partners/{}", ours.id);
+    let before = relay.get(ADMIN, &path).await.text;
+    for (change, field) in [("apiKey", "key-b"), ("environment", "PRODUCTION")]
+        .map(|(field, value)| (json!({"name": "changed", field: value}), field))
+    {
+        let answer = relay.patch(ADMIN, &path, change).await;
+        answer.is_problem(422, "validation-failed").names(&[field]);
+    }
+    assert_eq!(relay.get(ADMIN, &path).await.text, before);
+}
+
+#[sqlx::test]
 async fn a_deleted_partner_takes_its_tokens_and_endpoints_along(pool: PgPool) {
     let relay = Relay::new(pool);
     let tenant = relay.tenant("a").await;
