@@ -14,7 +14,8 @@ use crate::http::body::NoBody;
 use crate::http::page::PartnerParam;
 use crate::http::path::Path;
 use crate::http::problem::Problem;
-use crate::http::problem::openapi::Writing;
+use crate::http::problem::openapi::WithoutBody;
+use crate::model::delivery::MAX_TOTAL_DEADLINE;
 use crate::model::endpoint::EndpointState;
 use crate::model::id::{DeliveryId, EndpointId, PartnerId};
 use crate::store::attempt::read as attempt;
@@ -35,7 +36,7 @@ const LOOK: Duration = Duration::from_millis(50);
 #[utoipa::path(
     post, path = "/v1/endpoints/{id}/test", tag = "Endpoints",
     params(("id" = inline(EndpointId), Path), PartnerParam),
-    responses((status = 200, description = "What was sent and answered.", body = AttemptView), Writing),
+    responses((status = 200, description = "What was sent and answered.", body = AttemptView), WithoutBody),
 )]
 pub async fn test_endpoint(
     State(api): State<Arc<Api>>,
