@@ -12,8 +12,8 @@ use url::Url;
 
 use crate::config::Place;
 
-/// How long an answer may take.
-const DEADLINE: Duration = Duration::from_secs(35);
+/// How long an answer may take: a test of an endpoint is answered within 40 seconds.
+const DEADLINE: Duration = Duration::from_secs(45);
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);

@@ -98,7 +98,7 @@ async fn authenticate(parts: &Parts, api: &Api) -> Result<Caller, Problem> {
     let token = presented(&parts.headers).ok_or(Problem::Unauthorized)?;
     let hash = TokenHash::of(token);
     // Only what looks like one of our tokens is worth a query.
-    if !token.starts_with("rly_") && !is_bootstrap(hash, api) {
+    if !is_ours(token, api) {
         return Err(Problem::Unauthorized);
     }
     let caller = caller(hash, api).await?;
@@ -115,17 +115,24 @@ pub async fn caller(hash: TokenHash, api: &Api) -> Result<Caller, Problem> {
     store::api_token::find_caller(&mut conn, hash).await?.ok_or(Problem::Unauthorized)
 }
 
+/// Whether this is a token of the relay, by its look, and not one of Transak's.
+pub fn is_ours(token: &str, api: &Api) -> bool {
+    token.starts_with("rly_") || is_bootstrap(TokenHash::of(token), api)
+}
+
 fn is_bootstrap(hash: TokenHash, api: &Api) -> bool {
     api.admin_token.is_some_and(|admin| bool::from(admin.0.ct_eq(&hash.0)))
 }
 
-/// The token of `Authorization: Bearer`, or of `access-token`, Transak's own header.
+/// The token of `Authorization: Bearer`, or else of `access-token`, Transak's own header. Another scheme is for somebody
+/// else, like a proxy on the way.
 pub fn presented(headers: &HeaderMap) -> Option<&str> {
-    if let Some(value) = headers.get(header::AUTHORIZATION) {
-        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-        return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty());
-    }
-    headers.get("access-token").and_then(|value| value.to_str().ok()).filter(|token| !token.is_empty())
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = match authorization.and_then(|value| value.split_once(' ')) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+        _ => headers.get("access-token")?.to_str().ok()?,
+    };
+    Some(token).filter(|token| !token.is_empty())
 }
 
 /// The partners a call is about, and the one if it is settled.

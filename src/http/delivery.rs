@@ -17,7 +17,7 @@ use super::field::{Text, Time};
 use super::page::{Listing, PageParams, Paged, PartnerParam};
 use super::path::Path;
 use super::problem::Problem;
-use super::problem::openapi::{Common, WithBody, Writing};
+use super::problem::openapi::{Common, WithBody, WithoutBody};
 use crate::http::attempt::AttemptView;
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{DeliveryId, EndpointId, EventId, PartnerId};
@@ -151,7 +151,7 @@ pub async fn get_delivery(
 #[utoipa::path(
     post, path = "/v1/deliveries/{id}/retry", tag = "Deliveries",
     params(("id" = inline(DeliveryId), Path), PartnerParam),
-    responses((status = 202, description = "It is owed again.", body = DeliveryView), Writing),
+    responses((status = 202, description = "It is owed again.", body = DeliveryView), WithoutBody),
 )]
 pub async fn retry_delivery(
     State(api): State<Arc<Api>>,

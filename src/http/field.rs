@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, SubsecRound as _, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
@@ -23,7 +23,8 @@ use crate::model::partner::Environment;
 use crate::model::recovery::{RecoveryScope, RecoveryState};
 use crate::model::token::Scope;
 
-/// A time as it is written: RFC 3339 with milliseconds, UTC.
+/// A time as it is written: RFC 3339 with milliseconds, UTC. One that was read is whole microseconds, as the database
+/// keeps it: what compares here in a way compares there in the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub DateTime<Utc>);
 
@@ -33,12 +34,19 @@ impl Serialize for Time {
     }
 }
 
+impl Time {
+    /// This time, without what is below a microsecond.
+    pub fn whole(time: DateTime<Utc>) -> Self {
+        Self(time.trunc_subsecs(6))
+    }
+}
+
 /// Any offset is read; the year has four digits.
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
         let time = DateTime::parse_from_rfc3339(&text).ok().filter(|time| time.timestamp() >= FIRST_SECOND);
-        time.map(|time| Self(time.to_utc()))
+        time.map(|time| Self::whole(time.to_utc()))
             .ok_or_else(|| de::Error::custom("must be a time of RFC 3339, like 2026-04-04T13:11:47.260Z"))
     }
 }
@@ -220,4 +228,20 @@ id_schemas! {
     WatchId: "a watch";
     GapId: "a gap";
     RecoveryId: "a recovery";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Time {
+        serde_json::from_value(text.into()).unwrap()
+    }
+
+    #[test]
+    fn times_that_are_one_microsecond_in_the_database_are_one_when_they_are_read() {
+        assert_eq!(read("2026-04-04T13:11:47.2600001Z"), read("2026-04-04T13:11:47.2600009Z"));
+        assert!(read("2026-04-04T13:11:47.260000Z") < read("2026-04-04T13:11:47.260001Z"));
+        assert_eq!(read("1965-04-04T13:11:47.2600009Z"), read("1965-04-04T13:11:47.26Z"));
+    }
 }

@@ -11,11 +11,12 @@ use axum::response::{IntoResponse, Response};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use super::endpoint::trial;
 use super::problem::Problem;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// How long a request may take until its answer begins.
+/// How long a request may take until its answer begins, unless it waits for a callback.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The middleware.
@@ -33,7 +34,8 @@ pub async fn observe(mut request: Request, next: Next) -> Response {
 
 async fn answer(request: Request, next: Next, route: &str) -> Response {
     let began = Instant::now();
-    let answered = tokio::time::timeout(DEADLINE, next.run(request)).await;
+    let deadline = if route == trial::PATH { trial::DEADLINE } else { DEADLINE };
+    let answered = tokio::time::timeout(deadline, next.run(request)).await;
     let response = answered.unwrap_or_else(|_| Problem::Timeout.into_response());
     let (status, took) = (response.status().as_u16(), began.elapsed());
     tracing::debug!(status, duration_ms = took.as_millis(), "answered");
@@ -61,7 +63,41 @@ pub fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::http::StatusCode;
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
     use super::*;
+    use crate::model::delivery::MAX_TOTAL_DEADLINE;
+
+    /// After how long a request is given up whose handler never ends.
+    async fn given_up_after(route: &str) -> Duration {
+        let endless = get(std::future::pending::<()>);
+        let router = Router::new().route(route, endless).layer(axum::middleware::from_fn(observe));
+        let request = Request::get(route.replace("{id}", "ep_1")).body(Body::empty()).unwrap();
+        let began = tokio::time::Instant::now();
+        assert_eq!(router.oneshot(request).await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_test_of_an_endpoint_is_waited_for_as_long_as_a_callback_may_take() {
+        let patience = given_up_after(trial::PATH).await;
+        assert!(patience > MAX_TOTAL_DEADLINE + Duration::from_secs(5), "{patience:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn any_other_request_is_given_up_after_half_a_minute() {
+        let patience = given_up_after("/v1/orders").await;
+        assert_eq!(patience.as_secs(), DEADLINE.as_secs());
+    }
+
+    #[test]
+    fn the_path_of_a_test_is_one_of_the_interface() {
+        assert!(crate::http::openapi().paths.paths.contains_key(trial::PATH));
+    }
 
     #[test]
     fn an_id_that_is_fit_for_a_log_is_kept() {

@@ -217,7 +217,7 @@ pub async fn change_partner(
     match store::change(&mut tx, &api.master_key, id, &change).await? {
         Changed::Yes => {}
         Changed::NoSuchPartner => return Err(Problem::NotFound("partner")),
-        Changed::ApiKeyTaken => return Err(API_KEY_TAKEN),
+        Changed::ApiKeyTaken => return Err(taken(&change)),
     }
     match token {
         Change::Keep => {}
@@ -227,6 +227,12 @@ pub async fn change_partner(
     let partner = show(&mut tx, id).await?;
     tx.commit().await?;
     Ok(partner)
+}
+
+/// A change that would give two partners the same key in one environment: the field that does it.
+fn taken(change: &store::PartnerChange) -> Problem {
+    let field = if change.api_key.is_some() { "apiKey" } else { "environment" };
+    Problem::field(field, "must not make two partners with one `apiKey` in one `environment`")
 }
 
 impl PartnerPatch {

@@ -14,7 +14,7 @@ use super::field::Time;
 use super::page::{Listing, PageParams, Paged, PartnerParam};
 use super::path::Path;
 use super::problem::Problem;
-use super::problem::openapi::{Common, Writing};
+use super::problem::openapi::{Common, WithoutBody};
 use crate::intake::requeue::{RequeueError, Requeued};
 use crate::model::event::Source;
 use crate::model::id::{PartnerId, QuarantineId};
@@ -116,7 +116,7 @@ pub struct RetriedAll {
 /// those of every partner; a message of no known partner can never be verified.
 #[utoipa::path(
     post, path = "/v1/quarantine/retry", tag = "Quarantine", params(PartnerParam),
-    responses((status = 200, description = "How many became what.", body = RetriedAll), Writing),
+    responses((status = 200, description = "How many became what.", body = RetriedAll), WithoutBody),
 )]
 pub async fn retry_all_quarantined(
     State(api): State<Arc<Api>>,
@@ -150,7 +150,7 @@ pub struct Retried {
 #[utoipa::path(
     post, path = "/v1/quarantine/{id}/retry", tag = "Quarantine",
     params(("id" = inline(QuarantineId), Path), PartnerParam),
-    responses((status = 200, description = "What became of it.", body = Retried), Writing),
+    responses((status = 200, description = "What became of it.", body = Retried), WithoutBody),
 )]
 pub async fn retry_quarantined(
     State(api): State<Arc<Api>>,

@@ -128,7 +128,7 @@ pub async fn recover_endpoint(
 }
 
 fn span(new: &NewRecovery) -> Result<(Time, Time), Problem> {
-    let now = Time(Utc::now());
+    let now = Time::whole(Utc::now());
     let until = new.until.unwrap_or(now).min(now);
     if new.since >= until {
         return Err(Problem::field("since", "must be before `until` and before now"));

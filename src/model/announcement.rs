@@ -27,7 +27,7 @@ pub struct Announcement {
     pub event_id: EventId,
     /// Its name.
     pub name: &'static str,
-    /// The endpoint it is about, which is not told itself unless it answers again.
+    /// The endpoint it is about. It is told like any other.
     pub about: Place,
     /// When it happened.
     pub at: DateTime<Utc>,
@@ -43,7 +43,7 @@ impl Announcement {
         Self { event_id: EventId::new(), name, about, at, payload: what.to_string().into() }
     }
 
-    /// An endpoint is disabled because of its own answers.
+    /// An endpoint is disabled: because of its own answers, or by hand.
     pub fn disabled(about: Place, reason: &str) -> Self {
         Self::new(DISABLED, about, json!({ "reason": reason }))
     }

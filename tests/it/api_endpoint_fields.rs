@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
+use transak_relay::http::endpoint::settings::NewEndpoint;
+
 use crate::api::Relay;
 
 /// Values that break a rule, and the field that is named. The first are those that come up in practice.
 fn broken() -> Vec<(Value, &'static str)> {
-    let headers: serde_json::Map<_, _> = (0..21).map(|n| (format!("x-{n}"), json!("1"))).collect();
     vec![
         (json!({"retrySchedule": vec![1; 10_000]}), "retrySchedule"),
         (json!({"rateLimit": {"perSecond": 0}}), "rateLimit.perSecond"),
@@ -17,6 +18,7 @@ fn broken() -> Vec<(Value, &'static str)> {
         (json!({"redact": [""]}), "redact"),
         (json!({"redact": vec!["/a"; 51]}), "redact"),
         (json!({"redact": [7]}), "redact[0]"),
+        (json!({"redact": ["/a\u{0}b"]}), "redact"),
         (json!({"events": []}), "events"),
         (json!({"events": ["ORDER_COMPLETED", "order_completed"]}), "events[1]"),
         (json!({"statuses": ["DONE"]}), "statuses[0]"),
@@ -41,7 +43,7 @@ fn broken() -> Vec<(Value, &'static str)> {
         (json!({"headers": {"webhook-signature": "v1,x"}}), "headers"),
         (json!({"headers": {"x-a": "a\r\nhost: b"}}), "headers"),
         (json!({"headers": {"x-a": "\u{0}"}}), "headers"),
-        (json!({"headers": headers}), "headers"),
+        (json!({"headers": too_many_headers()}), "headers"),
         (json!({"url": null}), "url"),
         (json!({"url": "https://10.0.0.1/"}), "url"),
         (json!({"url": "http://example.com/"}), "url"),
@@ -51,11 +53,16 @@ fn broken() -> Vec<(Value, &'static str)> {
         (json!({"signatures": ["v1", "v1a", "v1"]}), "signatures"),
         (json!({"signatures": "v1a"}), "signatures"),
         (json!({"tls": {}}), "tls"),
+        (json!({"tls": ["certificate", "key", "authority"]}), "tls"),
         (json!({"tls": {"ca": "no certificate"}}), "tls.ca"),
         (json!({"publicKey": "whpk_x"}), "publicKey"),
         (json!({"state": "disabled"}), "state"),
         (json!({"partnerId": "ptr_019e5a3c7d1b7c42a1f00d5e6b7c8d9e"}), "partnerId"),
     ]
+}
+
+fn too_many_headers() -> Value {
+    (0..21).map(|n| (format!("x-{n}"), json!("1"))).collect::<serde_json::Map<_, _>>().into()
 }
 
 #[sqlx::test]
@@ -95,4 +102,11 @@ async fn an_endpoint_that_would_break_a_rule_is_not_made(pool: PgPool) {
         answer.is_problem(422, "validation-failed").names(&[field]);
     }
     assert_eq!(relay.get(&tenant.token, "/v1/endpoints").await.rows(), Vec::<Value>::new());
+}
+
+#[test]
+fn a_secret_that_is_brought_along_is_not_shown_when_what_was_said_is_logged() {
+    let said = json!({"url": "https://example.com/", "secret": "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"});
+    let said: NewEndpoint = serde_json::from_value(said).unwrap();
+    assert!(!format!("{said:?}").contains("MDEyMzQ1"), "{said:?}");
 }

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Request, header};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -90,6 +91,31 @@ async fn a_change_is_refused_if_the_endpoint_is_not_what_was_read(pool: PgPool) 
     assert_ne!(first.headers[header::ETAG], tag);
     relay.send(change("second")).await.is_problem(412, "precondition-failed");
     assert_eq!(relay.get(&tenant.token, &path).await.text_at("/description"), "first");
+}
+
+#[sqlx::test]
+async fn changes_at_the_same_time_take_turns_and_none_is_lost(pool: PgPool) {
+    let relay = Relay::new(pool);
+    let tenant = relay.tenant("a").await;
+    let path = format!("/v1/endpoints/{}", relay.endpoint(&tenant).await);
+    let changes = [
+        json!({"description": "changed"}),
+        json!({"timeoutMs": 100}),
+        json!({"maxInFlight": 7}),
+        json!({"ordered": true}),
+        json!({"redact": ["/a"]}),
+        json!({"retrySchedule": [7]}),
+        json!({"format": "transak"}),
+        json!({"events": ["ORDER_FAILED"]}),
+    ];
+    let made = changes.iter().map(|change| relay.patch(&tenant.token, &path, change.clone()));
+    for answer in join_all(made).await {
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let after = relay.get(&tenant.token, &path).await.json();
+    for (field, value) in changes.iter().flat_map(|change| change.as_object().unwrap()) {
+        assert_eq!(&after[field], value, "{field}");
+    }
 }
 
 #[sqlx::test]

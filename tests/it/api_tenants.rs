@@ -33,6 +33,17 @@ async fn transaks_own_header_carries_a_token_too(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn transaks_own_header_counts_beside_credentials_of_another_scheme(pool: PgPool) {
+    let relay = Relay::new(pool);
+    let tenant = relay.tenant("a").await;
+    for (other, status) in [("Basic dXNlcjpwYXNz", 200), ("Digest", 200), ("Bearer rly_wrong", 401)] {
+        let request = Request::get("/v1/orders").header("access-token", &tenant.token);
+        let request = request.header(header::AUTHORIZATION, other).body(Body::empty()).unwrap();
+        assert_eq!(relay.send(request).await.status, status, "{other}");
+    }
+}
+
+#[sqlx::test]
 async fn a_deleted_token_opens_nothing_any_more(pool: PgPool) {
     let relay = Relay::new(pool);
     let tenant = relay.tenant("a").await;
@@ -152,6 +163,24 @@ async fn a_partners_secrets_go_in_and_never_come_out(pool: PgPool) {
     let sealed: Vec<u8> =
         sqlx::query_scalar("select token from access_token").fetch_one(&relay.pool).await.unwrap();
     assert!(!sealed.windows(10).any(|part| part == &token.as_bytes()[..10]));
+}
+
+#[sqlx::test]
+async fn a_change_that_would_give_two_partners_one_api_key_names_the_field_and_changes_nothing(pool: PgPool) {
+    let relay = Relay::new(pool);
+    let ours = relay.tenant("a").await;
+    relay.tenant("b").await;
+    let elsewhere = json!({"name": "c", "environment": "PRODUCTION", "apiKey": "key-a"});
+    assert_eq!(relay.post(ADMIN, "/v1/partners", elsewhere).await.status, 201);
+    let path = format!("/v1/partners/{}", ours.id);
+    let before = relay.get(ADMIN, &path).await.text;
+    for (change, field) in [("apiKey", "key-b"), ("environment", "PRODUCTION")]
+        .map(|(field, value)| (json!({"name": "changed", field: value}), field))
+    {
+        let answer = relay.patch(ADMIN, &path, change).await;
+        answer.is_problem(422, "validation-failed").names(&[field]);
+    }
+    assert_eq!(relay.get(ADMIN, &path).await.text, before);
 }
 
 #[sqlx::test]

@@ -97,6 +97,18 @@ async fn the_partners_current_transak_token_opens_it(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_transak_token_of_any_form_opens_it(pool: PgPool) {
+    let relay = Relay::new(pool);
+    let tenant = relay.tenant("a").await;
+    keep_order(&relay, &tenant, "order-1", &["COMPLETED"]).await;
+    let path = format!("/v1/partners/{}", tenant.id);
+    for token in ["an-opaque-token", "rl_y", "e30.e30.e30"] {
+        assert_eq!(relay.patch(ADMIN, &path, json!({"accessToken": token})).await.status, 200);
+        assert_eq!(get(&relay, token, "").await.rows().len(), 1, "{token}");
+    }
+}
+
+#[sqlx::test]
 async fn errors_have_transaks_shape(pool: PgPool) {
     let relay = Relay::new(pool);
     let tenant = relay.tenant("a").await;

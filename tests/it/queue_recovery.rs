@@ -124,6 +124,17 @@ async fn a_recovery_goes_on_where_a_dead_process_left_it_and_owes_nothing_twice(
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
+async fn a_span_within_a_microsecond_is_no_span_and_says_so(pool: PgPool) {
+    let world = World::new(pool).await;
+    let stub = Stub::always(StatusCode::OK).await;
+    let endpoint = stub.register(&world, json!({})).await;
+    let path = format!("/v1/endpoints/{}/recover", endpoint["id"].as_str().unwrap());
+    let span = json!({ "since": "2020-01-01T00:00:00.0000001Z", "until": "2020-01-01T00:00:00.0000009Z", "only": "all" });
+    let (status, problem) = world.call("POST", &path, Some(span)).await;
+    assert_eq!((status, &problem["errors"][0]["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("since")));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
 async fn a_recovery_ends_with_its_endpoint(pool: PgPool) {
     let mut world = World::new(pool).await;
     world.hear_many(3).await;

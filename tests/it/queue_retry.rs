@@ -96,10 +96,48 @@ async fn gone_disables_the_endpoint_says_so_and_holds_the_rest(pool: PgPool) {
         (&json!("disabled"), &json!("the endpoint answered 410 Gone"))
     );
     assert!(gone.count() <= 2, "what was under way may still end");
-    assert!(world.in_state("held").await >= 1);
+    assert!(world.in_state("held").await >= 2, "an order at the least, and what it would be told of itself");
     assert_eq!(watcher.count(), 1);
     assert_eq!(watcher.seen()[0].body["data"]["endpointId"], endpoint["id"]);
     assert_eq!(watcher.seen()[0].body["type"], json!("relay.endpoint.disabled"));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn disabling_by_hand_is_told_once_to_those_who_ask_and_to_the_endpoint_when_it_is_enabled(
+    pool: PgPool,
+) {
+    let mut world = World::new(pool).await;
+    let (itself, watcher) = (Stub::always(StatusCode::OK).await, Stub::always(StatusCode::OK).await);
+    let asking = json!({ "events": ["relay.endpoint.disabled"] });
+    let endpoint = itself.register(&world, asking.clone()).await;
+    watcher.register(&world, asking).await;
+    let path = format!("/v1/endpoints/{}", endpoint["id"].as_str().unwrap());
+    for _ in 0..2 {
+        assert_eq!(world.call("POST", &format!("{path}/disable"), None).await.0, StatusCode::OK);
+        world.dispatcher.drain().await.unwrap();
+    }
+    assert_eq!((itself.count(), watcher.count(), world.in_state("held").await), (0, 1, 1));
+    let told = &watcher.seen()[0].body["data"];
+    assert_eq!((&told["endpointId"], &told["reason"]), (&endpoint["id"], &json!("disabled by hand")));
+    assert_eq!(world.call("POST", &format!("{path}/enable"), None).await.0, StatusCode::OK);
+    world.dispatcher.drain().await.unwrap();
+    assert_eq!((itself.count(), watcher.count()), (1, 1));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn an_endpoint_that_is_gone_is_told_so_once_each_time_it_is_enabled_again(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let gone = Stub::always(StatusCode::GONE).await;
+    let endpoint =
+        gone.register(&world, json!({ "events": ["ORDER_PROCESSING", "relay.endpoint.disabled"] })).await;
+    world.hear_many(1).await;
+    for times in 1..=3 {
+        world.dispatcher.drain().await.unwrap();
+        assert_eq!((gone.count(), world.in_state("held").await), (times, 1));
+        assert_eq!(world.events("relay.endpoint.disabled").await.len(), times);
+        let enable = format!("/v1/endpoints/{}/enable", endpoint["id"].as_str().unwrap());
+        assert_eq!(world.call("POST", &enable, None).await.0, StatusCode::OK);
+    }
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
@@ -137,7 +175,9 @@ async fn a_delivery_that_fails_while_its_endpoint_is_being_disabled_is_held_and_
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
-async fn a_given_up_delivery_is_told_once_to_those_who_ask_and_never_about_telling_itself(pool: PgPool) {
+async fn a_given_up_delivery_is_told_once_to_those_who_ask_itself_included_and_never_about_telling(
+    pool: PgPool,
+) {
     let mut world = World::new(pool).await;
     let failing = Stub::always(StatusCode::INTERNAL_SERVER_ERROR).await;
     let deaf = Stub::always(StatusCode::INTERNAL_SERVER_ERROR).await;
@@ -148,7 +188,8 @@ async fn a_given_up_delivery_is_told_once_to_those_who_ask_and_never_about_telli
     let message = world.signed(&order("o1", "PROCESSING", 1));
     world.hear(&message).await;
     world.dispatcher.drain().await.unwrap();
-    assert_eq!((failing.count(), deaf.count(), watcher.count()), (1, 1, 1));
+    assert_eq!((failing.count(), deaf.count(), watcher.count()), (2, 1, 1));
+    assert_eq!(failing.seen()[1].body, watcher.seen()[0].body);
     let told = &watcher.seen()[0].body["data"];
     assert_eq!(
         (&told["endpointId"], &told["orderId"], &told["lastStatusCode"]),

@@ -14,6 +14,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
+use secrecy::ExposeSecret as _;
 use sqlx::PgConnection;
 
 use super::Api;
@@ -49,7 +50,8 @@ pub async fn create_endpoint(
     Creation { new, once }: Creation<NewEndpoint>,
 ) -> Result<Response, Problem> {
     let owner = writer.owner(new.partner_id)?;
-    let secret = new.secret.as_deref().map_or_else(|| Ok(EndpointSecret::generate()), EndpointSecret::parse);
+    let brought = new.secret.as_ref().map(|secret| EndpointSecret::parse(secret.0.expose_secret()));
+    let secret = brought.unwrap_or_else(|| Ok(EndpointSecret::generate()));
     let secret = secret.map_err(|error| Problem::field("secret", error.to_string()))?;
     let id = EndpointId::new();
     let settings = new.into_patch().apply(defaults(), &judge(&api, id))?;
@@ -141,22 +143,17 @@ pub async fn change_endpoint(
     Body(patch): Body<EndpointPatch>,
 ) -> Result<Response, Problem> {
     let mut tx = api.pool.begin().await?;
+    // Changes take turns: of two that are made from the same state, the later would undo the earlier.
+    store::write::lock(&mut tx, &writer.partners, id).await?;
     let found = store::read::find(&mut tx, &writer.partners, id).await?;
     let before = found.ok_or(Problem::NotFound("endpoint"))?;
     if !if_match.holds(&etag(&before)) {
         return Err(Problem::PreconditionFailed);
     }
-    let from = store::write::Revised {
-        partner_id: before.partner_id,
-        endpoint_id: id,
-        revision: before.revision,
-        ordered: before.ordered,
-    };
+    let (place, was_ordered) = ((before.partner_id, id), before.ordered);
     let settings = patch.apply(before.into_settings(), &judge(&api, id))?;
-    if !store::write::change(&mut tx, from, &settings).await? {
-        return Err(Problem::PreconditionFailed);
-    }
-    add_pair(&mut tx, &api, ((from.partner_id, id), &settings)).await?;
+    store::write::change(&mut tx, (place, was_ordered), &settings).await?;
+    add_pair(&mut tx, &api, (place, &settings)).await?;
     let after =
         store::read::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("endpoint"))?;
     tx.commit().await?;

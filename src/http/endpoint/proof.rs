@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::settings::{Judge, set};
+use crate::http::body::Object;
 use crate::http::field::Time;
 use crate::http::problem::FieldError;
 use crate::model::change::Change;
@@ -83,7 +84,7 @@ impl TlsView {
 
 /// Applies what is said of signatures and of TLS.
 pub(super) fn apply_proofs(
-    (signatures, tls): (Change<Vec<SignatureVersion>>, Change<TlsSettings>),
+    (signatures, tls): (Change<Vec<SignatureVersion>>, Change<Object<TlsSettings>>),
     to: &mut EndpointSettings,
     judge: &Judge<'_>,
     errors: &mut Vec<FieldError>,
@@ -104,7 +105,7 @@ pub(super) fn apply_proofs(
     match tls {
         Change::Keep => {}
         Change::Clear => to.tls = None,
-        Change::Set(settings) => match checked_tls(settings) {
+        Change::Set(Object(settings)) => match checked_tls(settings) {
             Ok(pem) => to.tls = Some(judge.key.seal(&tls_context(judge.endpoint_id), &pem.to_json())),
             Err(error) => errors.push(error),
         },

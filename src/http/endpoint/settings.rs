@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::pace::{DEFAULT_MAX_IN_FLIGHT, RateLimit, apply_pace};
 use super::proof::{DEFAULT_SIGNATURES, TlsSettings, apply_proofs};
 use crate::http::body::Object;
-use crate::http::field::{Pairs, Text};
+use crate::http::field::{Pairs, Secret, Text};
 use crate::http::partner::never_null;
 use crate::http::problem::{FieldError, Problem};
 use crate::model::callback_url::{CallbackUrl, UrlPolicy};
@@ -65,14 +65,15 @@ pub struct NewEndpoint {
     #[schema(min_items = 1, max_items = 2, default = json!(["v1"]))]
     signatures: Option<Vec<SignatureVersion>>,
     /// A certificate for receivers that ask for one, and a private authority.
-    #[schema(write_only)]
-    tls: Option<TlsSettings>,
+    #[schema(value_type = Option<TlsSettings>, write_only)]
+    tls: Option<Object<TlsSettings>>,
     /// A signing secret you bring along; left out: one is made.
     #[schema(
+        value_type = Option<String>,
         pattern = "^whsec_([A-Za-z0-9+/]{4}){8,20}([A-Za-z0-9+/]{4}([A-Za-z0-9+/][AQgw]==)?|[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$",
         write_only
     )]
-    pub(super) secret: Option<String>,
+    pub(super) secret: Option<Secret>,
     /// With an admin token: whose endpoint it is.
     pub(super) partner_id: Option<PartnerId>,
 }
@@ -134,7 +135,7 @@ pub struct EndpointPatch {
     /// All of it from now on; null: the usual authorities and no certificate.
     #[schema(value_type = Option<TlsSettings>, write_only)]
     #[serde(default)]
-    tls: Change<TlsSettings>,
+    tls: Change<Object<TlsSettings>>,
 }
 
 impl NewEndpoint {

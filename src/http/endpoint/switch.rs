@@ -18,7 +18,7 @@ use crate::http::field::Time;
 use crate::http::page::PartnerParam;
 use crate::http::path::Path;
 use crate::http::problem::Problem;
-use crate::http::problem::openapi::{WithBody, Writing};
+use crate::http::problem::openapi::{WithBody, WithoutBody};
 use crate::model::endpoint::SignatureVersion;
 use crate::model::id::EndpointId;
 use crate::model::signing::{Ed25519Key, EndpointSecret};
@@ -36,7 +36,7 @@ const DEFAULT_OVERLAP: u32 = 86_400;
 #[utoipa::path(
     post, path = "/v1/endpoints/{id}/enable", tag = "Endpoints",
     params(("id" = inline(EndpointId), Path), PartnerParam),
-    responses((status = 200, description = "The endpoint as it is now.", body = EndpointView), Writing),
+    responses((status = 200, description = "The endpoint as it is now.", body = EndpointView), WithoutBody),
 )]
 pub async fn enable_endpoint(
     State(api): State<Arc<Api>>,
@@ -56,7 +56,7 @@ pub async fn enable_endpoint(
 #[utoipa::path(
     post, path = "/v1/endpoints/{id}/disable", tag = "Endpoints",
     params(("id" = inline(EndpointId), Path), PartnerParam),
-    responses((status = 200, description = "The endpoint as it is now.", body = EndpointView), Writing),
+    responses((status = 200, description = "The endpoint as it is now.", body = EndpointView), WithoutBody),
 )]
 pub async fn disable_endpoint(
     State(api): State<Arc<Api>>,

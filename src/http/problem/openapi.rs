@@ -37,6 +37,9 @@ pub struct Common;
 /// What every operation that changes something can answer beside.
 pub struct Writing;
 
+/// What every operation that changes something and refuses a body can answer beside.
+pub struct WithoutBody;
+
 /// What every operation with a body can answer beside.
 pub struct WithBody;
 
@@ -58,6 +61,12 @@ impl IntoResponses for Common {
 impl IntoResponses for Writing {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         references(&[400, 401, 403, 404, 409, 422, 429, 500, 503])
+    }
+}
+
+impl IntoResponses for WithoutBody {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        references(&[400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503])
     }
 }
 

@@ -51,6 +51,9 @@ pub enum InvalidRedaction {
     /// Does not begin with `/`, or has a `~` that is no escape.
     #[error("must be a JSON pointer, like /ipAddress, with ~0 for ~ and ~1 for /")]
     NotAPointer,
+    /// Holds a NUL, which the database does not keep.
+    #[error("must not hold NUL (\\u0000)")]
+    Nul,
     /// The empty pointer, or `/*`: nothing would be left to send.
     #[error("must not name the whole order")]
     Everything,
@@ -124,6 +127,9 @@ impl Node {
 fn tokens(pointer: &str) -> Result<Vec<String>, InvalidRedaction> {
     if pointer.is_empty() || pointer == "/*" {
         return Err(InvalidRedaction::Everything);
+    }
+    if pointer.contains('\0') {
+        return Err(InvalidRedaction::Nul);
     }
     let path = pointer.strip_prefix('/').ok_or(InvalidRedaction::NotAPointer)?;
     let tokens = path.split('/').map(unescape).collect::<Result<Vec<_>, _>>()?;

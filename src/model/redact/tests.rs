@@ -88,7 +88,7 @@ fn what_is_not_json_never_passes() {
 
 #[test]
 fn what_is_no_pointer_is_refused() {
-    use InvalidRedaction::{Everything, NotAPointer, PastTheEnd, TooLong, TooMany};
+    use InvalidRedaction::{Everything, NotAPointer, Nul, PastTheEnd, TooLong, TooMany};
     for (pointer, why) in [
         ("", Everything),
         ("/*", Everything),
@@ -100,6 +100,7 @@ fn what_is_no_pointer_is_refused() {
         ("/~/a", NotAPointer),
         ("/statusHistories/-/message", PastTheEnd),
         ("/-", PastTheEnd),
+        ("/a\0b", Nul),
         (&"/a".repeat(MAX_DEPTH + 1), TooLong),
         (&format!("/{}", "a".repeat(MAX_LENGTH)), TooLong),
     ] {

@@ -7,9 +7,11 @@
 use sqlx::PgConnection;
 
 use super::{Endpoint, health, in_line};
+use crate::model::announcement::Announcement;
 use crate::model::id::PartnerId;
 use crate::store::Result;
 use crate::store::delivery::by_hand::wake_dispatchers;
+use crate::store::event::announce::announce;
 use crate::store::partner::tell_others;
 
 /// Enables an endpoint. What was held is owed from now on, each on a schedule that starts anew: the first
@@ -32,9 +34,12 @@ pub async fn enable(conn: &mut PgConnection, endpoint: &Endpoint) -> Result<()> 
     tell_others(conn).await
 }
 
-/// Disables an endpoint; what it is owed is held. Nothing changes if it is disabled.
+/// Disables an endpoint; what it is owed is held, and whoever asks for it is told. Nothing changes if it is disabled.
 pub async fn disable(conn: &mut PgConnection, endpoint: &Endpoint, reason: &str) -> Result<()> {
-    health::disable(conn, (endpoint.partner_id, endpoint.endpoint_id), reason).await?;
+    let place = (endpoint.partner_id, endpoint.endpoint_id);
+    if health::disable(conn, place, reason).await? {
+        announce(conn, &[Announcement::disabled(place, reason)]).await?;
+    }
     Ok(())
 }
 

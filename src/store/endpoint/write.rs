@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use super::{EndpointSettings, in_line};
 use crate::model::endpoint::SignatureVersion;
 use crate::model::id::{EndpointId, PartnerId};
+use crate::model::queue::Place;
 use crate::model::rate::Rate;
 use crate::store::delivery::lane;
 use crate::store::partner::tell_others;
@@ -44,29 +45,36 @@ pub async fn insert(
     tell_others(conn).await
 }
 
-/// Which state of an endpoint a change was made from.
-#[derive(Debug, Clone, Copy)]
-pub struct Revised {
-    pub partner_id: PartnerId,
-    pub endpoint_id: EndpointId,
-    pub revision: i32,
-    /// Whether it was ordered.
-    pub ordered: bool,
+/// Keeps an endpoint of `partners` from being changed by anybody else until the transaction ends, and waits for who
+/// changes it now. Only what is read after this is what a change is made from.
+pub async fn lock(conn: &mut PgConnection, partners: &[PartnerId], endpoint_id: EndpointId) -> Result<()> {
+    let locked = sqlx::query!(
+        "select from endpoint
+         where partner_id = any($1::uuid[]) and endpoint_id = $2 and deleted_at is null
+         for no key update",
+        partners as _,
+        endpoint_id as _,
+    );
+    locked.fetch_optional(conn).await?;
+    Ok(())
 }
 
-/// Changes an endpoint that is still as it was read; what it is owed enters or leaves the lanes of its orders, and its
-/// breaker is closed, for the change may have repaired it. `false`: it was changed or deleted meanwhile.
-pub async fn change(conn: &mut PgConnection, from: Revised, settings: &EndpointSettings) -> Result<bool> {
+/// Changes an endpoint that is [locked](lock); what it is owed enters or leaves the lanes of its orders, and its
+/// breaker is closed, for the change may have repaired it.
+pub async fn change(
+    conn: &mut PgConnection,
+    (place, was_ordered): (Place, bool),
+    settings: &EndpointSettings,
+) -> Result<()> {
     let changed = sqlx::query!(
         "update endpoint
-         set url = $4, description = $5, events = $6, statuses = $7, format = $8, headers = $9, timeout_ms = $10,
-             retry_schedule = $11, redact = $12, max_in_flight = $13, rate_thousandths = $14, rate_burst = $15,
-             ordered = $16, signatures = $17, tls = $18, revision = revision + 1, updated_at = now(),
+         set url = $3, description = $4, events = $5, statuses = $6, format = $7, headers = $8, timeout_ms = $9,
+             retry_schedule = $10, redact = $11, max_in_flight = $12, rate_thousandths = $13, rate_burst = $14,
+             ordered = $15, signatures = $16, tls = $17, revision = revision + 1, updated_at = now(),
              breaker_trips = 0, paused_until = null
-         where partner_id = $1 and endpoint_id = $2 and revision = $3 and deleted_at is null",
-        from.partner_id as _,
-        from.endpoint_id as _,
-        from.revision,
+         where partner_id = $1 and endpoint_id = $2 and deleted_at is null",
+        place.0 as _,
+        place.1 as _,
         settings.url,
         settings.description,
         settings.events.as_deref(),
@@ -83,19 +91,15 @@ pub async fn change(conn: &mut PgConnection, from: Revised, settings: &EndpointS
         &settings.signatures as &[SignatureVersion],
         settings.tls,
     );
-    let changed = changed.execute(&mut *conn).await?.rows_affected() > 0;
-    if changed {
-        // Also where it was so before: what was written beside the lanes finds its place.
-        let place = (from.partner_id, from.endpoint_id);
-        if settings.ordered {
-            lane::arrange(conn, place).await?;
-        } else if from.ordered {
-            lane::dissolve(conn, place, in_line::STEP).await?;
-        }
-        wake::deliveries(conn).await?;
-        tell_others(conn).await?;
+    changed.execute(&mut *conn).await?;
+    // Also where it was so before: what was written beside the lanes finds its place.
+    if settings.ordered {
+        lane::arrange(conn, place).await?;
+    } else if was_ordered {
+        lane::dissolve(conn, place, in_line::STEP).await?;
     }
-    Ok(changed)
+    wake::deliveries(conn).await?;
+    tell_others(conn).await
 }
 
 /// The partner has a new access token, and whoever signs with it must read it anew.

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::model::announcement::{Announcement, RECOVERED};
+use crate::model::announcement::Announcement;
 use crate::model::delivery::{DeliveryState, NewDelivery, Subscription};
 use crate::model::event::Identity;
 use crate::model::id::{DeliveryId, PartnerId};
 use crate::store::{Result, delivery, endpoint, wake};
 
-/// Keeps announcements as events and owes each to the endpoints of its partner that name it. An endpoint is not told
-/// of its own failures.
+/// Keeps announcements as events and owes each to the endpoints of its partner that name it, the one it
+/// is about included: what it is told while it is disabled is held.
 pub async fn announce(conn: &mut PgConnection, announcements: &[Announcement]) -> Result<()> {
     if announcements.is_empty() {
         return Ok(());
@@ -68,10 +68,7 @@ pub async fn keep(conn: &mut PgConnection, announcements: &[Announcement]) -> Re
 }
 
 fn wants(endpoint: &Subscription, announcement: &Announcement) -> bool {
-    let (partner, about) = announcement.about;
-    endpoint.partner_id == partner
-        && endpoint.wants(announcement.name, None)
-        && (endpoint.endpoint_id != about || announcement.name == RECOVERED)
+    endpoint.partner_id == announcement.about.0 && endpoint.wants(announcement.name, None)
 }
 
 fn owed_to(endpoint: &Subscription, announcement: &Announcement) -> NewDelivery {
