@@ -10,6 +10,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -17,7 +18,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::connector::Stream;
 use super::outcome::{BODY_READ, SendError, Stage};
@@ -29,6 +30,9 @@ const MAX_BUFFER: usize = 64 * 1024;
 /// Most interim answers before the answer. A receiver needs one at most; a stream of them costs the relay its CPU until
 /// the deadline.
 const MAX_INTERIM: usize = 16;
+/// Longest wait for the body once the head is there. The status has decided by then, and what drips on holds a place that
+/// other callbacks need: without a bound of its own, every 2xx could hold one until the total deadline.
+pub(super) const MAX_BODY_TIME: Duration = Duration::from_secs(3);
 
 pub(super) struct Connection {
     requests: http1::SendRequest<Full<Bytes>>,
@@ -69,9 +73,15 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads the body until it ends, breaks off or is too long. An unfinished body leaves the connection unusable.
+    /// Reads what comes of the body in its time. What is not over by then costs the receiver its connection.
     async fn read(&mut self, response: Response<Incoming>, progress: &mut Progress) {
-        let mut body = response.into_body();
+        if timeout(MAX_BODY_TIME, self.read_body(response.into_body(), progress)).await.is_err() {
+            self.wire.close();
+        }
+    }
+
+    /// Reads the body until it ends, breaks off or is too long. An unfinished body leaves the connection unusable.
+    async fn read_body(&mut self, mut body: Incoming, progress: &mut Progress) {
         let mut read = 0;
         while read <= BODY_READ {
             match self.wire.drive(body.frame()).await {
@@ -124,8 +134,13 @@ impl Wire {
             && connection.as_mut().poll(cx).is_ready()
         {
             // Dropped at once, so that nobody waits for what can come no more.
-            self.0 = None;
+            self.close();
         }
+    }
+
+    /// Closes the socket at once.
+    fn close(&mut self) {
+        self.0 = None;
     }
 
     /// Waits for `future` while the wire moves.

@@ -1,7 +1,7 @@
 //! The one client that calls the URLs of strangers.
 //!
-//! Guarantees: an attempt ends by its deadline, wherever it was, lookup included; it holds at most 64 KiB of head and
-//! 64 KiB of body at a time; it never follows a redirect, uses a proxy, or unpacks a compressed body; it dials only
+//! Guarantees: an attempt ends by its deadline, wherever it was, lookup included, and 3 s after the answer's head at the
+//! latest; it holds at most 64 KiB of head and 64 KiB of body at a time; it never follows a redirect, uses a proxy, or unpacks a compressed body; it dials only
 //! addresses that passed the [`AddressPolicy`], and never the relay itself. What failed is an [`Attempt`] with an error
 //! in it, not an `Err`: an attempt is a fact to be written down.
 //! Does not guarantee: that a request is seen once. If a connection kept alive turns out to be dead, the request is

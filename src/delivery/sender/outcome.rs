@@ -19,7 +19,8 @@ pub const BODY_READ: usize = 64 * 1024;
 pub const HEADERS_KEPT: usize = 16 * 1024;
 
 /// One attempt, whatever came of it. The status alone decides success: a 2xx whose body breaks off, is endless or comes
-/// too slowly is still a 2xx, for the receiver has spoken; the body is evidence, and says that it is not whole.
+/// too slowly is still a 2xx, for the receiver has spoken; the body is evidence, waited for 3 s, and says that it is not
+/// whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attempt {
     /// The HTTP status, if the response head arrived whole.
