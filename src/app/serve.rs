@@ -140,6 +140,7 @@ impl Relay {
     fn start_dispatcher(&self, tasks: &mut Tasks, wakes: &Wakes) -> anyhow::Result<HandOver> {
         let settings = SenderSettings {
             addresses: self.addresses(),
+            allow_http: self.config.callbacks.allow_http_callbacks,
             own_listen: self.listener.iter().filter_map(|listener| listener.local_addr().ok()).collect(),
             ..SenderSettings::default()
         };

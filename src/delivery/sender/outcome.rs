@@ -100,6 +100,9 @@ pub enum SendError {
     /// One of the addresses is special.
     #[error(transparent)]
     RefusedAddress(Refused),
+    /// In the clear, where that is not allowed.
+    #[error("callbacks over http:// are not allowed here: give the endpoint a URL with https://")]
+    PlainHttp,
     /// The callback points back at the relay.
     #[error("the callback URL leads back to this relay")]
     OwnAddress,
@@ -129,6 +132,7 @@ impl SendError {
         match self {
             Self::Dns => "dns",
             Self::RefusedAddress(_) => "refused_address",
+            Self::PlainHttp => "plain_http",
             Self::OwnAddress => "own_address",
             Self::Connect(_) => "connect",
             Self::Tls(_) => "tls",

@@ -82,7 +82,7 @@ async fn a_receiver_that_never_accepts_is_left_at_the_deadline() {
 
 #[tokio::test]
 async fn a_name_server_that_never_answers_is_left_at_the_deadline() {
-    let sender = sender_with(SenderSettings { resolver: Arc::new(Silence), ..SenderSettings::default() });
+    let sender = sender_with(SenderSettings { resolver: Arc::new(Silence), ..in_the_clear() });
     let attempt = sender.send(request("https://example.com/", SHORT)).await;
     assert_eq!(attempt.error, Some(SendError::Timeout(Stage::Dns)));
 }
