@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout};
 use super::connector::Stream;
 use super::outcome::{BODY_READ, SendError, Stage};
 use super::progress::Progress;
+use super::stopwatch::{Stopwatch, Watched};
 use super::tls::fault;
 
 /// Most bytes of a response head, and of what is buffered of a body. hyper allows a hundred headers in it.
@@ -37,6 +38,7 @@ pub(super) const MAX_BODY_TIME: Duration = Duration::from_secs(3);
 pub(super) struct Connection {
     requests: http1::SendRequest<Full<Bytes>>,
     wire: Wire,
+    watch: Stopwatch,
     pub(super) remote: IpAddr,
     pub(super) opened: Instant,
 }
@@ -46,8 +48,10 @@ impl Connection {
     pub(super) async fn open(stream: Box<dyn Stream>, remote: IpAddr) -> Result<Self, SendError> {
         let mut http = http1::Builder::new();
         http.max_buf_size(MAX_BUFFER);
-        let (requests, wire) = http.handshake(TokioIo::new(stream)).await.map_err(|_| SendError::Protocol)?;
-        Ok(Self { requests, wire: Wire(Some(Box::pin(wire))), remote, opened: Instant::now() })
+        let watch = Stopwatch::default();
+        let stream = TokioIo::new(Watched::new(stream, watch.clone()));
+        let (requests, wire) = http.handshake(stream).await.map_err(|_| SendError::Protocol)?;
+        Ok(Self { requests, wire: Wire(Some(Box::pin(wire))), watch, remote, opened: Instant::now() })
     }
 
     /// Whether another request can be sent. Reads what has come meanwhile: an end, or bytes nobody asked for.
@@ -64,11 +68,11 @@ impl Connection {
     ) -> Result<(), SendError> {
         progress.stage = Stage::Answer;
         progress.remote(self.remote);
-        let since = Instant::now();
+        self.watch.reset();
         let (interim, request) = counting_interim(request);
         let answer = self.requests.send_request(request);
         let response = self.wire.drive(bounded(answer, &interim)).await?;
-        progress.head(&response, since);
+        progress.head(&response, self.watch.first_byte());
         self.read(response, progress).await;
         Ok(())
     }
@@ -126,7 +130,7 @@ async fn bounded<B>(
 /// The part of hyper that reads and writes, until it ends. How it ended is told to the request that was under way.
 struct Wire(Option<Pin<Box<Http>>>);
 
-type Http = http1::Connection<TokioIo<Box<dyn Stream>>, Full<Bytes>>;
+type Http = http1::Connection<TokioIo<Watched>, Full<Bytes>>;
 
 impl Wire {
     fn poll(&mut self, cx: &mut Context<'_>) {

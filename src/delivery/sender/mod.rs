@@ -17,6 +17,7 @@ mod connector;
 mod outcome;
 mod pool;
 mod progress;
+mod stopwatch;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -46,6 +47,7 @@ use crate::model::tls_identity::TlsIdentity;
 /// The most an attempt may take, whatever an endpoint asks for. A delivery's lease must be longer.
 pub const MAX_TOTAL_DEADLINE: Duration = Duration::from_secs(30);
 
+/// Names the relay and its version to receivers.
 const USER_AGENT: &str =
     concat!("transak-relay/", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
 

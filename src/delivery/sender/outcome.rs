@@ -15,7 +15,7 @@ use crate::model::retry::{Outcome, RetryAfter};
 pub const BODY_KEPT: usize = 16 * 1024;
 /// Most bytes of the response body that are read. A longer one costs its sender the connection.
 pub const BODY_READ: usize = 64 * 1024;
-/// Most bytes of response header names and values that are kept.
+/// Most bytes of response header names and values that are kept, with what is no UTF-8 replaced.
 pub const HEADERS_KEPT: usize = 16 * 1024;
 
 /// One attempt, whatever came of it. The status alone decides success: a 2xx whose body breaks off, is endless or comes
@@ -33,7 +33,7 @@ pub struct Attempt {
     pub durations: Durations,
     /// The request's headers as sent, the secret values covered.
     pub request_headers: Vec<(String, String)>,
-    /// The response's headers as far as [`HEADERS_KEPT`] reaches.
+    /// The response's headers, those that fit into [`HEADERS_KEPT`] one after another.
     pub response_headers: Vec<(String, String)>,
     /// The response's body, once its head has arrived.
     pub response_body: Option<ResponseBody>,

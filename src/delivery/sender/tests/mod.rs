@@ -1,7 +1,7 @@
 //! Receivers as strangers make them. Each is a bare socket that says what HTTP libraries would never say.
 
 mod addresses;
-mod body;
+mod clock;
 mod giant;
 mod hostile;
 mod reuse;

@@ -1,4 +1,4 @@
-//! How long a body is waited for, on a wire without a socket, so that the clock can be paused.
+//! What takes how long, on a wire without a socket, so that the clock can be paused.
 
 use tokio::io::DuplexStream;
 use tokio::time::interval;
@@ -14,7 +14,10 @@ async fn wire() -> (Connection, DuplexStream) {
 
 /// One exchange over the wire.
 async fn exchange(connection: &mut Connection) -> Attempt {
-    let mut request = request("http://127.0.0.1/", PATIENT);
+    exchange_of(connection, request("http://127.0.0.1/", PATIENT)).await
+}
+
+async fn exchange_of(connection: &mut Connection, mut request: CallbackRequest) -> Attempt {
     complete(&mut request);
     let mut progress = Progress::new(Instant::now(), &request.headers);
     let failure = connection.exchange(http_request(&request), &mut progress).await.err();
@@ -58,4 +61,29 @@ async fn a_body_that_ends_within_three_seconds_is_kept_whole_and_keeps_the_conne
     let (attempt, _theirs) = tokio::join!(exchange(&mut connection), drip(theirs, head, 3));
     assert_eq!(*body(&attempt), ResponseBody { content: "aaa".into(), base64: false, truncated: false });
     assert!(connection.is_reusable());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_byte_is_counted_from_the_requests_end_and_not_to_the_end_of_the_head() {
+    let (mut connection, mut theirs) = wire().await;
+    let body = Bytes::from(vec![b'x'; 8 * 1024]);
+    let request = CallbackRequest { body, ..request("http://127.0.0.1/", PATIENT) };
+    let slow = async {
+        let mut beat = interval(Duration::from_secs(1));
+        beat.tick().await;
+        // The request waits two seconds to be read, the answer one to begin, its head another one to end.
+        beat.tick().await;
+        beat.tick().await;
+        let mut seen = Vec::new();
+        while !seen.ends_with(&[b'x'; 8 * 1024]) {
+            seen.push(theirs.read_u8().await.unwrap());
+        }
+        for part in ["HTTP/1.1 ", "204 No\r\n\r\n"] {
+            beat.tick().await;
+            theirs.write_all(part.as_bytes()).await.unwrap();
+        }
+    };
+    let (attempt, ()) = tokio::join!(exchange_of(&mut connection, request), slow);
+    assert_eq!((attempt.status_code, attempt.durations.first_byte), (Some(204), Some(1000)));
+    assert_eq!(attempt.durations.total, 4000);
 }
