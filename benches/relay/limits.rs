@@ -60,7 +60,11 @@ async fn posts(receiver: &str, span: Duration) -> anyhow::Result<f64> {
     let addresses = AddressPolicy::new(vec!["127.0.0.0/8".parse()?]);
     let policy = UrlPolicy { allow_http: true, addresses: addresses.clone() };
     let url = CallbackUrl::parse(&format!("{receiver}/bare"), &policy)?;
-    let sender = std::sync::Arc::new(Sender::new(SenderSettings { addresses, ..SenderSettings::default() })?);
+    let sender = std::sync::Arc::new(Sender::new(SenderSettings {
+        addresses,
+        allow_http: true,
+        ..SenderSettings::default()
+    })?);
     let body = Bytes::from(orders::order(0, 0).0);
     let (began, mut senders) = (Instant::now(), JoinSet::new());
     for _ in 0..AT_ONCE {

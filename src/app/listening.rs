@@ -1,5 +1,7 @@
 //! The port of the HTTP interface.
 
+use std::net::SocketAddr;
+
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 
@@ -10,4 +12,23 @@ pub(super) async fn bind(config: &Serve) -> anyhow::Result<TcpListener> {
     listener.with_context(|| {
         format!("cannot listen on {}: is another process using it? (RELAY_LISTEN)", config.listen)
     })
+}
+
+/// Where callbacks would lead back to: what is configured, for on this machine it is the relay's also where another
+/// process of it has the API, and what is bound, which differs where the system chose the port.
+pub(super) fn own_addresses(configured: SocketAddr, bound: Option<SocketAddr>) -> Vec<SocketAddr> {
+    std::iter::once(configured).chain(bound.filter(|bound| *bound != configured)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configured_address_is_an_own_one_also_where_this_process_does_not_listen() {
+        let address = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+        assert_eq!(own_addresses(address(8080), None), [address(8080)]);
+        assert_eq!(own_addresses(address(8080), Some(address(8080))), [address(8080)]);
+        assert_eq!(own_addresses(address(0), Some(address(4711))), [address(0), address(4711)]);
+    }
 }

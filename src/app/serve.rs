@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::bootstrap;
-use super::listening::bind;
+use super::listening::{bind, own_addresses};
 use super::readiness::{self, Signs};
 use super::sampler::Sampler;
 use crate::config::{Role, Serve};
@@ -140,7 +140,8 @@ impl Relay {
     fn start_dispatcher(&self, tasks: &mut Tasks, wakes: &Wakes) -> anyhow::Result<HandOver> {
         let settings = SenderSettings {
             addresses: self.addresses(),
-            own_listen: self.listener.iter().filter_map(|listener| listener.local_addr().ok()).collect(),
+            allow_http: self.config.callbacks.allow_http_callbacks,
+            own_listen: own_addresses(self.config.listen, self.address()),
             ..SenderSettings::default()
         };
         let (hand_over, dispatcher) = Dispatcher::new(Settings {

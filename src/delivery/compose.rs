@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use super::sender::CallbackRequest;
 use crate::model::delivery::{Job, Told};
@@ -10,9 +10,6 @@ use crate::model::endpoint::PayloadFormat;
 use crate::model::hops;
 use crate::model::signing::{Message, standard_body, transak_body};
 use crate::model::target::Target;
-
-/// Names the relay and its version to receivers.
-const AGENT: &str = concat!("transak-relay/", env!("CARGO_PKG_VERSION"));
 
 /// Why a delivery cannot even be composed. Counts as a failed attempt: its reason stands in the attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -42,7 +39,6 @@ pub(super) fn compose(
     let mut headers = HeaderMap::with_capacity(8);
     headers.extend(target.headers.as_map().clone());
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     headers.insert(hops::HEADER, job.told.hops.next());
     headers.extend(target.signer.headers(&Message { id: job.told.event_id, at: now, body: &body }));
     Ok(CallbackRequest {

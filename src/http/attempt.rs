@@ -17,11 +17,11 @@ pub struct AttemptView {
     id: AttemptId,
     /// When the request began.
     at: Time,
-    /// What the endpoint answered; null if it did not.
-    #[schema(required, minimum = 100, maximum = 599)]
+    /// What the endpoint answered, also where HTTP knows no such status; null if it did not.
+    #[schema(required, minimum = 100, maximum = 999)]
     status_code: Option<i16>,
-    /// Why there was no answer, in a word; null if there was one.
-    #[schema(required, example = "timeout")]
+    /// Why there was no answer, in a sentence; null if there was one.
+    #[schema(required, example = "the deadline passed while waiting for the answer")]
     error: Option<String>,
     /// The address that was called; null if none was reached.
     #[schema(required)]
@@ -68,6 +68,7 @@ pub struct RequestView {
 #[serde(rename_all = "camelCase")]
 #[schema(as = AttemptResponse)]
 pub struct ResponseView {
+    /// Those that fit into 16 KiB.
     #[schema(required, value_type = Option<Object>)]
     headers: Option<Raw>,
     /// Its beginning, up to 16 KiB.

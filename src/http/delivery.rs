@@ -67,7 +67,7 @@ pub struct DeliveryView {
     #[schema(required)]
     next_attempt_at: Option<Time>,
     /// What the endpoint last answered; null if it never did.
-    #[schema(required, minimum = 100, maximum = 599)]
+    #[schema(required, minimum = 100, maximum = 999)]
     last_status_code: Option<i16>,
     created_at: Time,
     /// When it succeeded, was exhausted or was cancelled; null until then.

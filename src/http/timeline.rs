@@ -97,7 +97,7 @@ pub struct DeliveryView {
     #[schema(minimum = 0)]
     attempts: i32,
     /// What the endpoint last answered; null if it never did.
-    #[schema(required, minimum = 100, maximum = 599)]
+    #[schema(required, minimum = 100, maximum = 999)]
     last_status_code: Option<i16>,
     /// When the endpoint had it; null until then.
     #[schema(required)]

@@ -77,6 +77,7 @@ pub(super) fn aside(heard: &Heard, reason: String) -> Quarantined {
         reason,
         raw: heard.data.to_vec(),
         received_at: heard.at,
+        hops: heard.hops,
     }
 }
 

@@ -93,7 +93,7 @@ pub struct Heard {
     pub data: Bytes,
     /// When it came.
     pub at: DateTime<Utc>,
-    /// How many relays it had come through. One that waits in quarantine forgets that: a person sends it on.
+    /// How many relays it had come through.
     pub hops: Hops,
     /// Its span, begun by the intake if somebody collects traces.
     pub trace: Option<Span>,

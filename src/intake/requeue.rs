@@ -160,7 +160,7 @@ fn heard(message: Retry) -> Heard {
         event: message.event,
         data: message.raw.into(),
         at: message.received_at,
-        hops: Hops::default(),
+        hops: Hops::from_stored(message.hops),
         trace: None,
     }
 }

@@ -17,7 +17,7 @@ pub struct Durations {
     pub connect: Option<u32>,
     /// The TLS handshake.
     pub tls: Option<u32>,
-    /// From the request's first byte until the head of the answer was whole.
+    /// From the request's end to the answer's first byte.
     pub first_byte: Option<u32>,
     /// From beginning to end.
     pub total: u32,
@@ -32,7 +32,7 @@ pub struct AttemptRecord {
     pub at: DateTime<Utc>,
     /// The HTTP status, if there was an answer.
     pub status_code: Option<u16>,
-    /// Why there was no answer, or why it was cut short.
+    /// Why there was no answer.
     pub error: Option<String>,
     /// Whom the request went to.
     pub remote_ip: Option<IpAddr>,
@@ -40,7 +40,7 @@ pub struct AttemptRecord {
     pub durations: Durations,
     /// A JSON object of names and values, as sent.
     pub request_headers: String,
-    /// The same of the answer, cut to a bound.
+    /// The same of the answer, as many as fit into a bound.
     pub response_headers: Option<String>,
     /// The beginning of the answer's body.
     pub response_body: Option<Bytes>,

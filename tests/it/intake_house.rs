@@ -110,7 +110,12 @@ impl House {
 
     /// Hears an order on the stream or by webhook, signed with this token.
     pub(crate) async fn hear(&self, source: Source, order: &Value, token: &str) -> Fate {
-        let heard = Heard {
+        self.intake.keep(self.heard(source, order, token)).await.unwrap()
+    }
+
+    /// An order as it is heard now.
+    pub(crate) fn heard(&self, source: Source, order: &Value, token: &str) -> Heard {
+        Heard {
             partner_id: Some(self.partner),
             source,
             form: Form::Signed,
@@ -120,8 +125,7 @@ impl House {
             at: Utc::now(),
             hops: Hops::default(),
             trace: None,
-        };
-        self.intake.keep(heard).await.unwrap()
+        }
     }
 
     pub(crate) async fn gap(&self, from: DateTime<Utc>, to: DateTime<Utc>) {

@@ -38,6 +38,7 @@ mod payload;
 mod process;
 mod proof_signatures;
 mod proof_tls;
+mod proxy;
 mod quarantine;
 mod queue_breaker;
 mod queue_in_line;

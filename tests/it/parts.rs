@@ -40,7 +40,8 @@ pub(crate) fn api(pool: &PgPool, key: &MasterKey, (intake, feed): (Intake, Feed)
 
 pub(crate) fn dispatcher(pool: &PgPool, key: &MasterKey) -> (HandOver, Dispatcher) {
     let addresses = AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
-    let sender = Sender::new(SenderSettings { addresses, ..SenderSettings::default() }).unwrap();
+    let sender =
+        Sender::new(SenderSettings { addresses, allow_http: true, ..SenderSettings::default() }).unwrap();
     Dispatcher::new(Settings {
         pool: pool.clone(),
         key: key.clone(),

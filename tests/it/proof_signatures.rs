@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use transak_relay::model::signing::EndpointSecret;
+use transak_relay::store::endpoint::secret::{SigningKey, rotate};
 use transak_relay::store::pool::MIGRATOR;
 
 use crate::stub::{Seen, Stub};
@@ -128,5 +129,17 @@ async fn private_keys_are_sealed_and_forgotten_with_the_endpoint(pool: PgPool) {
     assert_eq!((stored.len(), stored.iter().filter(|bytes| in_the_clear(bytes)).count()), (2, 0));
     let path = format!("/v1/endpoints/{}", text(&at.endpoint["id"]));
     at.world.call("DELETE", &path, None).await;
+    assert_eq!(at.world.count("endpoint_secret").await, 0);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_rotation_that_comes_after_the_deletion_leaves_no_key_behind(pool: PgPool) {
+    let at = Receiving::new(pool, json!({})).await;
+    let id = text(&at.endpoint["id"]);
+    at.world.call("DELETE", &format!("/v1/endpoints/{id}"), None).await;
+    let (secret, place) = (EndpointSecret::generate(), (at.world.partner, id.parse().unwrap()));
+    let mut conn = at.world.pool.acquire().await.unwrap();
+    let new = [SigningKey::Secret(&secret)];
+    assert!(!rotate(&mut conn, &at.world.key, (place, &new), chrono::Utc::now()).await.unwrap());
     assert_eq!(at.world.count("endpoint_secret").await, 0);
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use chrono::Utc;
 use secrecy::SecretString;
 use sqlx::PgPool;
-use transak_relay::intake::directory;
 use transak_relay::intake::requeue::{Requeued, Tally};
+use transak_relay::intake::{Heard, directory};
 use transak_relay::model::event::Source;
+use transak_relay::model::hops::Hops;
 use transak_relay::model::id::{PartnerId, QuarantineId};
 use transak_relay::store;
 
@@ -65,4 +66,20 @@ async fn all_messages_are_tried_and_each_is_judged_alone(pool: PgPool) {
     learn(&house, "later").await;
     assert_eq!(house.requeue().all(house.partner).await.unwrap(), Tally { kept: 200, stay: 50 });
     assert_eq!(house.quarantined().await.len(), 50);
+}
+
+#[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]
+async fn a_message_that_waited_has_come_through_as_many_relays_as_before(pool: PgPool) {
+    let house = House::new(&pool, false, true).await;
+    let order = order("o1", "COMPLETED", Utc::now());
+    // Of the same message the highest count is kept, in whatever order they come.
+    for hops in [4, 5, 0] {
+        let hops = Hops::from_stored(hops);
+        let heard = Heard { hops, ..house.heard(Source::Webhook, &order, "later") };
+        house.intake.keep(heard).await.unwrap();
+    }
+    learn(&house, "later").await;
+    assert_eq!(house.requeue().unverified(house.partner).await.unwrap(), Tally { kept: 1, stay: 0 });
+    let hops: i16 = sqlx::query_scalar("select hops from event").fetch_one(&pool).await.unwrap();
+    assert_eq!(hops, 5);
 }

@@ -10,6 +10,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -17,11 +18,12 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::connector::Stream;
 use super::outcome::{BODY_READ, SendError, Stage};
 use super::progress::Progress;
+use super::stopwatch::{Stopwatch, Watched};
 use super::tls::fault;
 
 /// Most bytes of a response head, and of what is buffered of a body. hyper allows a hundred headers in it.
@@ -29,10 +31,14 @@ const MAX_BUFFER: usize = 64 * 1024;
 /// Most interim answers before the answer. A receiver needs one at most; a stream of them costs the relay its CPU until
 /// the deadline.
 const MAX_INTERIM: usize = 16;
+/// Longest wait for the body once the head is there. The status has decided by then, and what drips on holds a place that
+/// other callbacks need: without a bound of its own, every 2xx could hold one until the total deadline.
+pub(super) const MAX_BODY_TIME: Duration = Duration::from_secs(3);
 
 pub(super) struct Connection {
     requests: http1::SendRequest<Full<Bytes>>,
     wire: Wire,
+    watch: Stopwatch,
     pub(super) remote: IpAddr,
     pub(super) opened: Instant,
 }
@@ -42,8 +48,10 @@ impl Connection {
     pub(super) async fn open(stream: Box<dyn Stream>, remote: IpAddr) -> Result<Self, SendError> {
         let mut http = http1::Builder::new();
         http.max_buf_size(MAX_BUFFER);
-        let (requests, wire) = http.handshake(TokioIo::new(stream)).await.map_err(|_| SendError::Protocol)?;
-        Ok(Self { requests, wire: Wire(Some(Box::pin(wire))), remote, opened: Instant::now() })
+        let watch = Stopwatch::default();
+        let stream = TokioIo::new(Watched::new(stream, watch.clone()));
+        let (requests, wire) = http.handshake(stream).await.map_err(|_| SendError::Protocol)?;
+        Ok(Self { requests, wire: Wire(Some(Box::pin(wire))), watch, remote, opened: Instant::now() })
     }
 
     /// Whether another request can be sent. Reads what has come meanwhile: an end, or bytes nobody asked for.
@@ -60,18 +68,24 @@ impl Connection {
     ) -> Result<(), SendError> {
         progress.stage = Stage::Answer;
         progress.remote(self.remote);
-        let since = Instant::now();
+        self.watch.reset();
         let (interim, request) = counting_interim(request);
         let answer = self.requests.send_request(request);
         let response = self.wire.drive(bounded(answer, &interim)).await?;
-        progress.head(&response, since);
+        progress.head(&response, self.watch.first_byte());
         self.read(response, progress).await;
         Ok(())
     }
 
-    /// Reads the body until it ends, breaks off or is too long. An unfinished body leaves the connection unusable.
+    /// Reads what comes of the body in its time. What is not over by then costs the receiver its connection.
     async fn read(&mut self, response: Response<Incoming>, progress: &mut Progress) {
-        let mut body = response.into_body();
+        if timeout(MAX_BODY_TIME, self.read_body(response.into_body(), progress)).await.is_err() {
+            self.wire.close();
+        }
+    }
+
+    /// Reads the body until it ends, breaks off or is too long. An unfinished body leaves the connection unusable.
+    async fn read_body(&mut self, mut body: Incoming, progress: &mut Progress) {
         let mut read = 0;
         while read <= BODY_READ {
             match self.wire.drive(body.frame()).await {
@@ -116,7 +130,7 @@ async fn bounded<B>(
 /// The part of hyper that reads and writes, until it ends. How it ended is told to the request that was under way.
 struct Wire(Option<Pin<Box<Http>>>);
 
-type Http = http1::Connection<TokioIo<Box<dyn Stream>>, Full<Bytes>>;
+type Http = http1::Connection<TokioIo<Watched>, Full<Bytes>>;
 
 impl Wire {
     fn poll(&mut self, cx: &mut Context<'_>) {
@@ -124,8 +138,13 @@ impl Wire {
             && connection.as_mut().poll(cx).is_ready()
         {
             // Dropped at once, so that nobody waits for what can come no more.
-            self.0 = None;
+            self.close();
         }
+    }
+
+    /// Closes the socket at once.
+    fn close(&mut self) {
+        self.0 = None;
     }
 
     /// Waits for `future` while the wire moves.

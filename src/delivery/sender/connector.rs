@@ -1,11 +1,11 @@
 //! From a host to a connection: look up, judge, dial, shake hands.
 //!
 //! Guarantees: if any address of a name is refused, none is dialled; the address that was judged is the address that is
-//! dialled, for the name is not looked up again; the relay's own port is never dialled on any address of this machine.
+//! dialled, for the name is not looked up again; the relay's own port is never dialled on any address of this machine;
+//! nothing goes out in the clear unless that is allowed.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -15,13 +15,11 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use url::Host;
 
-use super::CallbackRequest;
 use super::connection::Connection;
 use super::outcome::{SendError, Stage};
 use super::progress::Progress;
 use super::tls::{TlsConfigs, fault};
-use crate::delivery::resolver::Resolve;
-use crate::model::address::AddressPolicy;
+use super::{CallbackRequest, SenderSettings};
 
 /// Most addresses that are dialled. All of a name's addresses are judged.
 const MAX_DIALLED: usize = 4;
@@ -34,9 +32,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 #[derive(Debug)]
 pub(super) struct Connector {
-    pub(super) addresses: AddressPolicy,
-    pub(super) own_listen: Vec<SocketAddr>,
-    pub(super) resolver: Arc<dyn Resolve>,
+    pub(super) settings: SenderSettings,
     pub(super) tls: TlsConfigs,
 }
 
@@ -46,15 +42,16 @@ impl Connector {
         request: &CallbackRequest,
         progress: &mut Progress,
     ) -> Result<Connection, SendError> {
+        let https = request.url.as_url().scheme() == "https";
+        if !https && !self.settings.allow_http {
+            return Err(SendError::PlainHttp);
+        }
         let addresses = self.resolve(request, progress).await?;
         self.judge(&addresses)?;
         let tcp = dial(&addresses, request.timeout, progress).await?;
         let remote = tcp.peer_addr().map_err(|_| SendError::Reset)?.ip().to_canonical();
-        let stream: Box<dyn Stream> = if request.url.as_url().scheme() == "https" {
-            self.handshake(tcp, request, progress).await?
-        } else {
-            Box::new(tcp)
-        };
+        let stream: Box<dyn Stream> =
+            if https { self.handshake(tcp, request, progress).await? } else { Box::new(tcp) };
         Connection::open(stream, remote).await
     }
 
@@ -69,7 +66,7 @@ impl Connector {
             Some(Host::Domain(name)) => {
                 progress.stage = Stage::Dns;
                 let since = Instant::now();
-                let answer = self.resolver.lookup(name).await;
+                let answer = self.settings.resolver.lookup(name).await;
                 progress.dns(since);
                 answer.map_err(|_| SendError::Dns)?
             }
@@ -84,8 +81,9 @@ impl Connector {
     /// One bad address spoils the name: which of them is dialled must not be the attacker's luck.
     fn judge(&self, addresses: &[SocketAddr]) -> Result<(), SendError> {
         for address in addresses {
-            self.addresses.check(address.ip()).map_err(SendError::RefusedAddress)?;
-            if self.own_listen.iter().any(|own| own.port() == address.port()) && is_this_machine(address.ip())
+            self.settings.addresses.check(address.ip()).map_err(SendError::RefusedAddress)?;
+            if self.settings.own_listen.iter().any(|own| own.port() == address.port())
+                && is_this_machine(address.ip())
             {
                 return Err(SendError::OwnAddress);
             }

@@ -1,8 +1,8 @@
 //! The one client that calls the URLs of strangers.
 //!
-//! Guarantees: an attempt ends by its deadline, wherever it was, lookup included; it holds at most 64 KiB of head and
-//! 64 KiB of body at a time; it never follows a redirect, uses a proxy, or unpacks a compressed body; it dials only
-//! addresses that passed the [`AddressPolicy`], and never the relay itself. What failed is an [`Attempt`] with an error
+//! Guarantees: an attempt ends by its deadline, wherever it was, lookup included, and 3 s after the answer's head at the
+//! latest; it holds at most 64 KiB of head and 64 KiB of body at a time; it never follows a redirect, uses a proxy, or unpacks a compressed body; it dials only
+//! addresses that passed the [`AddressPolicy`], by http only where that is allowed today, and never the relay itself. What failed is an [`Attempt`] with an error
 //! in it, not an `Err`: an attempt is a fact to be written down.
 //! Does not guarantee: that a request is seen once. If a connection kept alive turns out to be dead, the request is
 //! sent again on a new one within the same attempt; the receiver knows repeats by `webhook-id`.
@@ -17,6 +17,7 @@ mod connector;
 mod outcome;
 mod pool;
 mod progress;
+mod stopwatch;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -46,6 +47,7 @@ use crate::model::tls_identity::TlsIdentity;
 /// The most an attempt may take, whatever an endpoint asks for. A delivery's lease must be longer.
 pub const MAX_TOTAL_DEADLINE: Duration = Duration::from_secs(30);
 
+/// Names the relay and its version to receivers.
 const USER_AGENT: &str =
     concat!("transak-relay/", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
 
@@ -54,17 +56,19 @@ const USER_AGENT: &str =
 pub struct SenderSettings {
     /// Which addresses may be dialled.
     pub addresses: AddressPolicy,
+    /// Whether callbacks may go out in the clear. An `http:` URL may have been stored while they could.
+    pub allow_http: bool,
     /// Where this process listens.
     pub own_listen: Vec<SocketAddr>,
     /// Where addresses come from.
     pub resolver: Arc<dyn Resolve>,
 }
 
-/// Public addresses only, the system's resolver, and nothing known of an own port.
+/// Public addresses and https only, the system's resolver, and nothing known of an own port.
 impl Default for SenderSettings {
     fn default() -> Self {
         let resolver = Arc::new(SystemResolver::default());
-        Self { addresses: AddressPolicy::default(), own_listen: Vec::new(), resolver }
+        Self { addresses: AddressPolicy::default(), allow_http: false, own_listen: Vec::new(), resolver }
     }
 }
 
@@ -96,8 +100,7 @@ impl Sender {
     /// # Errors
     /// If the system has no certificate authorities to trust.
     pub fn new(settings: SenderSettings) -> Result<Self, rustls::Error> {
-        let SenderSettings { addresses, own_listen, resolver } = settings;
-        let connector = Connector { addresses, own_listen, resolver, tls: TlsConfigs::new()? };
+        let connector = Connector { settings, tls: TlsConfigs::new()? };
         Ok(Self { connector, pool: Pool::default() })
     }
 

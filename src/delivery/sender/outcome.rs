@@ -15,11 +15,12 @@ use crate::model::retry::{Outcome, RetryAfter};
 pub const BODY_KEPT: usize = 16 * 1024;
 /// Most bytes of the response body that are read. A longer one costs its sender the connection.
 pub const BODY_READ: usize = 64 * 1024;
-/// Most bytes of response header names and values that are kept.
+/// Most bytes of response header names and values that are kept, with what is no UTF-8 replaced.
 pub const HEADERS_KEPT: usize = 16 * 1024;
 
 /// One attempt, whatever came of it. The status alone decides success: a 2xx whose body breaks off, is endless or comes
-/// too slowly is still a 2xx, for the receiver has spoken; the body is evidence, and says that it is not whole.
+/// too slowly is still a 2xx, for the receiver has spoken; the body is evidence, waited for 3 s, and says that it is not
+/// whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attempt {
     /// The HTTP status, if the response head arrived whole.
@@ -32,7 +33,7 @@ pub struct Attempt {
     pub durations: Durations,
     /// The request's headers as sent, the secret values covered.
     pub request_headers: Vec<(String, String)>,
-    /// The response's headers as far as [`HEADERS_KEPT`] reaches.
+    /// The response's headers, those that fit into [`HEADERS_KEPT`] one after another.
     pub response_headers: Vec<(String, String)>,
     /// The response's body, once its head has arrived.
     pub response_body: Option<ResponseBody>,
@@ -99,6 +100,9 @@ pub enum SendError {
     /// One of the addresses is special.
     #[error(transparent)]
     RefusedAddress(Refused),
+    /// In the clear, where that is not allowed.
+    #[error("callbacks over http:// are not allowed here: give the endpoint a URL with https://")]
+    PlainHttp,
     /// The callback points back at the relay.
     #[error("the callback URL leads back to this relay")]
     OwnAddress,
@@ -128,6 +132,7 @@ impl SendError {
         match self {
             Self::Dns => "dns",
             Self::RefusedAddress(_) => "refused_address",
+            Self::PlainHttp => "plain_http",
             Self::OwnAddress => "own_address",
             Self::Connect(_) => "connect",
             Self::Tls(_) => "tls",

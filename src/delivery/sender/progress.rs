@@ -1,6 +1,7 @@
 //! What is known of an attempt while it runs, so that a deadline that cuts it off anywhere loses no evidence.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use tokio::time::Instant;
@@ -43,8 +44,8 @@ impl Progress {
     }
 
     /// The head of the answer: from here on the attempt has a status, whatever becomes of the body.
-    pub(super) fn head<B>(&mut self, response: &Response<B>, since: Instant) {
-        self.attempt.durations.first_byte = Some(millis(since));
+    pub(super) fn head<B>(&mut self, response: &Response<B>, first_byte: Option<Duration>) {
+        self.attempt.durations.first_byte = first_byte.map(whole);
         self.attempt.status_code = Some(response.status().as_u16());
         self.attempt.response_headers = received(response.headers());
         let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
@@ -74,9 +75,13 @@ impl Progress {
     }
 }
 
-/// Whole milliseconds; 49 days are enough for an attempt.
 fn millis(since: Instant) -> u32 {
-    u32::try_from(since.elapsed().as_millis()).unwrap_or(u32::MAX)
+    whole(since.elapsed())
+}
+
+/// Whole milliseconds; 49 days are enough for an attempt.
+fn whole(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
 fn sent(headers: &HeaderMap) -> Vec<(String, String)> {
@@ -87,15 +92,15 @@ fn sent(headers: &HeaderMap) -> Vec<(String, String)> {
     headers.iter().map(shown).collect()
 }
 
+/// One that does not fit, as it is kept, is left out, and hides none that comes behind it.
 fn received(headers: &HeaderMap) -> Vec<(String, String)> {
     let mut room = HEADERS_KEPT;
-    let fits = |(name, value): &(&HeaderName, &HeaderValue)| {
-        let size = name.as_str().len() + value.len();
-        let fits = size <= room;
-        room = room.saturating_sub(size);
-        fits
+    let fitting = |(name, value): (&HeaderName, &HeaderValue)| {
+        let value = lossy(value);
+        room = room.checked_sub(name.as_str().len() + value.len())?;
+        Some((name.as_str().to_owned(), value))
     };
-    headers.iter().take_while(fits).map(|(name, value)| (name.as_str().to_owned(), lossy(value))).collect()
+    headers.iter().filter_map(fitting).collect()
 }
 
 fn lossy(value: &HeaderValue) -> String {

@@ -110,7 +110,11 @@ pub async fn rotate_secret(
         .into_iter()
         .flatten()
         .collect();
-    secret::rotate(&mut tx, &api.master_key, ((endpoint.partner_id, id), &new), retire_at).await?;
+    let place = (endpoint.partner_id, id);
+    if !secret::rotate(&mut tx, &api.master_key, (place, &new), retire_at).await? {
+        // Deleted since it was read.
+        return Err(Problem::NotFound("endpoint"));
+    }
     let rotated = RotatedSecret::new(&secret, pair.as_ref(), Time(retire_at));
     let answer = once.answer_as((StatusCode::OK, &rotated), &mut tx, &api.master_key).await?;
     tx.commit().await?;

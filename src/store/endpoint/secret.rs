@@ -54,24 +54,28 @@ impl SigningKey<'_> {
 }
 
 /// Makes keys the current ones of their kinds. Whatever was current of a kind before signs until `retire_at`; what is
-/// over, and the oldest beyond five of a kind, is forgotten.
+/// over, and the oldest beyond five of a kind, is forgotten. `false`: the endpoint is deleted, and nothing is written.
 pub async fn rotate(
     conn: &mut PgConnection,
     key: &MasterKey,
     (place, new): (Place, &[SigningKey<'_>]),
     retire_at: DateTime<Utc>,
-) -> Result<()> {
+) -> Result<bool> {
     let revised = sqlx::query!(
-        "update endpoint set revision = revision + 1, updated_at = now() where partner_id = $1 and endpoint_id = $2",
+        "update endpoint set revision = revision + 1, updated_at = now()
+         where partner_id = $1 and endpoint_id = $2 and deleted_at is null",
         place.0 as _,
         place.1 as _,
     );
-    revised.execute(&mut *conn).await?;
+    if revised.execute(&mut *conn).await?.rows_affected() == 0 {
+        return Ok(false);
+    }
     for one in new {
         retire(conn, (place, one.kind()), retire_at).await?;
         add(conn, key, (place, one)).await?;
     }
-    tell_others(conn).await
+    tell_others(conn).await?;
+    Ok(true)
 }
 
 /// Adds the first key of its kind.

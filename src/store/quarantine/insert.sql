@@ -12,9 +12,9 @@ with room as (
     )
 )
 insert into quarantine (quarantine_id, partner_id, source, channel, event, reason, raw, fingerprint, received_at,
-    form)
+    form, hops)
 select $1::uuid, partner_id, $3::event_source, $4::text, $5::text, $6::text, $7::bytea, fingerprint, $9::timestamptz,
-    $10::text
+    $10::text, $13::smallint
 from room
 on conflict (partner_id, fingerprint) do update set times = quarantine.times + 1, reason = excluded.reason,
-    form = excluded.form
+    form = excluded.form, hops = greatest(quarantine.hops, excluded.hops)

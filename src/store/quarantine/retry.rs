@@ -30,6 +30,8 @@ pub struct Retry {
     pub raw: Vec<u8>,
     /// When it came.
     pub received_at: DateTime<Utc>,
+    /// How many relays it had come through.
+    pub hops: i16,
 }
 
 /// One message of `partners`, and with `of_nobody` also one of no known partner.
@@ -42,7 +44,7 @@ pub async fn find(
     let row = sqlx::query_as!(
         Retry,
         r#"select q.quarantine_id as "quarantine_id: _", q.partner_id as "partner_id: _", q.source as "source: _",
-                  q.form, q.channel, q.event, q.reason, q.raw, q.received_at,
+                  q.form, q.channel, q.event, q.reason, q.raw, q.received_at, q.hops,
                   exists (select from watch w where w.partner_id = q.partner_id and w.channel = q.channel) as "watched!"
            from quarantine q
            where q.quarantine_id = $1 and (q.partner_id = any($2::uuid[]) or ($3 and q.partner_id is null))"#,

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::model::event::Source;
+use crate::model::hops::Hops;
 use crate::model::id::{PartnerId, QuarantineId};
 use crate::store::Result;
 
@@ -27,6 +28,8 @@ pub struct Quarantined {
     pub raw: Vec<u8>,
     /// When it came.
     pub received_at: DateTime<Utc>,
+    /// How many relays it had come through. Of the same message again the most is kept.
+    pub hops: Hops,
 }
 
 /// The most messages of one partner that are kept aside, and the most bytes of them.
@@ -62,6 +65,7 @@ async fn insert_within(conn: &mut PgConnection, message: &Quarantined, most: (i6
         message.form,
         most.0,
         most.1,
+        message.hops.count(),
     );
     Ok(done.execute(conn).await?.rows_affected() > 0)
 }
@@ -87,6 +91,7 @@ mod tests {
             reason: "x".to_owned(),
             raw: raw.as_bytes().to_vec(),
             received_at: DateTime::UNIX_EPOCH,
+            hops: Hops::default(),
         }
     }
 

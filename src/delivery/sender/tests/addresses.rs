@@ -1,23 +1,21 @@
 //! Which addresses are dialled, and which never are.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use super::*;
 use crate::model::callback_url::spellings::SPELLINGS;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
 fn resolving(answers: &[&[&str]]) -> Sender {
-    sender_with(SenderSettings {
-        addresses: loopback(),
-        resolver: Answers::of(answers),
-        ..SenderSettings::default()
-    })
+    sender_with(SenderSettings { addresses: loopback(), resolver: Answers::of(answers), ..in_the_clear() })
 }
 
 #[tokio::test]
 async fn no_spelling_of_a_special_host_opens_a_connection() {
     let receiver = Receiver::answering(OK).await;
     let port = receiver.address.port();
-    let strict = sender_with(SenderSettings { resolver: Arc::new(AllHere), ..SenderSettings::default() });
+    let strict = sender_with(SenderSettings { resolver: Arc::new(AllHere), ..in_the_clear() });
     let mut tried = 0;
     for host in SPELLINGS {
         // As if registration had let them through.
@@ -105,17 +103,22 @@ async fn the_relays_own_port_is_refused_on_every_address_of_this_machine() {
     let receiver = Receiver::answering(OK).await;
     let port = receiver.address.port();
     let everything = AddressPolicy::new(vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()]);
-    for own in [receiver.address, SocketAddr::from(([0, 0, 0, 0], port))] {
+    let any =
+        [SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))];
+    for own in [receiver.address, any[0], any[1]] {
         let sender = sender_with(SenderSettings {
             addresses: everything.clone(),
             own_listen: vec![own],
             resolver: Answers::of(&[&["127.0.0.1"]]),
+            ..in_the_clear()
         });
         let mut hosts = vec![
             "127.0.0.1".to_owned(),
             "127.9.9.9".into(),
             "0.0.0.0".into(),
             "[::1]".into(),
+            "[::]".into(),
+            "[::ffff:0.0.0.0]".into(),
             "[::ffff:127.0.0.1]".into(),
             "[::ffff:7f00:1]".into(),
             "relay.example".into(),
@@ -123,7 +126,7 @@ async fn the_relays_own_port_is_refused_on_every_address_of_this_machine() {
         hosts.extend(address_of_this_machine().map(|ip| ip.to_string()));
         for host in hosts {
             let attempt = sender.send(request(&format!("http://{host}:{port}/"), PATIENT)).await;
-            assert_eq!(attempt.error, Some(SendError::OwnAddress), "{host}");
+            assert_eq!(attempt.error, Some(SendError::OwnAddress), "{host}, listening on {own}");
         }
     }
     assert_eq!(receiver.connections(), 0);
@@ -134,6 +137,20 @@ fn address_of_this_machine() -> Option<IpAddr> {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;
     socket.local_addr().ok().map(|address| address.ip())
+}
+
+#[tokio::test]
+async fn a_stored_http_url_is_neither_looked_up_nor_dialled_where_http_is_not_allowed() {
+    let receiver = Receiver::answering(OK).await;
+    let resolver = Answers::of(&[&["127.0.0.1"]]);
+    let settings = SenderSettings { addresses: loopback(), allow_http: false, ..in_the_clear() };
+    let sender = sender_with(SenderSettings { resolver: Arc::<Answers>::clone(&resolver), ..settings });
+    for host in ["127.0.0.1", "receiver.example"] {
+        let url = format!("http://{host}:{}/", receiver.address.port());
+        let attempt = sender.send(request(&url, PATIENT)).await;
+        assert_eq!((attempt.error, attempt.remote_ip), (Some(SendError::PlainHttp), None), "{host}");
+    }
+    assert_eq!((resolver.0.lock().unwrap().len(), receiver.connections()), (1, 0));
 }
 
 #[tokio::test]

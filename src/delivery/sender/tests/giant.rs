@@ -88,6 +88,28 @@ async fn response_headers_are_kept_to_16_kib() {
 }
 
 #[tokio::test]
+async fn a_header_too_large_to_keep_hides_none_behind_it() {
+    let large = "h".repeat(20_000);
+    let head = format!("HTTP/1.1 200 OK\r\nset-cookie: {large}\r\nx-after: 1\r\ncontent-length: 0\r\n\r\n");
+    let attempt = attempt(&Receiver::answering(head).await, PATIENT).await;
+    let kept = |name: &str| attempt.response_headers.iter().any(|(kept, _)| kept == name);
+    assert!(kept("x-after") && kept("content-length") && !kept("set-cookie"), "{attempt:?}");
+}
+
+#[tokio::test]
+async fn headers_are_measured_as_they_are_kept() {
+    // No UTF-8: each byte is replaced by three.
+    let head = [b"HTTP/1.1 200 OK\r\nx-bytes: ", &[0xff; 6_000][..], b"\r\nx-after: 1\r\n\r\n"].concat();
+    let receiver = after_request(move |mut stream| {
+        let head = head.clone();
+        async move { stream.write_all(&head).await.unwrap() }
+    })
+    .await;
+    let attempt = attempt(&receiver, PATIENT).await;
+    assert_eq!(attempt.response_headers, [("x-after".to_owned(), "1".to_owned())]);
+}
+
+#[tokio::test]
 async fn a_compressed_body_is_kept_as_it_came() {
     // The first bytes of a gzip stream; what it would grow to is nobody's business here.
     let packed = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff\xec\xc1\x01\x01\x00\x00\x00\x80\x90\xfe\xaf";

@@ -1,6 +1,7 @@
 //! Receivers as strangers make them. Each is a bare socket that says what HTTP libraries would never say.
 
 mod addresses;
+mod clock;
 mod giant;
 mod hostile;
 mod reuse;
@@ -29,7 +30,12 @@ const SHORT: Duration = Duration::from_millis(100);
 
 /// A sender that may dial this machine.
 fn sender() -> Sender {
-    sender_with(SenderSettings { addresses: loopback(), ..SenderSettings::default() })
+    sender_with(SenderSettings { addresses: loopback(), ..in_the_clear() })
+}
+
+/// The usual settings, but for callbacks to `http:`, which most receivers here speak.
+fn in_the_clear() -> SenderSettings {
+    SenderSettings { allow_http: true, ..SenderSettings::default() }
 }
 
 fn sender_with(settings: SenderSettings) -> Sender {

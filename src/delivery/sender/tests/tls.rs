@@ -168,6 +168,37 @@ async fn a_receiver_without_tls_or_without_a_word_fails_as_tls() {
     assert_eq!(sender().send(request).await.error, Some(SendError::Timeout(Stage::Tls)));
 }
 
+/// A server that has read the client's greeting and chooses this version of TLS, with a cipher of TLS 1.2.
+async fn choosing(version: [u8; 2]) -> Receiver {
+    Receiver::new(move |mut stream| async move {
+        let mut record = [0; 5];
+        stream.read_exact(&mut record).await.unwrap();
+        let mut greeting = vec![0; usize::from(u16::from_be_bytes([record[3], record[4]]))];
+        stream.read_exact(&mut greeting).await.unwrap();
+        // Version, random, no session, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, no compression.
+        let hello = [&version[..], &[7; 32], &[0], &[0xc0, 0x2b], &[0]].concat();
+        let message = [&[2, 0, 0, u8::try_from(hello.len()).unwrap()], &hello[..]].concat();
+        let head = [22, 3, 3, 0, u8::try_from(message.len()).unwrap()];
+        stream.write_all(&[&head[..], &message[..]].concat()).await.unwrap();
+        wait_for_end(&mut stream).await;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn tls_below_1_2_is_refused() {
+    for version in [[3, 0], [3, 1], [3, 2]] {
+        let attempt = call(&resolving(), &choosing(version).await, None).await;
+        let said = SendError::Tls("the receiver offers no common version or cipher");
+        assert_eq!((attempt.status_code, attempt.error), (None, Some(said)), "{version:?}");
+    }
+    // With 1.2 the very same answer is one to go on with.
+    let receiver = choosing([3, 3]).await;
+    let mut request = request(&format!("https://{}/", receiver.address), SHORT);
+    request.identity = None;
+    assert_eq!(sender().send(request).await.error, Some(SendError::Timeout(Stage::Tls)));
+}
+
 #[test]
 fn an_identity_is_prepared_once_and_no_more_are_kept_than_the_bound() {
     let (configs, ca) = (TlsConfigs::new().unwrap(), authority().pem());
