@@ -1,7 +1,7 @@
 //! From the table into the queues: what is due and has room here is leased.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sqlx::PgPool;
 use tokio::sync::Mutex;
@@ -10,11 +10,8 @@ use tokio::time::timeout;
 use crate::model::queue::{HandOver, Wanted};
 use crate::store::delivery::claim::claim;
 use crate::store::dispatcher::DispatcherId;
-use crate::store::session::Session;
+use crate::store::session::{PATIENCE, Session};
 use crate::store::{Error, Result};
-
-/// How long a claim may take.
-const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Claims for one dispatcher.
 pub(super) struct Claims {
@@ -34,7 +31,7 @@ impl Claims {
     pub(super) async fn fill(&self, wanted: &Wanted) -> usize {
         let _guard = self.leasing.lock().await;
         // A server that is gone without a word leaves its callers waiting, and the heartbeat waits for this.
-        let filled = timeout(DEADLINE, self.fill_once(wanted)).await;
+        let filled = timeout(PATIENCE, self.fill_once(wanted)).await;
         filled.unwrap_or(Err(Error::Unavailable(sqlx::Error::PoolTimedOut))).unwrap_or_else(|error| {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,

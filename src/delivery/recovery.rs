@@ -45,14 +45,13 @@ pub(super) async fn run(pool: PgPool, stop: CancellationToken) {
     }
 }
 
-/// Some deliveries of one endpoint, or one batch of one recovery.
+/// Some deliveries of one endpoint, and one batch of one recovery.
 pub(super) async fn step(pool: &PgPool) -> Result<Step> {
     let mut tx = pool.begin().await?;
-    let step = if store::endpoint::in_line::step(&mut tx).await? {
-        Step::Worked
-    } else {
-        store::recovery::step(&mut tx).await?
-    };
+    let brought = store::endpoint::in_line::step(&mut tx).await?;
     tx.commit().await?;
-    Ok(step)
+    let mut tx = pool.begin().await?;
+    let step = store::recovery::step(&mut tx).await?;
+    tx.commit().await?;
+    Ok(if brought { Step::Worked } else { step })
 }

@@ -12,7 +12,7 @@ use crate::model::announcement::{self, Announcement};
 use crate::model::attempt::AttemptRecord;
 use crate::model::breaker::Change;
 use crate::model::delivery::{DeliveryState, Job};
-use crate::model::id::DeliveryId;
+use crate::model::id::{DeliveryId, PartnerId};
 use crate::model::queue::Place;
 use crate::model::retry::Verdict;
 use crate::store::delivery::claim::release;
@@ -67,6 +67,20 @@ impl<'a> Verdicts<'a> {
         consequences == 0
             && self.finished.len() == self.tried.len()
             && self.tried.iter().all(|tried| tried.is_plain() && !tried.job.in_lane)
+    }
+
+    /// The endpoints that something is written about.
+    fn concerned(&self) -> Vec<Place> {
+        let changed = self.tried.iter().filter(|tried| tried.effect.change.is_some());
+        let changed = changed.map(|tried| (tried.job.partner_id, tried.job.endpoint_id));
+        changed.chain(self.failing.iter().copied()).chain(self.answering.iter().copied()).collect()
+    }
+
+    /// The orders of the deliveries that stand in a lane, or are to.
+    fn laned(&self) -> impl Iterator<Item = (PartnerId, &str)> {
+        let finished = self.finished.iter().map(|one| one.job).filter(|job| job.in_lane);
+        let jobs = finished.chain(self.out_of_lane.iter().copied());
+        jobs.filter_map(|job| Some((job.partner_id, job.told.order_id.as_deref()?)))
     }
 
     fn add(&mut self, tried: &'a Tried) {
@@ -127,7 +141,10 @@ async fn write_in(conn: &mut PgConnection, batch: &[Done]) -> store::Result<usiz
 }
 
 async fn write_all(tx: &mut PgConnection, batch: &Verdicts<'_>) -> store::Result<usize> {
-    // First of all the endpoints that failed are locked: what is to be tried again is held if one is being disabled.
+    // First of all the endpoints that are written about are locked, then the orders of lanes, as everybody does it: what
+    // is to be tried again is held if its endpoint is being disabled.
+    health::lock(tx, &batch.concerned()).await?;
+    lane::lock(tx, batch.laned()).await?;
     let failing: Vec<Place> = batch.failing.iter().copied().collect();
     let hopeless = if failing.is_empty() { Vec::new() } else { health::mark_failing(tx, &failing).await? };
     let written = if batch.finished.is_empty() { Vec::new() } else { finish(tx, &batch.finished).await? };

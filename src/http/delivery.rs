@@ -26,6 +26,7 @@ use crate::store::delivery::{by_hand, read as store};
 use crate::store::endpoint::read as endpoint;
 use crate::store::event::read as event;
 use crate::store::list::snapshot;
+use crate::store::wake;
 
 /// Which deliveries; what is left out filters nothing.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -164,7 +165,7 @@ pub async fn retry_delivery(
     if !by_hand::retry(&mut tx, before.partner_id, id).await? {
         return Err(Problem::Conflict("The endpoint of this delivery was deleted."));
     }
-    by_hand::wake_dispatchers(&mut tx).await?;
+    wake::deliveries(&mut tx).await?;
     let after = store::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("delivery"))?;
     tx.commit().await?;
     Ok((StatusCode::ACCEPTED, Json(after.into())))
@@ -206,7 +207,7 @@ pub async fn redeliver_event(
         endpoint.ok_or(Problem::NotFound("endpoint"))?;
     }
     let owed = by_hand::redeliver(&mut tx, &event, redelivery.endpoint_id).await?;
-    by_hand::wake_dispatchers(&mut tx).await?;
+    wake::deliveries(&mut tx).await?;
     let owed = Redelivered { data: owed.into_iter().map(DeliveryView::from).collect() };
     let answer = once.answer_as((StatusCode::ACCEPTED, &owed), &mut tx, &api.master_key).await?;
     tx.commit().await?;

@@ -7,12 +7,17 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use sqlx::{Executor as _, PgConnection, PgPool};
 
 use super::Result;
 
-const PLANNED_ONCE: &str = "set plan_cache_mode = force_generic_plan";
+/// Whoever works here waits for [`PATIENCE`] and longer; a statement that nobody waits for any more must not go on.
+const PLANNED_ONCE: &str = "set plan_cache_mode = force_generic_plan; set statement_timeout = '4500ms'";
+
+/// What a statement may take, and a little more.
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A place for one session.
 #[derive(Debug)]

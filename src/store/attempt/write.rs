@@ -7,7 +7,8 @@ use crate::model::attempt::AttemptRecord;
 use crate::model::delivery::Job;
 use crate::store::Result;
 
-/// Records attempts, also those whose delivery was taken over meanwhile: each was a request that somebody received.
+/// Records attempts, also those whose delivery was taken over meanwhile: each was a request that somebody received. One that is
+/// recorded already stays as it is: a write-back may come twice.
 pub async fn insert(conn: &mut PgConnection, attempts: &[(&Job, &AttemptRecord)]) -> Result<()> {
     sqlx::query!(
         "insert into attempt (partner_id, delivery_id, attempt_id, at, status_code, error, remote_ip, dns_ms, connect_ms,
@@ -15,7 +16,8 @@ pub async fn insert(conn: &mut PgConnection, attempts: &[(&Job, &AttemptRecord)]
                               response_truncated)
          select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::smallint[], $6::text[],
                               $7::text[], $8::integer[], $9::integer[], $10::integer[], $11::integer[], $12::integer[],
-                              $13::text[], $14::text[], $15::bytea[], $16::boolean[])",
+                              $13::text[], $14::text[], $15::bytea[], $16::boolean[])
+         on conflict do nothing",
         &column(attempts, |job, _| job.partner_id.uuid()) as &[Uuid],
         &column(attempts, |job, _| job.delivery_id.uuid()),
         &column(attempts, |_, attempt| attempt.attempt_id.uuid()),

@@ -1,8 +1,7 @@
 //! What people do to deliveries: send one again, whatever became of it before.
 //!
-//! Guarantees: the schedule starts anew. Beside a request that is under way at that moment there is no second one: it is
-//! sent again when that one is over. In a lane it takes the last place, unless it still has one. Every call that owes something new wakes
-//! the dispatchers when its transaction commits.
+//! Guarantees: the schedule starts anew. What is leased at that moment, because a request for it is under way or about to
+//! be, is sent once more after that. In a lane it takes the last place, unless it still has one.
 
 use sqlx::PgConnection;
 
@@ -15,6 +14,13 @@ use crate::store::event::read::Event;
 /// Owes a delivery again, due now, or as soon as the request for it that is under way is over; held if its endpoint is
 /// disabled. `false`: there is no such delivery, or its endpoint was deleted.
 pub async fn retry(conn: &mut PgConnection, partner_id: PartnerId, delivery_id: DeliveryId) -> Result<bool> {
+    let order = sqlx::query_scalar!(
+        "select order_id from delivery where partner_id = $1 and delivery_id = $2",
+        partner_id as _,
+        delivery_id as _
+    );
+    let order = order.fetch_optional(&mut *conn).await?.flatten();
+    lane::lock(conn, order.as_deref().map(|order| (partner_id, order)).into_iter()).await?;
     // Whether a request is under way must not change between the two statements.
     let locked = sqlx::query!(
         "select from delivery where partner_id = $1 and delivery_id = $2 for update",
@@ -107,6 +113,10 @@ pub struct Owed {
 /// Owes events to endpoints of one partner, whatever became of them before, each on a schedule that starts anew. Answers
 /// the deliveries that are owed; those whose request is under way are left as they are and not answered.
 pub async fn owe(conn: &mut PgConnection, partner_id: PartnerId, owed: &[Owed]) -> Result<Vec<DeliveryId>> {
+    if any_ordered(conn, partner_id, owed).await? {
+        let orders = owed.iter().filter_map(|one| one.order_id.as_deref());
+        lane::lock(conn, orders.map(|order| (partner_id, order))).await?;
+    }
     let rows = sqlx::query_file!(
         "src/store/delivery/redeliver.sql",
         partner_id as _,
@@ -124,8 +134,12 @@ pub async fn owe(conn: &mut PgConnection, partner_id: PartnerId, owed: &[Owed]) 
     Ok(ids)
 }
 
-/// Tells every dispatcher, when the transaction commits, that something is due.
-pub async fn wake_dispatchers(conn: &mut PgConnection) -> Result<()> {
-    sqlx::query!("select pg_notify('relay_delivery', '')").execute(conn).await?;
-    Ok(())
+async fn any_ordered(conn: &mut PgConnection, partner_id: PartnerId, owed: &[Owed]) -> Result<bool> {
+    let any = sqlx::query_scalar!(
+        r#"select exists (select from endpoint
+                          where partner_id = $1 and endpoint_id = any ($2) and ordered) as "any!""#,
+        partner_id as _,
+        &owed.iter().map(|one| one.endpoint_id.uuid()).collect::<Vec<_>>(),
+    );
+    Ok(any.fetch_one(conn).await?)
 }

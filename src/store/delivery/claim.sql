@@ -56,6 +56,7 @@ with recursive known as (
     limit $1
 ), claimed as (
     update delivery set attempts = attempts + 1, claims = claims + 1, leased_at = now(), again = false,
+                        schedule_start = case when again then attempts else schedule_start end,
                         next_attempt_at = now() + make_interval(secs => $2)
     from due where delivery.partner_id = due.partner_id and delivery.delivery_id = due.delivery_id
     returning delivery.*, due.revision, due.max_in_flight, due.rate_thousandths, due.rate_burst, due.ordered,

@@ -22,6 +22,29 @@ pub struct LaneKey {
     pub order_id: String,
 }
 
+/// Locks the orders of lanes. Who writes deliveries of a lane does this first, so that all of them take the locks in one
+/// order: of the order, then of its deliveries.
+pub async fn lock(conn: &mut PgConnection, orders: impl Iterator<Item = (PartnerId, &str)>) -> Result<()> {
+    let (partners, orders): (Vec<Uuid>, Vec<String>) =
+        orders.map(|(partner, order)| (partner.uuid(), order.to_owned())).unzip();
+    if partners.is_empty() {
+        return Ok(());
+    }
+    lock_rows(conn, (&partners, &orders)).await
+}
+
+async fn lock_rows(conn: &mut PgConnection, (partners, orders): (&[Uuid], &[String])) -> Result<()> {
+    let locked = sqlx::query!(
+        r#"select order_id from "order"
+           where (partner_id, order_id) in (select * from unnest($1::uuid[], $2::text[]))
+           order by partner_id, order_id for no key update"#,
+        partners,
+        orders,
+    );
+    locked.fetch_all(conn).await?;
+    Ok(())
+}
+
 /// Makes the first delivery of each lane due, if nothing of that lane is under way or due.
 ///
 /// The lock of the order comes first, and only one may have it: whoever adds to the lane or finishes something of it at
@@ -36,14 +59,7 @@ pub async fn advance(conn: &mut PgConnection, lanes: &[LaneKey]) -> Result<()> {
     let partners: Vec<Uuid> = lanes.iter().map(|lane| lane.partner_id.uuid()).collect();
     let endpoints: Vec<Uuid> = lanes.iter().map(|lane| lane.endpoint_id.uuid()).collect();
     let orders: Vec<String> = lanes.into_iter().map(|lane| lane.order_id).collect();
-    let locked = sqlx::query!(
-        r#"select order_id from "order"
-           where (partner_id, order_id) in (select * from unnest($1::uuid[], $2::text[]))
-           order by partner_id, order_id for no key update"#,
-        &partners,
-        &orders,
-    );
-    locked.fetch_all(&mut *conn).await?;
+    lock_rows(conn, (&partners, &orders)).await?;
     let due = sqlx::query!(
         "update delivery set next_attempt_at = greatest(now(), delivery.not_before)
          from unnest($1::uuid[], $2::uuid[], $3::text[]) as lane (partner_id, endpoint_id, order_id)
@@ -134,7 +150,7 @@ pub async fn dissolve(
                                     else next_attempt_at end
          from (select delivery_id from delivery
                where partner_id = $1 and endpoint_id = $2 and state in ('pending', 'held') and position is not null
-               limit $3 for update) as placed
+               limit $3 for update skip locked) as placed
          where delivery.partner_id = $1 and delivery.delivery_id = placed.delivery_id",
         partner.uuid(),
         endpoint.uuid(),

@@ -12,6 +12,8 @@ with given as materialized (
     select partner_id, delivery_id, attempt_id, at, status_code, remote_ip, dns_ms, connect_ms, tls_ms, first_byte_ms,
            total_ms, request_headers, response_headers, response_body, response_truncated
     from given
+    -- A write-back may come twice.
+    on conflict do nothing
 )
 update delivery set state = 'succeeded', leased_at = null, last_status_code = given.status_code, next_attempt_at = null,
                     not_before = null, finished_at = now()

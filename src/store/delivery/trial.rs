@@ -6,8 +6,8 @@ use super::by_hand::{self, Owed};
 use crate::model::announcement::Announcement;
 use crate::model::id::DeliveryId;
 use crate::model::queue::Place;
-use crate::store::Result;
 use crate::store::event::announce;
+use crate::store::{Result, wake};
 
 /// Owes an endpoint a test event before everything else it is owed. If it is paused it may be probed now, and the test
 /// is the probe.
@@ -31,6 +31,6 @@ pub async fn owe_test(conn: &mut PgConnection, place: Place) -> Result<DeliveryI
         place.1.uuid(),
     );
     probed.execute(&mut *conn).await?;
-    by_hand::wake_dispatchers(conn).await?;
+    wake::deliveries(conn).await?;
     Ok(delivery_id)
 }

@@ -9,14 +9,17 @@ use crate::model::breaker::Change;
 use crate::model::id::{EndpointId, PartnerId};
 use crate::model::queue::Place;
 use crate::store::Result;
+use crate::store::endpoint::in_line;
 use crate::store::partner::tell_others;
 
 /// An endpoint that has only failed for so long is disabled.
 pub const PATIENCE: Duration = Duration::from_hours(5 * 24);
 
-/// Notes that these endpoints failed now, if they had not been failing already, and locks their rows. Answers those
-/// that have only failed for longer than [`PATIENCE`].
-pub async fn mark_failing(conn: &mut PgConnection, endpoints: &[Place]) -> Result<Vec<Place>> {
+/// Locks endpoints, for whoever writes about them and about what they are owed: always in this order.
+pub async fn lock(conn: &mut PgConnection, endpoints: &[Place]) -> Result<()> {
+    if endpoints.is_empty() {
+        return Ok(());
+    }
     let (partners, ids) = columns(endpoints);
     sqlx::query!(
         "select from endpoint where (partner_id, endpoint_id) in (select * from unnest($1::uuid[], $2::uuid[]))
@@ -24,8 +27,15 @@ pub async fn mark_failing(conn: &mut PgConnection, endpoints: &[Place]) -> Resul
         &partners,
         &ids,
     )
-    .fetch_all(&mut *conn)
+    .fetch_all(conn)
     .await?;
+    Ok(())
+}
+
+/// Notes that these endpoints failed now, if they had not been failing already. Answers those that have only failed for
+/// longer than [`PATIENCE`].
+pub async fn mark_failing(conn: &mut PgConnection, endpoints: &[Place]) -> Result<Vec<Place>> {
+    let (partners, ids) = columns(endpoints);
     sqlx::query!(
         "update endpoint set failing_since = now()
          where (partner_id, endpoint_id) in (select * from unnest($1::uuid[], $2::uuid[])) and failing_since is null",
@@ -81,7 +91,8 @@ pub async fn mark_breaker(conn: &mut PgConnection, (partner, endpoint): Place, c
     Ok(())
 }
 
-/// Disables an endpoint and holds what it is still owed. Answers whether it was enabled.
+/// Disables an endpoint and holds what it is still owed, the first [`in_line::STEP`] at once. Answers whether it was
+/// enabled.
 pub async fn disable(conn: &mut PgConnection, (partner, endpoint): Place, reason: &str) -> Result<bool> {
     let done = sqlx::query!(
         "update endpoint set state = 'disabled', disabled_reason = $3, revision = revision + 1, updated_at = now(),
@@ -94,15 +105,7 @@ pub async fn disable(conn: &mut PgConnection, (partner, endpoint): Place, reason
     if done.execute(&mut *conn).await?.rows_affected() == 0 {
         return Ok(false);
     }
-    sqlx::query!(
-        "update delivery set state = 'held', next_attempt_at = null, leased_at = null
-         where partner_id = $1 and endpoint_id = $2 and state = 'pending'
-           and (leased_at is null or next_attempt_at <= now())",
-        partner.uuid(),
-        endpoint.uuid(),
-    )
-    .execute(&mut *conn)
-    .await?;
+    in_line::hold(conn, (partner, endpoint)).await?;
     tell_others(conn).await?;
     Ok(true)
 }

@@ -1,8 +1,9 @@
 //! Bringing what an endpoint is owed in line with what the endpoint is: held while it is disabled, pending while it is
-//! enabled, in lanes while it is ordered, cancelled when it is deleted.
+//! enabled, in no lane unless it is ordered, cancelled when it is deleted. (What stands outside of the lanes of an ordered
+//! endpoint enters them when it would be sent.)
 //!
-//! Guarantees: done in steps that are short whatever an endpoint is owed, each a transaction of its own, so that nobody
-//! waits for them; what a crash interrupts goes on with the next step, of whichever process comes first. Also found is
+//! Guarantees: done in steps that are short whatever an endpoint is owed, so that nobody waits for them: the first one
+//! together with the change of the endpoint, the others by the dispatchers, each a transaction of its own; what a crash interrupts goes on with the next step, of whichever process comes first. Also found is
 //! what somebody wrote at the very moment at which the endpoint changed, believing it to be as it was.
 //! Does not guarantee: that nothing is out of line between two looks.
 
@@ -16,7 +17,7 @@ use crate::store::{Result, wake};
 /// Deliveries of one step: some milliseconds of work.
 pub const STEP: i64 = 500;
 
-/// Brings some deliveries of one endpoint in line. `false`: everything is.
+/// Brings some deliveries of one endpoint in line, whichever comes first by chance. `false`: everything is.
 pub async fn step(tx: &mut PgConnection) -> Result<bool> {
     let found = sqlx::query_file!("src/store/endpoint/in_line.sql", 1_i64);
     let Some(found) = found.fetch_optional(&mut *tx).await? else { return Ok(false) };
@@ -25,11 +26,11 @@ pub async fn step(tx: &mut PgConnection) -> Result<bool> {
     Ok(true)
 }
 
-/// Brings some deliveries of this endpoint in line.
+/// Brings some deliveries of this endpoint in line, unless somebody is at it.
 pub async fn bring(tx: &mut PgConnection, place: Place) -> Result<()> {
     let endpoint = sqlx::query!(
         r#"select state = 'enabled' as "enabled!", deleted_at is not null as "deleted!", ordered from endpoint
-           where partner_id = $1 and endpoint_id = $2 for no key update"#,
+           where partner_id = $1 and endpoint_id = $2 for no key update skip locked"#,
         place.0 as _,
         place.1 as _,
     );
@@ -75,13 +76,15 @@ async fn resume(tx: &mut PgConnection, (partner, endpoint): Place, ordered: bool
     lane::advance(tx, &lanes.collect::<Vec<_>>()).await
 }
 
-async fn hold(tx: &mut PgConnection, (partner, endpoint): (PartnerId, EndpointId)) -> Result<()> {
+/// What waits is held, a step of it; what is under way keeps its state, so that its answer still counts.
+pub async fn hold(tx: &mut PgConnection, (partner, endpoint): (PartnerId, EndpointId)) -> Result<()> {
     let held = sqlx::query!(
         "update delivery set state = 'held', next_attempt_at = null, leased_at = null
          from (select delivery_id from delivery
-               where partner_id = $1 and endpoint_id = $2 and state = 'pending' and next_attempt_at <= now()
-               order by next_attempt_at limit $3 for update skip locked) as due
-         where delivery.partner_id = $1 and delivery.delivery_id = due.delivery_id",
+               where partner_id = $1 and endpoint_id = $2 and state = 'pending'
+                 and (leased_at is null or next_attempt_at <= now())
+               limit $3 for update skip locked) as waiting
+         where delivery.partner_id = $1 and delivery.delivery_id = waiting.delivery_id",
         partner as _,
         endpoint as _,
         STEP,

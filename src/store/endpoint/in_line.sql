@@ -17,7 +17,9 @@ with recursive held as (
         where state = 'pending' and (partner_id, endpoint_id) > (pending.partner_id, pending.endpoint_id)
         order by partner_id, endpoint_id limit 1) as next
 )
-select distinct endpoint.partner_id as "partner_id!: PartnerId", endpoint.endpoint_id as "endpoint_id!: EndpointId"
+select partner_id as "partner_id!: PartnerId", endpoint_id as "endpoint_id!: EndpointId"
+from (
+select distinct endpoint.partner_id, endpoint.endpoint_id
 from (select partner_id, endpoint_id, true as held from held
       union all
       select partner_id, endpoint_id, false from pending) as owed
@@ -27,9 +29,11 @@ where endpoint.deleted_at is not null
    or (not owed.held and endpoint.state = 'disabled'
        and exists (select from delivery
                    where delivery.partner_id = endpoint.partner_id and delivery.endpoint_id = endpoint.endpoint_id
-                     and delivery.state = 'pending' and delivery.next_attempt_at <= now() offset 0))
+                     and delivery.state = 'pending'
+                     and (delivery.leased_at is null or delivery.next_attempt_at <= now()) offset 0))
    or (not owed.held and not endpoint.ordered
        and exists (select from delivery
                    where delivery.partner_id = endpoint.partner_id and delivery.endpoint_id = endpoint.endpoint_id
                      and delivery.state in ('pending', 'held') and delivery.position is not null offset 0))
-limit $1
+) as found
+order by random() limit $1

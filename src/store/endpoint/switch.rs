@@ -9,10 +9,9 @@ use sqlx::PgConnection;
 use super::{Endpoint, health, in_line};
 use crate::model::announcement::Announcement;
 use crate::model::id::PartnerId;
-use crate::store::Result;
-use crate::store::delivery::by_hand::wake_dispatchers;
 use crate::store::event::announce::announce;
 use crate::store::partner::tell_others;
+use crate::store::{Result, wake};
 
 /// Enables an endpoint. What was held is owed from now on, each on a schedule that starts anew: the first
 /// [`in_line::STEP`] at once, the others by the dispatchers, as fast as they can without keeping anybody waiting. Nothing
@@ -30,7 +29,7 @@ pub async fn enable(conn: &mut PgConnection, endpoint: &Endpoint) -> Result<()> 
         return Ok(());
     }
     in_line::bring(conn, (endpoint.partner_id, endpoint.endpoint_id)).await?;
-    wake_dispatchers(conn).await?;
+    wake::deliveries(conn).await?;
     tell_others(conn).await
 }
 
@@ -72,9 +71,13 @@ async fn delete_some(conn: &mut PgConnection, id: PartnerId, endpoints: Option<&
     forgotten.execute(&mut *conn).await?;
     let cancelled = sqlx::query!(
         "update delivery set state = 'cancelled', next_attempt_at = null, leased_at = null, finished_at = now()
-         where partner_id = $1 and state in ('pending', 'held') and ($2::uuid[] is null or endpoint_id = any($2))",
+         from (select delivery_id from delivery
+               where partner_id = $1 and state in ('pending', 'held') and ($2::uuid[] is null or endpoint_id = any($2))
+               limit $3 for update skip locked) as owed
+         where delivery.partner_id = $1 and delivery.delivery_id = owed.delivery_id",
         id as _,
         endpoints,
+        in_line::STEP,
     );
     cancelled.execute(&mut *conn).await?;
     tell_others(conn).await
