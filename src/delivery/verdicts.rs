@@ -130,7 +130,7 @@ async fn write_in(conn: &mut PgConnection, batch: &[Done]) -> store::Result<usiz
         if finished.len() == batch.finished.len() {
             return Ok(0);
         }
-        // The others came too late, or stand in a lane that somebody waits in.
+        // The others came too late, stand in a lane that somebody waits in, or were asked for again.
         batch.finished.retain(|one| !finished.contains(&one.job.delivery_id));
         batch.attempts.clear();
     }

@@ -5,7 +5,9 @@ use axum::response::IntoResponse;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
-use transak_relay::store::delivery::lane::{LaneKey, advance};
+use transak_relay::model::id::DeliveryId;
+use transak_relay::store::delivery::by_hand::retry;
+use transak_relay::store::delivery::lane::{LaneKey, advance, lock};
 use transak_relay::store::endpoint::in_line::STEP;
 use transak_relay::store::pool::MIGRATOR;
 
@@ -89,6 +91,37 @@ async fn enabling_an_endpoint_sends_all_that_was_held_however_much_it_is(pool: P
     assert_eq!(world.in_state("held").await, 10);
     world.dispatcher.drain().await.unwrap();
     assert_eq!((world.in_state("held").await, stub.count()), (0, count));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn disabling_an_endpoint_holds_all_that_waits_however_much_it_is(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let stub = Stub::always(StatusCode::OK).await;
+    let endpoint = stub.register(&world, json!({})).await;
+    let count = STEP + 10;
+    world.hear_many(usize::try_from(count).unwrap()).await;
+    call(&world, "POST", &path(&endpoint, "/disable")).await;
+    assert_eq!(world.in_state("held").await, STEP);
+    world.dispatcher.drain().await.unwrap();
+    assert_eq!((world.in_state("held").await, stub.count()), (count, 0));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_retry_takes_the_lock_of_its_lane_before_that_of_its_delivery(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let stub = Stub::always(StatusCode::OK).await;
+    stub.register(&world, json!({ "ordered": true })).await;
+    world.hear(&world.signed(&order("o1", "PROCESSING", 1))).await;
+    let id: DeliveryId =
+        sqlx::query_scalar("select delivery_id from delivery").fetch_one(&world.pool).await.unwrap();
+    let mut finisher = world.pool.begin().await.unwrap();
+    lock(&mut finisher, [(world.partner, "o1")].into_iter()).await.unwrap();
+    let mut person = world.pool.begin().await.unwrap();
+    sqlx::query("set local lock_timeout = '1ms'").execute(&mut *person).await.unwrap();
+    assert!(retry(&mut person, world.partner, id).await.unwrap_err().is_unavailable());
+    // Who has the lock of the lane finds none of its deliveries locked.
+    let free = sqlx::query("select from delivery for update nowait").fetch_all(&mut *finisher).await;
+    assert_eq!(free.unwrap().len(), 1);
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

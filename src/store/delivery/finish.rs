@@ -30,7 +30,8 @@ pub struct Finished<'a> {
 #[derive(Debug, Clone)]
 pub struct Written {
     pub delivery_id: DeliveryId,
-    /// What it became: a delivery to be tried again is `Held` if its endpoint was disabled meanwhile.
+    /// What it became: a delivery to be tried again is `Held` if its endpoint was disabled meanwhile, and one that was
+    /// asked for again is owed whatever came of the attempt.
     pub state: DeliveryState,
     /// The lane it has left, if it was in one and is finished.
     pub left_lane: Option<LaneKey>,

@@ -5,7 +5,7 @@
 //! Guarantees: done in steps that are short whatever an endpoint is owed, so that nobody waits for them: the first one
 //! together with the change of the endpoint, the others by the dispatchers, each a transaction of its own; what a crash interrupts goes on with the next step, of whichever process comes first. Also found is
 //! what somebody wrote at the very moment at which the endpoint changed, believing it to be as it was.
-//! Does not guarantee: that nothing is out of line between two looks.
+//! Does not guarantee: that nothing is out of line between two looks. See ADR 8.
 
 use sqlx::PgConnection;
 
