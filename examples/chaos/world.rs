@@ -219,7 +219,7 @@ impl World {
         Ok(Figures {
             played: load.events.len(),
             missing: load.events.difference(&kept).count(),
-            duplicates: count("select coalesce(sum(n - 1), 0)::bigint from (select count(*) as n from event group by order_id, status) as kept").await?,
+            duplicates: count("select coalesce(sum(n - 1), 0)::bigint from (select count(*) as n from event where order_id is not null group by order_id, status) as kept").await?,
             reconciled: count("select count(*) from event where not exists (select from sighting where sighting.event_id = event.event_id and source <> 'reconcile')").await?,
             gaps: count("select count(*) from gap").await?,
             repaired: count("select count(*) from gap where repaired_at is not null").await?,
