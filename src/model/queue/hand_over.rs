@@ -46,7 +46,9 @@ impl HandOver {
             if queues.is_closed() {
                 return jobs;
             }
-            jobs.into_iter().for_each(|job| queues.push_fresh(job, now));
+            for job in jobs {
+                queues.push_fresh(job, now);
+            }
             Vec::new()
         });
         (self.ring)();
