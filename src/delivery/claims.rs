@@ -5,13 +5,12 @@ use std::time::Instant;
 
 use sqlx::PgPool;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
 
 use crate::model::queue::{HandOver, Wanted};
 use crate::store::delivery::claim::claim;
 use crate::store::dispatcher::DispatcherId;
 use crate::store::session::{PATIENCE, Session};
-use crate::store::{Error, Result};
+use crate::store::{Error, Result, within};
 
 /// Claims for one dispatcher.
 pub(super) struct Claims {
@@ -30,9 +29,8 @@ impl Claims {
     /// Claims what is wanted, and answers how many that were. If the database is not available that is none, for now.
     pub(super) async fn fill(&self, wanted: &Wanted) -> usize {
         let _guard = self.leasing.lock().await;
-        // A server that is gone without a word leaves its callers waiting, and the heartbeat waits for this.
-        let filled = timeout(PATIENCE, self.fill_once(wanted)).await;
-        filled.unwrap_or(Err(Error::Unavailable(sqlx::Error::PoolTimedOut))).unwrap_or_else(|error| {
+        // The heartbeat waits for this.
+        within(PATIENCE, self.fill_once(wanted)).await.unwrap_or_else(|error| {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "due deliveries cannot be claimed right now"

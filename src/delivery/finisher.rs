@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::verdicts;
 use crate::model::attempt::AttemptRecord;
@@ -163,9 +163,7 @@ async fn write(session: &Session, batch: &[Done]) {
 }
 
 async fn write_once(session: &Session, batch: &[Done]) -> store::Result<()> {
-    // A server that is gone without a word leaves its callers waiting.
-    let late = timeout(DEADLINE, verdicts::write(session, batch)).await;
-    let late = late.map_err(|_| store::Error::Unavailable(sqlx::Error::PoolTimedOut))??;
+    let late = store::within(DEADLINE, verdicts::write(session, batch)).await?;
     count(batch);
     if late > 0 {
         metrics::counter!("relay_delivery_late_write_backs_total").increment(late as u64);

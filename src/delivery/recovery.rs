@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use crate::store::recovery::Step;
@@ -23,9 +22,7 @@ const OTHERWISE: Duration = Duration::from_secs(1);
 /// Works on whatever there is until told to stop.
 pub(super) async fn run(pool: PgPool, stop: CancellationToken) {
     loop {
-        // A server that is gone without a word leaves its callers waiting.
-        let stepped = timeout(DEADLINE, step(&pool)).await;
-        let pause = match stepped.unwrap_or(Err(store::Error::Unavailable(sqlx::Error::PoolTimedOut))) {
+        let pause = match store::within(DEADLINE, step(&pool)).await {
             Ok(Step::Worked) => BETWEEN,
             Ok(Step::Waits) => WHILE_RUNNING,
             Ok(Step::Nothing) => OTHERWISE,

@@ -1,5 +1,8 @@
 //! What can go wrong between here and Postgres, told apart by what the caller can do about it.
 
+use std::io;
+use std::time::Duration;
+
 /// The result of a query.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -34,6 +37,16 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// Does some work with the database, or gives it up after a while: a server that is gone without a word leaves its
+/// callers waiting.
+///
+/// # Errors
+/// Those of the work; `Unavailable` if it took longer.
+pub async fn within<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let late = |_| Error::Unavailable(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
+    tokio::time::timeout(limit, work).await.map_err(late)?
 }
 
 impl From<sqlx::Error> for Error {

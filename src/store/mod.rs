@@ -36,4 +36,4 @@ pub mod token_refresh;
 pub mod wake;
 pub mod watch;
 
-pub use error::{Error, Result};
+pub use error::{Error, Result, within};

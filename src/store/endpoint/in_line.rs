@@ -3,8 +3,9 @@
 //! endpoint enters them when it would be sent.)
 //!
 //! Guarantees: done in steps that are short whatever an endpoint is owed, so that nobody waits for them: the first one
-//! together with the change of the endpoint, the others by the dispatchers, each a transaction of its own; what a crash interrupts goes on with the next step, of whichever process comes first. Also found is
-//! what somebody wrote at the very moment at which the endpoint changed, believing it to be as it was.
+//! together with the change of the endpoint, the others by the dispatchers, each a transaction of its own; what a crash
+//! interrupts goes on with the next step, of whichever process comes first. Also found is what somebody wrote at the very
+//! moment at which the endpoint changed, believing it to be as it was.
 //! Does not guarantee: that nothing is out of line between two looks. See ADR 8.
 
 use sqlx::PgConnection;
@@ -19,7 +20,7 @@ pub const STEP: i64 = 500;
 
 /// Brings some deliveries of one endpoint in line, whichever comes first by chance. `false`: everything is.
 pub async fn step(tx: &mut PgConnection) -> Result<bool> {
-    let found = sqlx::query_file!("src/store/endpoint/in_line.sql", 1_i64);
+    let found = sqlx::query_file!("src/store/endpoint/in_line.sql");
     let Some(found) = found.fetch_optional(&mut *tx).await? else { return Ok(false) };
     bring(tx, (found.partner_id, found.endpoint_id)).await?;
     wake::deliveries(tx).await?;

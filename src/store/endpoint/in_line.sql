@@ -1,4 +1,4 @@
--- Endpoints that are owed something that is not as the endpoint is; $1: the most that are answered.
+-- One of the endpoints that are owed something that is not as the endpoint is, whichever by chance.
 with recursive held as (
     -- One step along the index for each endpoint, however much it is owed.
     (select partner_id, endpoint_id from delivery where state = 'held'
@@ -16,14 +16,13 @@ with recursive held as (
         select partner_id, endpoint_id from delivery
         where state = 'pending' and (partner_id, endpoint_id) > (pending.partner_id, pending.endpoint_id)
         order by partner_id, endpoint_id limit 1) as next
+), owed as (
+    select partner_id, endpoint_id, true as held from held
+    union all
+    select partner_id, endpoint_id, false from pending
 )
-select partner_id as "partner_id!: PartnerId", endpoint_id as "endpoint_id!: EndpointId"
-from (
-select distinct endpoint.partner_id, endpoint.endpoint_id
-from (select partner_id, endpoint_id, true as held from held
-      union all
-      select partner_id, endpoint_id, false from pending) as owed
-join endpoint using (partner_id, endpoint_id)
+select endpoint.partner_id as "partner_id!: PartnerId", endpoint.endpoint_id as "endpoint_id!: EndpointId"
+from owed join endpoint using (partner_id, endpoint_id)
 where endpoint.deleted_at is not null
    or (owed.held and endpoint.state = 'enabled')
    or (not owed.held and endpoint.state = 'disabled'
@@ -35,5 +34,4 @@ where endpoint.deleted_at is not null
        and exists (select from delivery
                    where delivery.partner_id = endpoint.partner_id and delivery.endpoint_id = endpoint.endpoint_id
                      and delivery.state in ('pending', 'held') and delivery.position is not null offset 0))
-) as found
-order by random() limit $1
+order by random() limit 1
