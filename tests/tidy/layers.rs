@@ -23,6 +23,7 @@ enum Crates {
 const HOMES: &[&str] = &[
     "axum",
     "clap",
+    "hickory_resolver",
     "hyper",
     "hyper_util",
     "metrics_exporter_prometheus",
@@ -78,7 +79,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "store", ours: &["model"], crates: Crates::And(&["sqlx"]) },
     // In, out, and to look at: they meet only through Postgres. Of sqlx only pools, connections, transactions, errors.
     Layer { name: "intake", ours: &["store", "transak", "pusher", "model", "trace"], crates: Crates::And(&["sqlx"]) },
-    Layer { name: "delivery", ours: &["store", "model", "trace"], crates: Crates::And(&["hyper", "hyper_util", "sqlx"]) },
+    Layer { name: "delivery", ours: &["store", "model", "trace"], crates: Crates::And(&["hickory_resolver", "hyper", "hyper_util", "sqlx"]) },
     Layer { name: "http", ours: &["store", "model", "intake"], crates: Crates::And(&[
         "axum", "hyper", "hyper_util", "metrics_exporter_prometheus", "problem_details", "sqlx", "tower", "tower_http",
         "utoipa", "utoipa_axum", "utoipa_swagger_ui",

@@ -1,128 +1,113 @@
-//! A resolver whose name servers answer when a test says so.
+//! Name servers on this machine that say what a test wants, or nothing.
 
-use std::sync::Condvar;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::Ipv6Addr;
+
+use hickory_resolver::config::ConnectionConfig;
+use hickory_resolver::proto::op::{Message, ResponseCode};
+use hickory_resolver::proto::rr::rdata::{A, AAAA};
+use hickory_resolver::proto::rr::{RData, Record};
+use tokio::net::UdpSocket;
+use tokio::task::JoinSet;
 
 use super::*;
 
+const V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
+const V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7);
+
+/// What a name server does with a question.
+#[derive(Debug, Clone, Copy)]
+enum Says {
+    Address,
+    NoSuchName,
+    Nothing,
+}
+
+/// A resolver that asks a name server of the test's own; `says` is asked for the name and the family of each question.
+async fn resolver(says: fn(&str, RecordType) -> Says) -> (TokioResolver, JoinSet<()>) {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut connection = ConnectionConfig::udp();
+    connection.port = socket.local_addr().unwrap().port();
+    let server = NameServerConfig::new(Ipv4Addr::LOCALHOST.into(), true, vec![connection]);
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        let mut buffer = [0; 1500];
+        while let Ok((length, client)) = socket.recv_from(&mut buffer).await {
+            let question = Message::from_vec(&buffer[..length]).unwrap();
+            if let Some(answer) = answer(&question, says) {
+                socket.send_to(&answer.to_vec().unwrap(), client).await.unwrap();
+            }
+        }
+    });
+    (build(asking(server)).unwrap(), serving)
+}
+
+fn answer(question: &Message, says: fn(&str, RecordType) -> Says) -> Option<Message> {
+    let query = question.queries.first()?.clone();
+    let mut answer = Message::response(question.metadata.id, question.metadata.op_code);
+    answer.metadata.recursion_available = true;
+    match says(&query.name().to_utf8(), query.query_type()) {
+        Says::Nothing => return None,
+        Says::NoSuchName => answer.metadata.response_code = ResponseCode::NXDomain,
+        Says::Address => {
+            let data =
+                if query.query_type() == RecordType::A { RData::A(A(V4)) } else { RData::AAAA(AAAA(V6)) };
+            answer.add_answer(Record::from_rdata(query.name().clone(), 60, data));
+        }
+    }
+    answer.add_query(query);
+    Some(answer)
+}
+
 #[tokio::test]
-async fn the_system_knows_localhost_and_no_invalid_name() {
-    let resolver = SystemResolver::default();
-    let local = resolver.lookup("localhost").await.unwrap();
+async fn both_families_are_told_the_newer_one_first() {
+    let (resolver, _server) = resolver(|_, _| Says::Address).await;
+    assert_eq!(addresses(&resolver, "both.example").await.unwrap(), [IpAddr::V6(V6), IpAddr::V4(V4)]);
+}
+
+#[tokio::test]
+async fn a_family_that_nobody_answers_for_does_not_hold_up_the_other() {
+    for silent in [RecordType::AAAA, RecordType::A] {
+        let (resolver, _server) = match silent {
+            RecordType::AAAA => {
+                resolver(|_, family| if family == RecordType::A { Says::Address } else { Says::Nothing })
+                    .await
+            }
+            _ => {
+                resolver(|_, family| if family == RecordType::A { Says::Nothing } else { Says::Address })
+                    .await
+            }
+        };
+        // Far less than a name server is waited for.
+        let found = timeout(SERVER_TIMEOUT / 2, addresses(&resolver, "half.example")).await;
+        let told = if silent == RecordType::A { IpAddr::V6(V6) } else { IpAddr::V4(V4) };
+        assert_eq!(found.expect("nobody waits for the silent family").unwrap(), [told]);
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_names_that_nobody_answers_for_hold_nobody_up() {
+    let (resolver, _server) =
+        resolver(|name, _| if name.starts_with("good") { Says::Address } else { Says::Nothing }).await;
+    let names: Vec<String> = (0..1000).map(|number| format!("dead{number}.example")).collect();
+    let mut dead: Vec<_> = names.iter().map(|name| addresses(&resolver, name).boxed()).collect();
+    for lookup in &mut dead {
+        assert!(lookup.now_or_never().is_none());
+    }
+    let good = timeout(SERVER_TIMEOUT / 2, addresses(&resolver, "good.example")).await;
+    assert_eq!(good.expect("it waits for nobody").unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_name_that_there_is_not_is_an_error_that_is_not_ours() {
+    let (resolver, _server) = resolver(|_, _| Says::NoSuchName).await;
+    let error = addresses(&resolver, "none.example").await.unwrap_err();
+    assert_eq!((error.kind(), error.raw_os_error()), (io::ErrorKind::NotFound, None));
+}
+
+#[tokio::test]
+async fn the_systems_own_names_are_known_and_an_invalid_one_is_not() {
+    let system = SystemResolver::default();
+    let local = system.lookup("localhost").await.unwrap();
     assert!(!local.is_empty() && local.iter().all(IpAddr::is_loopback), "{local:?}");
-    assert!(resolver.lookup("nowhere.invalid").await.is_err());
-}
-
-/// A name server that answers when the test says so. Each test has one of its own.
-struct Slow {
-    asked: AtomicUsize,
-    open: Mutex<bool>,
-    opened: Condvar,
-    begun: Semaphore,
-}
-
-impl Slow {
-    const fn new() -> Self {
-        let (asked, open, opened) = (AtomicUsize::new(0), Mutex::new(false), Condvar::new());
-        Self { asked, open, opened, begun: Semaphore::const_new(0) }
-    }
-
-    /// Answers an address with itself, so that an answer given to the wrong caller is seen.
-    fn ask(&self, name: &str) -> io::Result<Vec<IpAddr>> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        self.begun.add_permits(1);
-        let open = self.open.lock().unwrap();
-        drop(self.opened.wait_while(open, |open| !*open).unwrap());
-        Ok(vec![name.parse().map_err(io::Error::other)?])
-    }
-
-    fn open(&self, open: bool) {
-        *self.open.lock().unwrap() = open;
-        self.opened.notify_all();
-    }
-
-    /// A lookup that has taken its place.
-    async fn begin(&self, resolver: &SystemResolver, name: &str) -> Lookup {
-        let mut lookup = resolver.lookup(name);
-        assert!(futures_util::poll!(&mut lookup).is_pending());
-        self.begun.acquire().await.unwrap().forget();
-        lookup
-    }
-
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
-    }
-}
-
-/// A lookup that somebody waits for.
-fn waiting(resolver: &SystemResolver, name: &str) -> Lookup {
-    let mut lookup = resolver.lookup(name);
-    assert!((&mut lookup).now_or_never().is_none(), "{name}");
-    lookup
-}
-
-#[tokio::test]
-async fn lookups_are_bounded_and_the_same_name_is_asked_once() {
-    static SLOW: Slow = Slow::new();
-    let resolver = SystemResolver::asking(|name| SLOW.ask(name), (2, 2));
-    let mut waiters = Vec::new();
-    for name in ["10.0.0.1", "10.0.0.2"] {
-        waiters.push((name, SLOW.begin(&resolver, name).await));
-    }
-    // Both places are taken: a third name waits, and the same name joins instead of asking again.
-    let mut third = waiting(&resolver, "10.0.0.3");
-    for name in ["10.0.0.1", "10.0.0.1", "10.0.0.2"] {
-        waiters.push((name, waiting(&resolver, name)));
-    }
-    assert_eq!(SLOW.asked(), 2);
-    // A caller that gives up frees no place, for the thread is still held.
-    drop(waiters.remove(0));
-    assert!(futures_util::poll!(&mut third).is_pending());
-    SLOW.open(true);
-    for (name, lookup) in waiters {
-        assert_eq!(lookup.await.unwrap(), [name.parse::<IpAddr>().unwrap()]);
-    }
-    assert_eq!(third.await.unwrap(), ["10.0.0.3".parse::<IpAddr>().unwrap()]);
-    assert_eq!(SLOW.asked(), 3);
-    assert!(resolver.lookup("no address").await.is_err());
-}
-
-#[tokio::test]
-async fn names_that_failed_or_outlived_their_callers_leave_room_for_the_others() {
-    static SLOW: Slow = Slow::new();
-    let resolver = SystemResolver::asking(|name| SLOW.ask(name), (2, 1));
-    // Two answer, but not before somebody who waited has given up; a third fails.
-    for name in ["10.0.0.1", "10.0.0.2"] {
-        drop(SLOW.begin(&resolver, name).await);
-    }
-    let answers = ["10.0.0.1", "10.0.0.2"].map(|name| waiting(&resolver, name));
-    SLOW.open(true);
-    for answer in answers {
-        assert!(answer.await.is_ok());
-    }
-    assert!(resolver.lookup("no address").await.is_err());
-    SLOW.begun.forget_permits(usize::MAX);
-    SLOW.open(false);
-    let before = SLOW.asked();
-    let _first = SLOW.begin(&resolver, "10.0.0.1").await;
-    let _others = ["10.0.0.2", "no address"].map(|name| waiting(&resolver, name));
-    let good = [SLOW.begin(&resolver, "10.0.0.8").await, SLOW.begin(&resolver, "10.0.0.9").await];
-    assert_eq!(SLOW.asked() - before, 3, "the doubtful ones wait for each other, and nobody for them");
-    SLOW.open(true);
-    for answer in good {
-        assert!(answer.await.is_ok());
-    }
-}
-
-#[tokio::test]
-async fn a_name_that_answers_in_time_again_is_like_any_other() {
-    static SLOW: Slow = Slow::new();
-    let resolver = SystemResolver::asking(|name| SLOW.ask(name), (1, 1));
-    drop(SLOW.begin(&resolver, "10.0.0.1").await);
-    let joined = waiting(&resolver, "10.0.0.1");
-    SLOW.open(true);
-    assert!(joined.await.is_ok());
-    assert!(resolver.names().doubtful.contains("10.0.0.1"));
-    assert!(resolver.lookup("10.0.0.1").await.is_ok());
-    assert!(!resolver.names().doubtful.contains("10.0.0.1"));
+    assert!(system.lookup("nowhere.invalid").await.is_err());
 }
