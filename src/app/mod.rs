@@ -5,6 +5,7 @@ mod bootstrap;
 mod commands;
 mod dev;
 mod listening;
+mod open_files;
 mod readiness;
 pub mod rotation;
 mod sampler;

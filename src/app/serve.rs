@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::bootstrap;
 use super::listening::{bind, own_addresses};
+use super::open_files::raise_limit;
 use super::readiness::{self, Signs};
 use super::sampler::Sampler;
 use crate::config::{Role, Serve};
@@ -281,9 +282,10 @@ impl Relay {
             metrics: Some(self.metrics),
         });
         let stop = tasks.stop_token();
+        let bounds = server::Bounds::of_open_files(raise_limit(), Vec::new());
         tasks.spawn("api", async move {
             tracing::info!(address = %listener.local_addr()?, "the relay answers");
-            server::serve(listener, router, (server::HEAD, stop)).await;
+            server::serve(listener, router, server::Serving { head: server::HEAD, bounds, stop }).await;
             Ok(())
         });
     }

@@ -11,7 +11,7 @@ use super::compose::compose;
 use super::finisher::{Done, Tried};
 use super::measure;
 use super::record::{not_sent, record};
-use super::sender::{CallbackRequest, Sender};
+use super::sender::{CallbackRequest, SendError, Sender};
 use super::targets::Targets;
 use crate::model::announcement;
 use crate::model::attempt::AttemptRecord;
@@ -23,6 +23,9 @@ use crate::trace::{Span, SpanKind};
 
 /// How long a delivery waits whose endpoint could not be read.
 const UNREADABLE: Duration = Duration::from_secs(10);
+
+/// How long a delivery waits that could not be sent because this machine has no file, port or memory left.
+const SHORTAGE: Duration = Duration::from_secs(2);
 
 /// What deliveries are sent with.
 pub(super) struct Courier {
@@ -82,6 +85,9 @@ impl Courier {
             Ok(mut request) => {
                 place(span.as_ref(), &mut request);
                 let attempt = self.sender.send(request).await;
+                if attempt.error == Some(SendError::Shortage) {
+                    return self.no_attempt(job);
+                }
                 (attempt.outcome(), record(attempt, at))
             }
             Err(error) => (Outcome::Failed { kind: error.kind() }, not_sent(&error, at)),
@@ -101,6 +107,19 @@ impl Courier {
         }
         log(&job, &attempt, verdict);
         Done::Tried(Box::new(Tried { job, verdict, asked: outcome.asked_wait(moment.now), attempt, effect }))
+    }
+}
+
+impl Courier {
+    /// Nothing was sent, for a reason that says nothing of the receiver.
+    fn no_attempt(&self, job: Job) -> Done {
+        self.queues.with(|queues| queues.ended_unsent(job.endpoint_id));
+        metrics::counter!("relay_delivery_shortages_total").increment(1);
+        tracing::warn!(
+            delivery.id = %job.delivery_id,
+            "this machine has no file, port or memory left for a callback: the delivery waits; raise its limit of open files"
+        );
+        Done::Unsent(job, SHORTAGE)
     }
 }
 

@@ -12,8 +12,11 @@ use super::id::{DeliveryId, EndpointId, EventId, PartnerId};
 use super::rate::Rate;
 use super::trace::TraceContext;
 
+/// The longest `timeoutMs` of an endpoint, in milliseconds.
+pub const MAX_TIMEOUT_MS: i32 = 30_000;
+
 /// The longest that one attempt may take, from name look-up to the last byte of the answer.
-pub const MAX_TOTAL_DEADLINE: Duration = Duration::from_secs(30);
+pub const MAX_TOTAL_DEADLINE: Duration = Duration::from_millis(MAX_TIMEOUT_MS.unsigned_abs() as u64);
 
 /// How long a claimed delivery belongs to its worker. A worker that has not finished by then has died.
 pub const LEASE: Duration = Duration::from_mins(1);

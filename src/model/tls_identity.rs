@@ -61,6 +61,7 @@ pub struct TlsIdentity {
     fingerprint: Fingerprint,
     client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
     roots: Option<RootCertStore>,
+    given: Vec<CertificateDer<'static>>,
     certificate: Option<Certificate>,
     authorities: Vec<Certificate>,
 }
@@ -159,14 +160,14 @@ impl TlsIdentity {
         let leaf = client.as_ref().and_then(|(chain, _)| chain.first());
         let certificate =
             leaf.map(|leaf| describe(leaf).ok_or(InvalidTlsIdentity::Certificate)).transpose()?;
-        let authorities = match &pem.ca {
+        let given = match &pem.ca {
             Some(ca) => certificates(ca).ok_or(InvalidTlsIdentity::Authority)?,
             None => Vec::new(),
         };
-        let roots = pem.ca.as_ref().map(|_| roots(&authorities)).transpose()?;
-        let described: Option<Vec<_>> = authorities.iter().map(describe).collect();
+        let roots = pem.ca.as_ref().map(|_| roots(&given)).transpose()?;
+        let described: Option<Vec<_>> = given.iter().map(describe).collect();
         let authorities = described.ok_or(InvalidTlsIdentity::Authority)?;
-        Ok(Self { fingerprint: fingerprint(&texts), client, roots, certificate, authorities })
+        Ok(Self { fingerprint: fingerprint(&texts), client, roots, given, certificate, authorities })
     }
 
     /// What the client certificate says of itself.
@@ -201,6 +202,11 @@ impl TlsIdentity {
     /// The only authorities to trust, if any are given.
     pub fn roots(&self) -> Option<&RootCertStore> {
         self.roots.as_ref()
+    }
+
+    /// The certificates that were given as authorities. One of them may be a receiver's own, signed by itself.
+    pub fn given(&self) -> &[CertificateDer<'static>] {
+        &self.given
     }
 }
 
@@ -237,6 +243,13 @@ fn describe(der: &CertificateDer<'_>) -> Option<Certificate> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let expires_at = DateTime::from_timestamp(certificate.validity().not_after.timestamp(), 0)?;
     Some(Certificate { subject: certificate.subject().to_string(), expires_at })
+}
+
+/// Whether a certificate is in date at a moment, in seconds since 1970; `None`: it cannot be read.
+pub fn is_in_date(der: &CertificateDer<'_>, second: i64) -> Option<bool> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let validity = certificate.validity();
+    Some((validity.not_before.timestamp()..=validity.not_after.timestamp()).contains(&second))
 }
 
 /// All certificates of a text; none at all, or a broken one, is nothing.

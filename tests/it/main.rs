@@ -52,6 +52,7 @@ mod reconcile;
 mod redaction;
 mod requeue;
 mod rotation;
+mod shortage;
 mod signatures;
 mod starting;
 mod stopping;

@@ -39,13 +39,20 @@ pub(crate) fn api(pool: &PgPool, key: &MasterKey, (intake, feed): (Intake, Feed)
 }
 
 pub(crate) fn dispatcher(pool: &PgPool, key: &MasterKey) -> (HandOver, Dispatcher) {
+    dispatcher_sending(pool, key, SenderSettings::default())
+}
+
+/// The same with a sender of these settings, which may dial this machine by http all the same.
+pub(crate) fn dispatcher_sending(
+    pool: &PgPool,
+    key: &MasterKey,
+    settings: SenderSettings,
+) -> (HandOver, Dispatcher) {
     let addresses = AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
-    let sender =
-        Sender::new(SenderSettings { addresses, allow_http: true, ..SenderSettings::default() }).unwrap();
     Dispatcher::new(Settings {
         pool: pool.clone(),
         key: key.clone(),
-        sender,
+        sender: Sender::new(SenderSettings { addresses, allow_http: true, ..settings }).unwrap(),
         concurrency: 64,
         wake: Arc::new(Notify::new()),
     })

@@ -47,7 +47,12 @@ impl Connection {
     /// Gets ready to speak HTTP/1.1 over a stream. Nothing is sent yet.
     pub(super) async fn open(stream: Box<dyn Stream>, remote: IpAddr) -> Result<Self, SendError> {
         let mut http = http1::Builder::new();
-        http.max_buf_size(MAX_BUFFER);
+        // Receivers are as they are: a folded line, a space before a colon or one line that is no header does not turn the
+        // status that came with it into a failure. What such a line says is not used for anything.
+        http.max_buf_size(MAX_BUFFER)
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .allow_spaces_after_header_name_in_responses(true)
+            .ignore_invalid_headers_in_responses(true);
         let watch = Stopwatch::default();
         let stream = TokioIo::new(Watched::new(stream, watch.clone()));
         let (requests, wire) = http.handshake(stream).await.map_err(|_| SendError::Protocol)?;

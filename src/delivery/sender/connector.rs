@@ -4,27 +4,22 @@
 //! dialled, for the name is not looked up again; the relay's own port is never dialled on any address of this machine;
 //! nothing goes out in the clear unless that is allowed.
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use url::Host;
 
 use super::connection::Connection;
+use super::dial::dial;
 use super::outcome::{SendError, Stage};
 use super::progress::Progress;
+use super::shortage::is_shortage;
 use super::tls::{TlsConfigs, fault};
 use super::{CallbackRequest, SenderSettings};
-
-/// Most addresses that are dialled. All of a name's addresses are judged.
-const MAX_DIALLED: usize = 4;
-/// Longest wait for an address that is not the last one, so that the next gets its chance before the deadline.
-const NEXT_ADDRESS_AFTER: Duration = Duration::from_secs(3);
 
 /// Bytes both ways, in the clear or through TLS.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -48,7 +43,7 @@ impl Connector {
         }
         let addresses = self.resolve(request, progress).await?;
         self.judge(&addresses)?;
-        let tcp = dial(&addresses, request.timeout, progress).await?;
+        let tcp = dial(&addresses, progress).await?;
         let remote = tcp.peer_addr().map_err(|_| SendError::Reset)?.ip().to_canonical();
         let stream: Box<dyn Stream> =
             if https { self.handshake(tcp, request, progress).await? } else { Box::new(tcp) };
@@ -68,7 +63,8 @@ impl Connector {
                 let since = Instant::now();
                 let answer = self.settings.resolver.lookup(name).await;
                 progress.dns(since);
-                answer.map_err(|_| SendError::Dns)?
+                answer
+                    .map_err(|error| if is_shortage(&error) { SendError::Shortage } else { SendError::Dns })?
             }
             None => Vec::new(),
         };
@@ -117,46 +113,6 @@ fn server_name(request: &CallbackRequest) -> Option<ServerName<'static>> {
         Host::Ipv4(ip) => Some(ServerName::from(IpAddr::V4(ip))),
         Host::Ipv6(ip) => Some(ServerName::from(IpAddr::V6(ip))),
         Host::Domain(name) => ServerName::try_from(name.trim_end_matches('.').to_owned()).ok(),
-    }
-}
-
-/// Dials one address after another until one answers. The last one has until the attempt's own deadline.
-async fn dial(
-    addresses: &[SocketAddr],
-    deadline: Duration,
-    progress: &mut Progress,
-) -> Result<TcpStream, SendError> {
-    progress.stage = Stage::Connect;
-    let since = Instant::now();
-    let dialled = addresses.len().min(MAX_DIALLED);
-    let mut last = Err(SendError::Connect("nobody answered"));
-    for (index, address) in addresses[..dialled].iter().enumerate() {
-        // An IPv4-mapped address is dialled as the IPv4 address it was judged to be.
-        let target = SocketAddr::new(address.ip().to_canonical(), address.port());
-        progress.remote(target.ip());
-        let patience = if index + 1 < dialled { NEXT_ADDRESS_AFTER.min(deadline / 4) } else { Duration::MAX };
-        match timeout(patience, TcpStream::connect(target)).await {
-            Ok(Ok(stream)) => {
-                progress.connect(since);
-                // A small request must not wait for the acknowledgement of the one before.
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
-            Ok(Err(error)) => last = Err(SendError::Connect(sentence(&error))),
-            Err(_) => {}
-        }
-    }
-    progress.connect(since);
-    last
-}
-
-fn sentence(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => "it was refused",
-        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => "it was reset",
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "the host cannot be reached",
-        io::ErrorKind::TimedOut => "nobody answered",
-        _ => "the system could not open it",
     }
 }
 

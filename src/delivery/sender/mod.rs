@@ -4,8 +4,8 @@
 //! latest; it holds at most 64 KiB of head and 64 KiB of body at a time; it never follows a redirect, uses a proxy, or unpacks a compressed body; it dials only
 //! addresses that passed the [`AddressPolicy`], by http only where that is allowed today, and never the relay itself. What failed is an [`Attempt`] with an error
 //! in it, not an `Err`: an attempt is a fact to be written down.
-//! Does not guarantee: that a request is seen once. If a connection kept alive turns out to be dead, the request is
-//! sent again on a new one within the same attempt; the receiver knows repeats by `webhook-id`.
+//! Does not guarantee: that a request is seen once. If a connection kept alive turns out to be dead or out of step, the
+//! request is sent again on a new one within the same attempt; the receiver knows repeats by `webhook-id`.
 //!
 //! HTTP/1.1 only: one request at a time on a connection needs no flow control, no stream resets and no header tables,
 //! which is where HTTP/2 clients have been flooded. It is written on hyper's connections and not on a ready-made client,
@@ -14,9 +14,12 @@
 
 mod connection;
 mod connector;
+mod dial;
+mod given;
 mod outcome;
 mod pool;
 mod progress;
+mod shortage;
 mod stopwatch;
 #[cfg(test)]
 mod tests;
@@ -42,10 +45,8 @@ use self::tls::TlsConfigs;
 use crate::delivery::resolver::{Resolve, SystemResolver};
 use crate::model::address::AddressPolicy;
 use crate::model::callback_url::CallbackUrl;
+use crate::model::delivery::MAX_TOTAL_DEADLINE;
 use crate::model::tls_identity::TlsIdentity;
-
-/// The most an attempt may take, whatever an endpoint asks for. A delivery's lease must be longer.
-pub const MAX_TOTAL_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Names the relay and its version to receivers.
 const USER_AGENT: &str =
@@ -117,10 +118,10 @@ impl Sender {
 
     async fn run(&self, request: &CallbackRequest, progress: &mut Progress) -> Result<(), SendError> {
         if let Some(kept) = self.pool.take(&key(request)) {
-            match self.exchange(kept, request, progress).await {
-                // The receiver had closed it, or closed it instead of answering: a new connection decides.
-                Err(SendError::Reset) => {}
-                ended => return ended,
+            // Whatever ended it, closed by the receiver or what was left on it by the answer before, says nothing of this
+            // request: a new connection decides.
+            if self.exchange(kept, request, progress).await.is_ok() {
+                return Ok(());
             }
         }
         let fresh = self.connector.connect(request, progress).await?;

@@ -109,6 +109,9 @@ pub enum SendError {
     /// No address answered the connection.
     #[error("the connection failed: {0}")]
     Connect(&'static str),
+    /// This machine had no file, port or memory left for it: nothing was sent, and it is no attempt.
+    #[error("this machine has no file, port or memory left for a connection")]
+    Shortage,
     /// The handshake failed.
     #[error("TLS failed: {0}")]
     Tls(&'static str),
@@ -135,6 +138,7 @@ impl SendError {
             Self::PlainHttp => "plain_http",
             Self::OwnAddress => "own_address",
             Self::Connect(_) => "connect",
+            Self::Shortage => "shortage",
             Self::Tls(_) => "tls",
             Self::Timeout(_) => "timeout",
             Self::Reset => "reset",

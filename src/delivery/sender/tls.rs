@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
-use rustls::{AlertDescription, CertificateError, ClientConfig, Error};
+use rustls::{AlertDescription, CertificateError, ClientConfig, Error, OtherError};
 use rustls_platform_verifier::Verifier;
 
+use super::given::GivenAuthorities;
 use super::outcome::SendError;
 use crate::model::tls_identity::{Fingerprint, TlsIdentity};
 
@@ -67,11 +68,14 @@ fn configure(
 ) -> Result<ClientConfig, Error> {
     let builder =
         ClientConfig::builder_with_provider(Arc::clone(provider)).with_safe_default_protocol_versions()?;
-    let builder = match identity.and_then(TlsIdentity::roots) {
-        Some(roots) => builder.with_root_certificates(roots.clone()),
-        // "Dangerous" is only the name of the door: what goes through is the system's verifier, shared.
-        None => builder.dangerous().with_custom_certificate_verifier(Arc::clone(system)),
+    let verifier: Arc<dyn ServerCertVerifier> = match identity.and_then(|one| Some((one, one.roots()?))) {
+        Some((identity, roots)) => {
+            Arc::new(GivenAuthorities::new(roots.clone(), identity.given(), provider)?)
+        }
+        None => Arc::clone(system),
     };
+    // "Dangerous" is only the name of the door: what goes through verifies.
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let mut config = match identity.and_then(TlsIdentity::client) {
         Some((chain, key)) => builder.with_client_auth_cert(chain.to_vec(), key)?,
         None => builder.with_no_client_auth(),
@@ -112,13 +116,24 @@ fn certificate(error: &CertificateError) -> &'static str {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "the certificate is not valid yet"
         }
+        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+            "the certificate names no host: make it with the host name as subjectAltName"
+        }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "the certificate is for another host name"
         }
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "the certificate is from an unknown authority"
         }
+        CertificateError::Other(other) if is_authority_as_leaf(other) => {
+            "the certificate is an authority's own: give it as tls.ca, or let the receiver show one that it signed"
+        }
         CertificateError::Revoked => "the certificate was revoked",
         _ => "the certificate is not valid",
     }
+}
+
+/// rustls passes on what its verifier has no word for.
+fn is_authority_as_leaf(error: &OtherError) -> bool {
+    matches!(error.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }

@@ -20,7 +20,7 @@ use crate::model::seal::MasterKey;
 use crate::store::endpoint::{EndpointSettings, headers_context};
 
 /// Bounds of `timeoutMs`, and what it is if nobody says: milliseconds from connecting to the last byte.
-const TIMEOUT_MS: std::ops::RangeInclusive<i32> = 100..=30_000;
+const TIMEOUT_MS: std::ops::RangeInclusive<i32> = 100..=crate::model::delivery::MAX_TIMEOUT_MS;
 const DEFAULT_TIMEOUT_MS: i32 = 15_000;
 
 /// An endpoint to be registered.

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::*;
+use crate::delivery::sender::dial::MOST_DIALLED;
 use crate::model::callback_url::spellings::SPELLINGS;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
@@ -88,14 +89,63 @@ async fn the_next_address_is_tried_when_one_does_not_answer() {
     assert_eq!((attempt.status_code, attempt.remote_ip), (Some(200), Some(receiver.address.ip())));
 }
 
+/// An address at which connections are neither taken nor refused: its queue is full. It lasts as long as what it holds.
+async fn silent(address: SocketAddr) -> (socket2::Socket, Vec<TcpStream>) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&address.into()).unwrap();
+    socket.listen(0).unwrap();
+    let mut queue = Vec::new();
+    // One more than the queue holds is never answered: then it is full.
+    while let Ok(stream) = tokio::time::timeout(SHORT, TcpStream::connect(address)).await {
+        queue.push(stream.unwrap());
+    }
+    (socket, queue)
+}
+
 #[tokio::test]
-async fn only_the_first_four_addresses_are_dialled() {
+async fn silent_addresses_cost_a_quarter_of_a_second_each_and_not_the_attempt() {
     let receiver = Receiver::answering(OK).await;
-    let sender = resolving(&[&["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.1"]]);
-    let attempt =
-        sender.send(request(&format!("http://multi.example:{}/", receiver.address.port()), PATIENT)).await;
-    assert_eq!(attempt.error, Some(SendError::Connect("it was refused")));
-    assert_eq!((attempt.remote_ip, receiver.connections()), (Some("127.0.0.5".parse().unwrap()), 0));
+    let port = receiver.address.port();
+    let dead = ["127.0.0.2", "127.0.0.3", "127.0.0.4"];
+    let mut held = Vec::new();
+    for ip in dead {
+        held.push(silent(SocketAddr::new(ip.parse().unwrap(), port)).await);
+    }
+    let sender = resolving(&[&[dead[0], dead[1], dead[2], "127.0.0.1"]]);
+    // Less than the deadline that each of them would use up by itself.
+    let attempt = sender.send(request(&format!("http://multi.example:{port}/"), PATIENT)).await;
+    assert_eq!((attempt.status_code, attempt.remote_ip), (Some(200), Some(receiver.address.ip())));
+}
+
+#[tokio::test]
+async fn every_address_gets_its_chance_up_to_a_bound() {
+    let receiver = Receiver::answering(OK).await;
+    let url = format!("http://multi.example:{}/", receiver.address.port());
+    for (dead, reached) in [(MOST_DIALLED - 1, true), (MOST_DIALLED, false)] {
+        let mut addresses: Vec<String> = (0..dead).map(|n| format!("127.0.1.{}", n + 1)).collect();
+        addresses.push("127.0.0.1".into());
+        let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        let attempt = resolving(&[&addresses]).send(request(&url, PATIENT)).await;
+        assert_eq!(attempt.status_code.is_some(), reached, "{dead} refuse first: {attempt:?}");
+        if !reached {
+            assert_eq!(attempt.error, Some(SendError::Connect("it was refused")));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_look_up_for_which_this_machine_has_no_file_left_is_no_failure_of_the_receivers() {
+    /// A resolver that could not open its socket.
+    #[derive(Debug)]
+    struct NoFiles;
+    impl Resolve for NoFiles {
+        fn lookup(&self, _name: &str) -> Lookup {
+            std::future::ready(Err(io::Error::from_raw_os_error(24))).boxed()
+        }
+    }
+    let sender = sender_with(SenderSettings { resolver: Arc::new(NoFiles), ..in_the_clear() });
+    let attempt = sender.send(request("http://receiver.example/", PATIENT)).await;
+    assert_eq!(attempt.error, Some(SendError::Shortage));
 }
 
 #[tokio::test]

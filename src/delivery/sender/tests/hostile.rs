@@ -146,7 +146,6 @@ async fn what_is_not_http_is_a_protocol_error() {
         "HTTP/2.0 200 OK\r\n\r\n",
         "\0\0\0\0",
         "HTTP/1.1 20 OK\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nbad header\r\n\r\n",
         "HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n",
         "HTTP/1.1 200 OK\r\na\0b: c\r\n\r\n",
         "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
@@ -219,4 +218,21 @@ async fn no_error_names_the_path_the_query_or_the_address() {
 fn abort(stream: TcpStream) {
     stream.set_zero_linger().unwrap();
     drop(stream);
+}
+
+#[tokio::test]
+async fn a_malformed_header_line_does_not_turn_a_success_into_a_failure() {
+    for lines in [
+        "x-folded: one\r\n two\r\n",
+        "x-folded: one\r\n\ttwo\r\n three\r\n",
+        "x-space : before the colon\r\n",
+        "no colon at all\r\n",
+        "x-bad\u{1}name: 1\r\n",
+        ": no name\r\n",
+    ] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{lines}content-length: 2\r\n\r\nok");
+        let attempt = attempt(&Receiver::answering(answer).await, PATIENT).await;
+        assert_eq!((attempt.status_code, attempt.error), (Some(200), None), "{lines:?}");
+        assert_eq!(body(&attempt).content, "ok", "{lines:?}");
+    }
 }

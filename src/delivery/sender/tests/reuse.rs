@@ -84,6 +84,27 @@ async fn a_kept_connection_that_died_is_replaced_within_the_attempt() {
 }
 
 #[tokio::test]
+async fn what_a_receiver_leaves_on_a_kept_connection_does_not_fail_the_next_callback() {
+    for left in ["garbage\r\n\r\n", "HTTP/1.1 2OO OK\r\n\r\n", "\0\0\0", "HTTP/9.9 200 OK\r\n\r\n"] {
+        // Each connection answers its first request and is out of step at the second.
+        let receiver = Receiver::new(move |mut stream| async move {
+            read_request(&mut stream).await;
+            let _ = stream.write_all(OK.as_bytes()).await;
+            read_request(&mut stream).await;
+            let _ = stream.write_all(left.as_bytes()).await;
+            wait_for_end(&mut stream).await;
+        })
+        .await;
+        let sender = sender();
+        for sent in 1..=3 {
+            let attempt = send(&sender, &receiver).await;
+            assert_eq!((attempt.status_code, attempt.error), (Some(200), None), "{left:?}");
+            assert_eq!(receiver.connections(), sent, "{left:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_new_connection_that_dies_is_not_tried_again() {
     let receiver = Receiver::new(|mut stream| async move {
         read_request(&mut stream).await;

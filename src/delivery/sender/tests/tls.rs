@@ -125,6 +125,60 @@ async fn certificates_that_expired_or_name_another_host_are_refused() {
     }
 }
 
+/// A certificate that is signed by itself, as `openssl req -x509` makes it, and as one that is no authority.
+fn self_signed(names: &[&str], is_ca: IsCa, expires: i32) -> Leaf {
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    let mut params = CertificateParams::new(names).unwrap();
+    params.is_ca = is_ca;
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(expires, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    Leaf { cert: params.self_signed(&key).unwrap(), key }
+}
+
+#[tokio::test]
+async fn a_certificate_signed_by_itself_is_believed_where_it_is_given() {
+    for is_ca in [IsCa::Ca(BasicConstraints::Unconstrained), IsCa::ExplicitNoCa, IsCa::NoCa] {
+        let own = self_signed(&["receiver.example"], is_ca, 2200);
+        let receiver = server(&own, None).await;
+        let given = TlsIdentityPem { ca: Some(own.cert.pem()), ..TlsIdentityPem::default() };
+        let trusted = call(&resolving(), &receiver, Some(&given)).await;
+        assert_eq!((trusted.status_code, trusted.error), (Some(200), None));
+        let other = trusting(&authority());
+        for pem in [None, Some(&other)] {
+            let attempt = call(&resolving(), &receiver, pem).await;
+            assert_eq!(attempt.error.map(SendError::kind), Some("tls"), "{attempt:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_given_certificate_still_has_to_name_the_host_and_to_be_in_date() {
+    let authority = || IsCa::Ca(BasicConstraints::Unconstrained);
+    for (own, said) in [
+        (self_signed(&["receiver.example"], authority(), 2021), "the certificate has expired"),
+        (self_signed(&["other.example"], authority(), 2200), "the certificate is for another host name"),
+        (
+            self_signed(&[], authority(), 2200),
+            "the certificate names no host: make it with the host name as subjectAltName",
+        ),
+    ] {
+        let receiver = server(&own, None).await;
+        let given = TlsIdentityPem { ca: Some(own.cert.pem()), ..TlsIdentityPem::default() };
+        let attempt = call(&resolving(), &receiver, Some(&given)).await;
+        assert_eq!((attempt.status_code, attempt.error), (None, Some(SendError::Tls(said))));
+    }
+}
+
+#[tokio::test]
+async fn an_authority_that_is_shown_as_a_certificate_says_what_to_change() {
+    let own = self_signed(&["receiver.example"], IsCa::Ca(BasicConstraints::Unconstrained), 2200);
+    let receiver = server(&own, None).await;
+    let other = trusting(&authority());
+    let said = "the certificate is an authority's own: give it as tls.ca, or let the receiver show one that it signed";
+    assert_eq!(call(&resolving(), &receiver, Some(&other)).await.error, Some(SendError::Tls(said)));
+}
+
 #[tokio::test]
 async fn an_address_as_host_needs_a_certificate_for_that_address() {
     let authority = authority();
