@@ -20,6 +20,7 @@ use crate::model::id::{
 };
 use crate::model::order::Product;
 use crate::model::partner::Environment;
+use crate::model::quarantine::Reason;
 use crate::model::recovery::{RecoveryScope, RecoveryState};
 use crate::model::token::Scope;
 
@@ -186,6 +187,12 @@ enum_schemas! {
     Product: "What is bought or sold.", ["BUY", "SELL", "NFT"];
     Source: "Where it was heard: Transak's stream, its webhook, or its REST API asked by the relay.",
         ["stream", "webhook", "reconcile"];
+    Reason: "Why it is in quarantine. `no_token`: the partner has no access token to verify it with. `no_token_fits`: \
+        none of its access tokens verifies the signature; both are tried again by themselves when a token is given. \
+        `not_signed`: it is no signed message. `other_algorithm`: it is signed with another algorithm than Transak's. \
+        `unreadable`: it is verified, or needs no signature, and cannot be read. `no_partner`: it belongs to no known \
+        partner. `refused`: the database refuses the event that it makes.",
+        ["no_token", "no_token_fits", "not_signed", "other_algorithm", "unreadable", "no_partner", "refused"];
     Environment: "Which of Transak's worlds the API key belongs to.", ["STAGING", "PRODUCTION"];
     Scope: "What a token may do: everything, change one partner's things, or read them.", ["admin", "write", "read"];
     EndpointState: "Whether callbacks are sent. While it is `disabled`, deliveries are held.", ["enabled", "disabled"];

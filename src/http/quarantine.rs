@@ -18,6 +18,7 @@ use super::problem::openapi::{Common, WithoutBody};
 use crate::intake::requeue::{RequeueError, Requeued};
 use crate::model::event::Source;
 use crate::model::id::{PartnerId, QuarantineId};
+use crate::model::quarantine::{Reason, Refusal};
 use crate::store::list::snapshot;
 use crate::store::quarantine::read as store;
 
@@ -43,7 +44,9 @@ pub struct QuarantinedView {
     #[schema(required)]
     event: Option<String>,
     /// Why it could not be verified or read.
-    reason: String,
+    reason: Reason,
+    /// The same in a sentence.
+    detail: String,
     /// When it first came.
     received_at: Time,
     /// How often it came.
@@ -62,6 +65,7 @@ impl From<store::Quarantined> for QuarantinedView {
             channel: message.channel,
             event: message.event,
             reason: message.reason,
+            detail: message.detail,
             received_at: Time(message.received_at),
             times: message.times,
             raw: String::from_utf8_lossy(&message.raw).into_owned(),
@@ -140,8 +144,11 @@ pub struct Retried {
     #[schema(value_type = String, example = "kept")]
     result: &'static str,
     /// Why it stays; null if it was kept.
-    #[schema(required, example = "no key verifies it")]
-    reason: Option<String>,
+    #[schema(required)]
+    reason: Option<Reason>,
+    /// The same in a sentence.
+    #[schema(required, example = "no access token of the partner verifies its signature")]
+    detail: Option<String>,
 }
 
 /// Try a message again.
@@ -160,8 +167,10 @@ pub async fn retry_quarantined(
 ) -> Result<Json<Retried>, Problem> {
     let requeue = api.intake.as_ref().ok_or(Problem::NoSuchPath)?.requeue(api.pool.clone());
     match requeue.one(&writer.partners, writer.partner.is_none(), id).await? {
-        Requeued::Kept => Ok(Json(Retried { result: "kept", reason: None })),
-        Requeued::Stays(reason) => Ok(Json(Retried { result: "stays", reason: Some(reason) })),
+        Requeued::Kept => Ok(Json(Retried { result: "kept", reason: None, detail: None })),
+        Requeued::Stays(Refusal { reason, detail }) => {
+            Ok(Json(Retried { result: "stays", reason: Some(reason), detail: Some(detail) }))
+        }
         Requeued::Gone => Err(Problem::NotFound("quarantined message")),
     }
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use super::commit::{CommitError, Committed, Desk, commit};
-use super::decode::{Decoded, aside, decode};
+use super::decode::{Decoded, aside, decode_with};
 use super::directory::Directory;
 use super::owe::Owed;
 use super::suspicion::Suspicion;
@@ -17,6 +17,7 @@ use super::{Fate, Heard};
 use crate::model::delivery::Job;
 use crate::model::event::NewEvent;
 use crate::model::id::PartnerId;
+use crate::model::quarantine::{Reason, Refusal};
 use crate::model::queue::HandOver;
 use crate::store::delivery::claim::release;
 use crate::store::quarantine::write::{Quarantined, insert as quarantine};
@@ -41,7 +42,7 @@ pub(super) struct Sink {
     pub(super) desk: Arc<Desk>,
     /// Takes fresh deliveries straight to a local dispatcher.
     pub(super) hand_over: Option<HandOver>,
-    /// Where it is said that a partner's messages do not verify.
+    /// Hurries the care of tokens when a partner's messages do not verify.
     pub(super) suspicion: Suspicion,
     /// How often an order under way is compared with Transak's own record.
     pub(super) reconcile_every: Duration,
@@ -140,7 +141,8 @@ impl Sink {
                     "an event was refused by the database and is quarantined"
                 );
                 for at in places {
-                    self.put_aside(aside(&messages[at], REFUSED.to_owned())).await?;
+                    let refusal = Refusal::new(Reason::Refused, REFUSED);
+                    self.put_aside(aside(&messages[at], refusal)).await?;
                     fates[at] = Some(Fate::Quarantined);
                 }
             }
@@ -199,17 +201,24 @@ impl Sink {
     }
 
     async fn put_aside(&self, message: Quarantined) -> Result<(), Unavailable> {
-        if let Some(partner) = message.partner_id {
-            self.suspicion.raise(partner, &message.reason, message.received_at);
-        }
-        let (source, bytes) = (message.source.as_str(), message.raw.len());
-        tracing::warn!(source, reason = message.reason, bytes, "a message is quarantined");
+        let (source, reason) = (message.source.as_str(), message.refusal.reason);
+        tracing::warn!(
+            source,
+            reason = reason.as_str(),
+            bytes = message.raw.len(),
+            "a message is quarantined"
+        );
         let inserted = async {
             let mut conn = self.pool.acquire().await?;
             quarantine(&mut conn, &message).await
         };
         match tokio::time::timeout(COMMIT_DEADLINE, inserted).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => {
+                if reason.is_curable() {
+                    self.suspicion.raise();
+                }
+                Ok(())
+            }
             Ok(Err(error)) if !error.is_unavailable() => {
                 tracing::error!(error = &error as &dyn Error, "a message could not even be quarantined");
                 Ok(())
@@ -220,9 +229,7 @@ impl Sink {
 }
 
 fn decode_all(messages: &[Heard], directory: &Directory) -> impl Iterator<Item = Decoded> {
-    messages
-        .iter()
-        .map(|heard| decode(heard, heard.partner_id.map_or(&[][..], |partner| directory.keys(partner))))
+    messages.iter().map(|heard| decode_with(directory, heard))
 }
 
 /// Which order a message is about, and when it was heard.

@@ -5,10 +5,12 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::directory::Directory;
 use super::{Form, Heard};
 use crate::model::event::{Identity, NewEvent};
 use crate::model::id::{EventId, PartnerId};
 use crate::model::order::Snapshot;
+use crate::model::quarantine::{Reason, Refusal};
 use crate::store::quarantine::write::Quarantined;
 use crate::trace::Span;
 use crate::transak::claims::{self, Unreadable};
@@ -34,7 +36,7 @@ const TEST_ORDER: &str = "9151faa1-e69b-4a36-b959-3c4f894afb68";
 
 enum Failure {
     Unverified(Unverified),
-    Unreadable(String),
+    Unreadable(Refusal),
 }
 
 impl From<Unverified> for Failure {
@@ -45,8 +47,31 @@ impl From<Unverified> for Failure {
 
 impl From<Unreadable> for Failure {
     fn from(error: Unreadable) -> Self {
-        Self::Unreadable(error.to_string())
+        Self::Unreadable(Refusal::new(Reason::Unreadable, error.to_string()))
     }
+}
+
+impl From<Unverified> for Refusal {
+    fn from(error: Unverified) -> Self {
+        let reason = match error {
+            Unverified::NoToken => Reason::NoToken,
+            Unverified::NoTokenFits => Reason::NoTokenFits,
+            Unverified::NotSigned | Unverified::ClaimsAreNotJson => Reason::NotSigned,
+            Unverified::OtherAlgorithm => Reason::OtherAlgorithm,
+        };
+        Self::new(reason, error.to_string())
+    }
+}
+
+/// Verifies and reads one message with what is known of its partner. What is put aside says which tokens it was tried
+/// with.
+pub(super) fn decode_with(directory: &Directory, heard: &Heard) -> Decoded {
+    let keys = heard.partner_id.map_or(&[][..], |partner| directory.keys(partner));
+    let mut decoded = decode(heard, keys);
+    if let Decoded::Unverified(message) | Decoded::Quarantine(message) = &mut decoded {
+        message.generation = heard.partner_id.map_or(0, |partner| directory.generation(partner));
+    }
+    decoded
 }
 
 /// Verifies and reads one message with the partner's keys.
@@ -56,8 +81,8 @@ pub fn decode(heard: &Heard, keys: &[VerifyingKey]) -> Decoded {
             Decoded::Test
         }
         Ok(event) => Decoded::Event(Box::new(event)),
-        Err(Failure::Unverified(error)) => Decoded::Unverified(Box::new(aside(heard, error.to_string()))),
-        Err(Failure::Unreadable(reason)) => Decoded::Quarantine(Box::new(aside(heard, reason))),
+        Err(Failure::Unverified(error)) => Decoded::Unverified(Box::new(aside(heard, error.into()))),
+        Err(Failure::Unreadable(refusal)) => Decoded::Quarantine(Box::new(aside(heard, refusal))),
     }
 }
 
@@ -67,14 +92,15 @@ pub(super) fn verifies(heard: &Heard, keys: &[VerifyingKey]) -> bool {
 }
 
 /// The message as it came, to be put aside for this reason.
-pub(super) fn aside(heard: &Heard, reason: String) -> Quarantined {
+pub(super) fn aside(heard: &Heard, refusal: Refusal) -> Quarantined {
     Quarantined {
         partner_id: heard.partner_id,
         source: heard.source,
         form: heard.form.as_str(),
         channel: heard.channel.as_deref().map(str::to_owned),
         event: heard.event.clone(),
-        reason,
+        refusal,
+        generation: 0,
         raw: heard.data.to_vec(),
         received_at: heard.at,
         hops: heard.hops,
@@ -82,10 +108,13 @@ pub(super) fn aside(heard: &Heard, reason: String) -> Quarantined {
 }
 
 fn event(heard: &Heard, keys: &[VerifyingKey]) -> Result<NewEvent, Failure> {
-    let no_partner = || Failure::Unreadable("it belongs to no known partner".to_owned());
+    let no_partner =
+        || Failure::Unreadable(Refusal::new(Reason::NoPartner, "it belongs to no known partner"));
     let partner_id = heard.partner_id.ok_or_else(no_partner)?;
     let (claims, verified) = match heard.form {
-        Form::Unreadable(reason) => return Err(Failure::Unreadable(reason.to_owned())),
+        Form::Unreadable(reason) => {
+            return Err(Failure::Unreadable(Refusal::new(Reason::Unreadable, reason)));
+        }
         Form::Signed => (verified_claims(heard, keys)?, true),
         Form::Open => (open_claims(heard)?, false),
         Form::Rest | Form::History => (open_claims(heard)?, true),
@@ -211,7 +240,7 @@ mod tests {
         let keys = [VerifyingKey::new(&SecretString::from("token"))];
         match decode(&heard(event, data, form), &keys) {
             Decoded::Event(event) => Ok(*event),
-            Decoded::Unverified(message) | Decoded::Quarantine(message) => Err(message.reason),
+            Decoded::Unverified(message) | Decoded::Quarantine(message) => Err(message.refusal.detail),
             Decoded::Test => Err("the test order".to_owned()),
         }
     }

@@ -27,6 +27,7 @@ pub struct Owner {
 #[derive(Debug, Default)]
 pub struct Directory {
     keys: HashMap<PartnerId, Vec<VerifyingKey>>,
+    generations: HashMap<PartnerId, i64>,
     channels: HashMap<Arc<str>, Vec<Owner>>,
 }
 
@@ -39,6 +40,12 @@ impl Directory {
     /// What verifies the messages of a partner, the newest token first.
     pub fn keys(&self, partner: PartnerId) -> &[VerifyingKey] {
         self.keys.get(&partner).map_or(&[], Vec::as_slice)
+    }
+
+    /// How often the partner had been given an access token when these keys were read: at least so many are in the
+    /// picture, for it is read first.
+    pub fn generation(&self, partner: PartnerId) -> i64 {
+        self.generations.get(&partner).copied().unwrap_or_default()
     }
 
     /// The partners that a channel belongs to. Usually one; two if the same key was registered for both environments,
@@ -80,6 +87,8 @@ const GATHER: Duration = Duration::from_millis(100);
 /// silence everybody.
 pub async fn load(pool: &PgPool, key: &MasterKey) -> store::Result<Directory> {
     let mut conn = pool.acquire().await?;
+    // Before the tokens: a token that is added in between is known and not counted, which costs a try and no message.
+    let generations = store::access_token::generations(&mut conn).await?.into_iter().collect();
     let mut tokens: HashMap<PartnerId, Vec<VerifyingKey>> = HashMap::new();
     for sealed in store::access_token::recent_of_all(&mut conn).await? {
         match key.open_text(&store::access_token::context(sealed.partner_id), &sealed.token) {
@@ -89,7 +98,7 @@ pub async fn load(pool: &PgPool, key: &MasterKey) -> store::Result<Directory> {
             }
         }
     }
-    let mut directory = Directory::default();
+    let mut directory = Directory { generations, ..Directory::default() };
     for (partner, api_key) in store::partner::api_keys(&mut conn).await? {
         directory.add(partner, &api_key, tokens.remove(&partner).unwrap_or_default());
     }

@@ -5,19 +5,22 @@
 //! Does not guarantee: one sighting only. If the process dies between the commit and the deletion, or two processes try
 //! the same message at once, its event has a sighting more.
 
+use std::sync::Arc;
+
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use sqlx::PgPool;
 
 use super::batch::REFUSED;
-use super::decode::{Decoded, decode};
-use super::directory::Watch;
-use super::suspicion::curable_reasons;
+use super::decode::{Decoded, decode_with};
+use super::directory::{Directory, Watch};
 use super::{Fate, Form, Full, Heard, Intake};
 use crate::model::event::Source;
 use crate::model::hops::Hops;
 use crate::model::id::{PartnerId, QuarantineId};
+use crate::model::quarantine::{Reason, Refusal};
 use crate::store;
 use crate::store::quarantine::retry::{self, Retry};
+use crate::transak::jws::Unverified;
 
 /// Messages tried at once.
 const AT_ONCE: usize = 16;
@@ -36,7 +39,7 @@ pub enum Requeued {
     /// It is an event now, and in quarantine no longer.
     Kept,
     /// It stays, for this reason.
-    Stays(String),
+    Stays(Refusal),
     /// There is no such message.
     Gone,
 }
@@ -81,67 +84,125 @@ impl Requeue {
         of_nobody: bool,
         id: QuarantineId,
     ) -> Result<Requeued, RequeueError> {
+        let directory = self.directory();
         let found = retry::find(&mut *self.pool.acquire().await?, partners, of_nobody, id).await?;
         let Some(message) = found else { return Ok(Requeued::Gone) };
         let heard = heard(message);
-        if let Some(reason) = self.refusal(&heard) {
-            return Ok(Requeued::Stays(reason));
+        match refusal(&directory, &heard) {
+            Some(refusal) => Ok(Requeued::Stays(refusal)),
+            None => self.send_through(id, heard).await,
         }
-        let fate = self.intake.keep(heard).await?;
-        if matches!(fate, Fate::New | Fate::Sighted | Fate::Test) {
-            retry::delete(&mut *self.pool.acquire().await?, id).await?;
-            return Ok(Requeued::Kept);
+    }
+
+    /// Tries all messages of a partner, oldest first.
+    pub async fn all(&self, partner: PartnerId) -> Result<Tally, RequeueError> {
+        let (mut tally, mut after) = (Tally::default(), None);
+        loop {
+            let ids = retry::all(&mut *self.pool.acquire().await?, partner, after).await?;
+            let Some(last) = ids.last() else { return Ok(tally) };
+            after = Some(*last);
+            let waiting = ids.into_iter().map(|id| self.one_of(partner, id)).collect();
+            for tried in at_once(waiting).await? {
+                tally.count(&tried);
+            }
         }
-        if matches!(fate, Fate::Quarantined | Fate::Unverified) {
-            return Ok(Requeued::Stays(REFUSED.to_owned()));
-        }
-        Err(RequeueError::NotCommitted)
     }
 
     async fn one_of(&self, partner: PartnerId, id: QuarantineId) -> Result<Requeued, RequeueError> {
         self.one(&[partner], false, id).await
     }
 
-    /// Tries all messages of a partner, oldest first.
-    pub async fn all(&self, partner: PartnerId) -> Result<Tally, RequeueError> {
-        self.each(partner, None).await
-    }
-
-    /// Tries those messages of a partner that another access token could cure.
-    pub async fn unverified(&self, partner: PartnerId) -> Result<Tally, RequeueError> {
-        self.each(partner, Some(&curable_reasons())).await
-    }
-
-    async fn each(&self, partner: PartnerId, reasons: Option<&[String]>) -> Result<Tally, RequeueError> {
+    /// Tries those messages of a partner that a token of this picture could cure and that were not tried with all of its
+    /// tokens yet. What stays is not tried again until there are more.
+    pub async fn untried(&self, partner: PartnerId) -> Result<Tally, RequeueError> {
+        let directory = self.directory();
+        let generation = directory.generation(partner);
         let (mut tally, mut after) = (Tally::default(), None);
         loop {
-            let ids = retry::ids(&mut *self.pool.acquire().await?, partner, after, reasons).await?;
+            let ids = retry::untried(&mut *self.pool.acquire().await?, partner, generation, after).await?;
             let Some(last) = ids.last() else { return Ok(tally) };
             after = Some(*last);
-            let mut waiting = Vec::with_capacity(ids.len());
-            for id in ids {
-                waiting.push(self.one_of(partner, id));
-            }
-            // Those that become events share their commits.
-            let tried: Vec<Requeued> = stream::iter(waiting).buffered(AT_ONCE).try_collect().await?;
-            for one in tried {
-                match one {
-                    Requeued::Kept => tally.kept += 1,
-                    Requeued::Stays(_) => tally.stay += 1,
-                    Requeued::Gone => {}
-                }
+            let waiting = ids.into_iter().map(|id| self.with_picture(&directory, partner, id)).collect();
+            let tried = at_once(waiting).await?;
+            let stay: Vec<_> = tried.iter().filter_map(Tried::refused).collect();
+            retry::stay(&mut *self.pool.acquire().await?, &stay, generation).await?;
+            for tried in &tried {
+                tally.count(&tried.became);
             }
         }
     }
 
-    /// Why the message would be put aside again.
-    fn refusal(&self, heard: &Heard) -> Option<String> {
-        let directory = self.directory.borrow().clone();
-        let keys = heard.partner_id.map_or(&[][..], |partner| directory.keys(partner));
-        match decode(heard, keys) {
-            Decoded::Event(_) | Decoded::Test => None,
-            Decoded::Unverified(message) | Decoded::Quarantine(message) => Some(message.reason),
+    async fn with_picture(
+        &self,
+        directory: &Directory,
+        partner: PartnerId,
+        id: QuarantineId,
+    ) -> Result<Tried, RequeueError> {
+        let found = retry::find(&mut *self.pool.acquire().await?, &[partner], false, id).await?;
+        let Some(message) = found else { return Ok(Tried { id, became: Requeued::Gone, sent: false }) };
+        let heard = heard(message);
+        if let Some(refusal) = refusal(directory, &heard) {
+            return Ok(Tried { id, became: Requeued::Stays(refusal), sent: false });
         }
+        Ok(Tried { id, became: self.send_through(id, heard).await?, sent: true })
+    }
+
+    async fn send_through(&self, id: QuarantineId, heard: Heard) -> Result<Requeued, RequeueError> {
+        match self.intake.keep(heard).await? {
+            Fate::New | Fate::Sighted | Fate::Test => {
+                retry::delete(&mut *self.pool.acquire().await?, id).await?;
+                Ok(Requeued::Kept)
+            }
+            Fate::Quarantined => Ok(Requeued::Stays(Refusal::new(Reason::Refused, REFUSED))),
+            // The writer's picture was an older one; it has written so, and the message is tried again.
+            Fate::Unverified => Ok(Requeued::Stays(Unverified::NoTokenFits.into())),
+            Fate::Spooled | Fate::Erased => Err(RequeueError::NotCommitted),
+        }
+    }
+
+    fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.directory.borrow())
+    }
+}
+
+/// What became of one message, and whether it was sent through the intake, which then has written down what it found.
+struct Tried {
+    id: QuarantineId,
+    became: Requeued,
+    sent: bool,
+}
+
+impl Tried {
+    fn refused(&self) -> Option<(QuarantineId, Refusal)> {
+        match &self.became {
+            Requeued::Stays(refusal) if !self.sent => Some((self.id, refusal.clone())),
+            _ => None,
+        }
+    }
+}
+
+impl Tally {
+    fn count(&mut self, became: &Requeued) {
+        match became {
+            Requeued::Kept => self.kept += 1,
+            Requeued::Stays(_) => self.stay += 1,
+            Requeued::Gone => {}
+        }
+    }
+}
+
+/// Some at a time: those that become events share their commits.
+async fn at_once<T>(
+    waiting: Vec<impl Future<Output = Result<T, RequeueError>>>,
+) -> Result<Vec<T>, RequeueError> {
+    stream::iter(waiting).buffered(AT_ONCE).try_collect().await
+}
+
+/// Why the message would be put aside again.
+fn refusal(directory: &Directory, heard: &Heard) -> Option<Refusal> {
+    match decode_with(directory, heard) {
+        Decoded::Event(_) | Decoded::Test => None,
+        Decoded::Unverified(message) | Decoded::Quarantine(message) => Some(message.refusal),
     }
 }
 

@@ -23,6 +23,7 @@ pub mod origin;
 pub mod pace;
 pub mod partition;
 pub mod partner;
+pub mod quarantine;
 pub mod queue;
 pub mod rate;
 pub mod reconcile;

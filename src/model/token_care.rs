@@ -20,6 +20,9 @@ pub const INTERVAL: TimeDelta = TimeDelta::minutes(10);
 /// How long one process has for a refresh before another may try.
 pub const LEASE: TimeDelta = TimeDelta::minutes(1);
 
+/// No access token lasts longer: Transak's last seven days.
+const LONGEST: TimeDelta = TimeDelta::days(366);
+
 /// A token that ends sooner than this is as good as ended.
 const USELESS: TimeDelta = TimeDelta::seconds(30);
 
@@ -93,7 +96,7 @@ pub struct Suspicion {
 /// Decides.
 pub fn duty(care: &Care, suspicion: Option<Suspicion>, now: DateTime<Utc>) -> Duty {
     let why = replace(care, now)
-        .or_else(|| suspicion.filter(|one| is_due(care.refreshed_at, *one, now)).map(|_| Why::Suspected));
+        .or_else(|| suspicion.filter(|one| is_due(care, *one, now)).map(|_| Why::Suspected));
     match why {
         Some(why) if care.has_secret => {
             let waits = care.refresh_after.is_some_and(|after| after > now);
@@ -122,12 +125,12 @@ fn replace(care: &Care, now: DateTime<Utc>) -> Option<Why> {
     (now >= end - lead).then_some(Why::Expiring)
 }
 
-/// A suspicion that a refresh has not answered yet. Strangers can raise one with a forged webhook, so fruitless refreshes
-/// become rarer.
-fn is_due(refreshed_at: Option<DateTime<Utc>>, suspicion: Suspicion, now: DateTime<Utc>) -> bool {
-    let Some(refreshed_at) = refreshed_at else { return true };
+/// A suspicion that neither a refresh nor a token given by hand has answered yet. Strangers can raise one with a forged
+/// webhook, so fruitless refreshes become rarer.
+fn is_due(care: &Care, suspicion: Suspicion, now: DateTime<Utc>) -> bool {
+    let answered = care.refreshed_at.max(care.token.map(|token| token.since));
     let wait = INTERVAL * 2_i32.pow(suspicion.fruitless.min(6));
-    suspicion.at > refreshed_at && now >= refreshed_at + wait
+    answered.is_none_or(|at| suspicion.at > at) && care.refreshed_at.is_none_or(|at| now >= at + wait)
 }
 
 /// What makes somebody look after a partner's token.
@@ -163,6 +166,16 @@ pub fn worry(keeping: &Keeping<'_>, now: DateTime<Utc>) -> Option<String> {
 
 fn second(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}
+
+/// When a new token ends. Its own word counts; what the answer told beside it counts for a token that does not say, and
+/// only if it can be true: a wrong date must cost no good token.
+pub fn end_of(
+    own: Option<DateTime<Utc>>,
+    told: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    own.or_else(|| told.filter(|end| (now + USELESS..=now + LONGEST).contains(end)))
 }
 
 /// Why the answer to a refresh is not used.
@@ -260,6 +273,34 @@ mod tests {
         assert_eq!(duty(&refreshed, suspicion(later, 0), later), Duty::Refresh(Why::Suspected));
         assert_eq!(duty(&refreshed, suspicion(now(), 0), later), Duty::None, "it was answered");
         assert_eq!(duty(&refreshed, suspicion(later, 1), later), Duty::None, "the last one was for nothing");
+    }
+
+    #[test]
+    fn a_token_given_since_answers_a_suspicion() {
+        let given = |age| care(Some((age, TimeDelta::days(6))));
+        let suspicion = Some(Suspicion { at: now() - TimeDelta::minutes(5), fruitless: 0 });
+        assert_eq!(duty(&given(TimeDelta::minutes(4)), suspicion, now()), Duty::None);
+        assert_eq!(duty(&given(TimeDelta::minutes(6)), suspicion, now()), Duty::Refresh(Why::Suspected));
+    }
+
+    #[test]
+    fn a_tokens_own_end_counts_and_an_odd_one_told_beside_it_does_not() {
+        let (week, past) = (Some(now() + TimeDelta::days(7)), Some(now() - TimeDelta::days(7)));
+        let far = Some(now() + TimeDelta::days(367));
+        let told = Some(now() + TimeDelta::days(3));
+        for (own, told, end) in [
+            (week, past, week),
+            (week, told, week),
+            (week, None, week),
+            (past, told, past),
+            (None, told, told),
+            (None, past, None),
+            (None, Some(now()), None),
+            (None, far, None),
+            (None, None, None),
+        ] {
+            assert_eq!(end_of(own, told, now()), end, "{own:?} {told:?}");
+        }
     }
 
     #[test]

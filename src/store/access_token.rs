@@ -63,6 +63,14 @@ pub async fn add_expiring(
     super::partner::tell_others(conn).await
 }
 
+/// How often each partner was given a token.
+pub async fn generations(conn: &mut PgConnection) -> Result<Vec<(PartnerId, i64)>> {
+    let rows = sqlx::query!(
+        r#"select partner_id as "partner_id: PartnerId", token_generation from partner where deleted_at is null"#
+    );
+    Ok(rows.fetch_all(conn).await?.into_iter().map(|row| (row.partner_id, row.token_generation)).collect())
+}
+
 /// Whether a partner has, or had, this token.
 pub async fn is_known(conn: &mut PgConnection, id: PartnerId, token: &SecretString) -> Result<bool> {
     let known = sqlx::query_scalar!(

@@ -11,7 +11,7 @@ use super::Result;
 use crate::model::id::PartnerId;
 use crate::model::partner::Environment;
 use crate::model::seal::MasterKey;
-use crate::model::token_care::{Care, Keeping, Token};
+use crate::model::token_care::{Care, Keeping, Suspicion, Token};
 
 /// A partner and its newest access token.
 #[derive(Debug, Clone)]
@@ -30,9 +30,19 @@ pub struct TokenState {
     pub failures: i32,
     /// Why the last one did.
     pub last_error: Option<String>,
+    /// When a message last came that none of its tokens verifies, or Transak last refused the newest.
+    pub suspected_at: Option<DateTime<Utc>>,
+    /// Refreshes in a row, made on suspicion, that cured nothing.
+    pub fruitless: i32,
 }
 
 impl TokenState {
+    /// What speaks for another token.
+    pub fn suspicion(&self) -> Option<Suspicion> {
+        let fruitless = u32::try_from(self.fruitless).unwrap_or_default();
+        self.suspected_at.map(|at| Suspicion { at, fruitless })
+    }
+
     /// What decides when the token is replaced.
     pub fn care(&self) -> Care {
         let token = self.token_since.map(|since| Token { since, expires_at: self.expires_at });
@@ -58,6 +68,8 @@ impl TokenState {
 }
 
 /// All partners that are not deleted, or the one.
+///
+/// A message that was not tried with all tokens yet speaks for nothing.
 pub async fn states(conn: &mut PgConnection, only: Option<PartnerId>) -> Result<Vec<TokenState>> {
     let rows = sqlx::query_as!(
         TokenState,
@@ -65,7 +77,15 @@ pub async fn states(conn: &mut PgConnection, only: Option<PartnerId>) -> Result<
                   p.api_secret is not null as "has_secret!", t.access_token_id as "token_id?",
                   t.created_at as "token_since?", t.expires_at as "expires_at?",
                   p.token_refreshed_at as refreshed_at, p.token_refresh_after as refresh_after,
-                  p.token_refresh_failures as failures, p.token_last_error as last_error
+                  p.token_refresh_failures as failures, p.token_last_error as last_error,
+                  greatest(p.token_refused_at, (
+                      select q.last_at from quarantine q
+                      where q.partner_id = p.partner_id and q.code in ('no_token', 'no_token_fits')
+                        and q.tried_generation >= p.token_generation
+                      order by q.last_at desc
+                      limit 1
+                  )) as suspected_at,
+                  p.token_fruitless as fruitless
            from partner p
            left join lateral (
                select * from access_token t
@@ -107,6 +127,8 @@ pub struct NewToken<'a> {
     pub at: DateTime<Utc>,
     /// Nobody refreshes again before.
     pub refresh_after: DateTime<Utc>,
+    /// It was made because messages did not verify.
+    pub suspected: bool,
 }
 
 /// Keeps a new token as the partner's newest. `false`: the partner is gone, and nothing was kept.
@@ -118,17 +140,37 @@ pub async fn succeeded(
 ) -> Result<bool> {
     let done = sqlx::query!(
         "update partner set token_refreshed_at = $2, token_refresh_after = $3, token_refresh_failures = 0,
-                            token_last_error = null
+                            token_last_error = null, token_fruitless = token_fruitless + $4::boolean::integer
          where partner_id = $1 and deleted_at is null",
         id as _,
         new.at,
         new.refresh_after,
+        new.suspected,
     );
     if done.execute(&mut *conn).await?.rows_affected() == 0 {
         return Ok(false);
     }
     super::access_token::add_expiring(conn, key, id, (new.token, new.expires_at)).await?;
     Ok(true)
+}
+
+/// Writes down that messages verified which had not before: the tokens made on suspicion were not for nothing.
+pub async fn cured(conn: &mut PgConnection, id: PartnerId) -> Result<()> {
+    sqlx::query!(
+        "update partner set token_fruitless = 0 where partner_id = $1 and token_fruitless > 0",
+        id as _
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Writes down that Transak's REST API did not accept the partner's access token.
+pub async fn refused(conn: &mut PgConnection, id: PartnerId, at: DateTime<Utc>) -> Result<()> {
+    sqlx::query!("update partner set token_refused_at = $2 where partner_id = $1", id as _, at)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Writes down why a refresh failed, in a sentence, and when the next one may begin.

@@ -97,6 +97,18 @@ impl House {
         })
     }
 
+    /// The care of tokens in another process, which knows only what stands in the tables.
+    pub(crate) fn another(&self, pool: &PgPool) -> tokens::TokenCare {
+        tokens::TokenCare::new(tokens::Settings {
+            pool: pool.clone(),
+            key: self.key.clone(),
+            rest: Arc::clone(&self.rest),
+            requeue: self.requeue(),
+            picture: self.picture.clone(),
+            suspicion: Suspicion::default(),
+        })
+    }
+
     pub(crate) fn reconciler(&self) -> reconcile::Reconciler {
         reconcile::Reconciler::new(reconcile::Settings {
             pool: self.pool.clone(),

@@ -27,6 +27,7 @@ mod heard_is_kept;
 mod hops;
 mod hot_path;
 mod intake_house;
+mod late_tokens;
 mod left_behind;
 mod live_client;
 mod main_job;

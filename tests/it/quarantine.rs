@@ -30,12 +30,16 @@ async fn what_the_database_refused_is_kept_as_it_came_and_an_event_once_it_is_ta
     let message = world.signed(&order("o1", "COMPLETED", 1));
     world.hear(&message).await;
     let one = listed(&world).await.remove(0);
-    assert_eq!((&one["reason"], &one["raw"]), (&json!("the database refused it"), &json!(message)));
+    assert_eq!((&one["reason"], &one["raw"]), (&json!("refused"), &json!(message)));
+    assert_eq!(one["detail"], json!("the database refused it"));
     let path = format!("/v1/quarantine/{}/retry", one["id"].as_str().unwrap());
     let (status, answer) = post(&mut world, &path).await;
     assert_eq!(
         (status, answer),
-        (StatusCode::OK, json!({ "result": "stays", "reason": "the database refused it" }))
+        (
+            StatusCode::OK,
+            json!({ "result": "stays", "reason": "refused", "detail": "the database refused it" })
+        )
     );
     world.sql("drop function refuse() cascade").await;
     let (_, answer) = post(&mut world, &path).await;

@@ -10,6 +10,7 @@ use transak_relay::intake::{Heard, directory};
 use transak_relay::model::event::Source;
 use transak_relay::model::hops::Hops;
 use transak_relay::model::id::{PartnerId, QuarantineId};
+use transak_relay::model::quarantine::{Reason, Refusal};
 use transak_relay::store;
 
 use crate::fake_transak::order;
@@ -36,7 +37,8 @@ async fn a_message_leaves_the_quarantine_as_an_event_and_not_before(pool: PgPool
     let house = House::new(&pool, false, true).await;
     house.hear(Source::Webhook, &order("o1", "COMPLETED", Utc::now()), "later").await;
     let (requeue, id) = (house.requeue(), ids(&pool).await[0]);
-    let stays = Requeued::Stays("no access token of the partner verifies its signature".to_owned());
+    let sentence = "no access token of the partner verifies its signature";
+    let stays = Requeued::Stays(Refusal::new(Reason::NoTokenFits, sentence));
     assert_eq!(requeue.one(&[house.partner], false, id).await.unwrap(), stays);
     assert_eq!(house.quarantined().await, [1]);
     learn(&house, "later").await;
@@ -79,7 +81,7 @@ async fn a_message_that_waited_has_come_through_as_many_relays_as_before(pool: P
         house.intake.keep(heard).await.unwrap();
     }
     learn(&house, "later").await;
-    assert_eq!(house.requeue().unverified(house.partner).await.unwrap(), Tally { kept: 1, stay: 0 });
+    assert_eq!(house.requeue().untried(house.partner).await.unwrap(), Tally { kept: 1, stay: 0 });
     let hops: i16 = sqlx::query_scalar("select hops from event").fetch_one(&pool).await.unwrap();
     assert_eq!(hops, 5);
 }

@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use sqlx::PgPool;
-use transak_relay::intake::Fate;
-use transak_relay::intake::suspicion::curable_reasons;
 use transak_relay::intake::tokens::worries;
+use transak_relay::intake::{Fate, Heard};
 use transak_relay::model::event::Source;
 use transak_relay::store;
 
@@ -72,7 +71,7 @@ async fn two_processes_at_the_same_moment_refresh_once(pool: PgPool) {
 async fn a_message_signed_with_an_unknown_token_causes_a_refresh_and_is_then_an_event(pool: PgPool) {
     let house = House::new(&pool, true, true).await;
     let mut care = house.token_care();
-    let now = start();
+    let now = Utc::now();
     care.tick(now).await.unwrap();
     // Somebody else refreshed: Transak signs with a token that the next refresh answers with.
     let token = house.fake.world().new_token();
@@ -81,7 +80,6 @@ async fn a_message_signed_with_an_unknown_token_causes_a_refresh_and_is_then_an_
     assert_eq!(fate, Fate::Unverified);
     let answer = format!(r#"{{"data":{{"accessToken":"{token}"}}}}"#);
     house.fake.fault("refresh-token", Fault::Body(answer));
-    house.suspicion.raise(house.partner, &curable_reasons()[0], now);
     let looked = care.tick(now).await.unwrap();
     assert_eq!((looked.refreshed, looked.cured), (1, 1));
     assert_eq!(house.statuses("o1").await, ["COMPLETED"]);
@@ -89,22 +87,40 @@ async fn a_message_signed_with_an_unknown_token_causes_a_refresh_and_is_then_an_
 }
 
 #[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]
-async fn forged_messages_cause_fewer_and_fewer_refreshes_and_stay_in_quarantine_counted_once(pool: PgPool) {
+async fn forged_messages_cause_fewer_and_fewer_refreshes_over_all_processes(pool: PgPool) {
     let house = House::new(&pool, true, true).await;
-    let mut care = house.token_care();
-    let begin = start();
-    house.hear(Source::Webhook, &order("o1", "COMPLETED", begin), "a guess").await;
+    let mut cares = [house.token_care(), house.another(&pool), house.another(&pool)];
+    // After the token that the partner has was given.
+    let begin = start() + TimeDelta::seconds(1);
+    let forged = house.heard(Source::Webhook, &order("o1", "COMPLETED", begin), "a guess");
     let mut refreshed_at = BTreeSet::new();
     for minute in 0..120 {
         let now = begin + TimeDelta::minutes(minute);
         house.fake.world().now = now;
-        house.suspicion.raise(house.partner, &curable_reasons()[0], now);
-        if care.tick(now).await.unwrap().refreshed > 0 {
+        house.intake.keep(Heard { at: now, ..forged.clone() }).await.unwrap();
+        let turn = usize::try_from(minute).unwrap() % cares.len();
+        if cares[turn].tick(now).await.unwrap().refreshed > 0 {
             refreshed_at.insert(minute);
         }
     }
     assert_eq!(refreshed_at.into_iter().collect::<Vec<_>>(), [0, 20, 60]);
-    assert_eq!(house.quarantined().await, [1], "trying again is not hearing again");
+    assert_eq!(house.quarantined().await, [120], "trying again is not hearing again");
+}
+
+#[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]
+async fn a_refresh_that_tells_an_odd_end_of_a_good_token_is_used(pool: PgPool) {
+    for told in ["1", "\"1970-01-01\"", "-5", "99999999999999", "null", "[]"] {
+        sqlx::query("truncate partner cascade").execute(&pool).await.unwrap();
+        let house = House::new(&pool, true, false).await;
+        let token = house.fake.world().new_token();
+        let end = house.fake.world().now + TimeDelta::days(7);
+        let answer = format!(r#"{{"data":{{"accessToken":"{token}","expiresAt":{told}}}}}"#);
+        house.fake.fault("refresh-token", Fault::Body(answer));
+        assert_eq!(house.token_care().tick(start()).await.unwrap().refreshed, 1, "{told}");
+        let kept: DateTime<Utc> =
+            sqlx::query_scalar("select expires_at from access_token").fetch_one(&pool).await.unwrap();
+        assert_eq!(kept.timestamp(), end.timestamp(), "{told}");
+    }
 }
 
 #[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]

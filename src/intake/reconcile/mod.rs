@@ -34,6 +34,7 @@ use crate::model::reconcile::{SETTLING, partner_pause};
 use crate::model::seal::MasterKey;
 use crate::store;
 use crate::store::reconcile::DuePartner;
+use crate::store::token_refresh;
 use crate::transak::rest::{Account, RestError, TransakRest};
 
 /// How often it is looked whether something is due.
@@ -51,7 +52,7 @@ pub struct Settings {
     pub key: MasterKey,
     pub rest: Arc<TransakRest>,
     pub intake: Intake,
-    /// Where it is said that Transak does not accept a token any more.
+    /// Hurries the care of tokens when Transak does not accept one any more.
     pub suspicion: Suspicion,
     /// How often an order under way is looked at.
     pub every: Duration,
@@ -181,6 +182,9 @@ impl Reconciler {
         };
         let outcome = pass.work_under_lease().await;
         let now = pass.clock.now();
+        if matches!(outcome, Err(Stop::Rest(RestError::InactiveToken))) {
+            self.suspect_token(id, now).await?;
+        }
         let pause = self.pause_after(id, &outcome, now);
         let mut summary = pass.summary.into_inner().unwrap_or_else(PoisonError::into_inner);
         pass.lease.release(now + pause, now).await?;
@@ -194,6 +198,13 @@ impl Reconciler {
         Ok(summary)
     }
 
+    /// Writes down that Transak does not accept the token, for whichever process cares for tokens.
+    async fn suspect_token(&self, id: PartnerId, now: DateTime<Utc>) -> store::Result<()> {
+        token_refresh::refused(&mut *self.settings.pool.acquire().await?, id, now).await?;
+        self.settings.suspicion.raise();
+        Ok(())
+    }
+
     /// How long the partner is left alone.
     fn pause_after(&self, id: PartnerId, outcome: &Result<bool, Stop>, now: DateTime<Utc>) -> TimeDelta {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
@@ -202,12 +213,7 @@ impl Reconciler {
             return TimeDelta::zero();
         };
         let asked = match stop {
-            Stop::Rest(error) => {
-                if *error == RestError::InactiveToken {
-                    self.settings.suspicion.raise_for_calls(id, now);
-                }
-                error.asked_pause(now)
-            }
+            Stop::Rest(error) => error.asked_pause(now),
             _ => Duration::ZERO,
         };
         let times = failures.entry(id).or_default();

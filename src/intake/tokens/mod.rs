@@ -2,7 +2,9 @@
 //! the new one tried again.
 //!
 //! Guarantees: two refreshes of a partner are never closer than the decisions in `model::token_care` allow, whichever
-//! process makes them; a new token is kept before anything else happens, and the ones before it still verify.
+//! process makes them; a new token is kept before anything else happens, and the ones before it still verify. A message
+//! that a token verifies leaves the quarantine however the two come to pass each other, whichever process put it aside
+//! and whichever was given the token: what is still to be tried stands in the tables, and nothing is remembered here.
 //! Does not guarantee: that Transak accepts the older token for calls after a refresh. Its documents do not say.
 
 mod refresh;
@@ -18,7 +20,6 @@ use futures_util::{StreamExt as _, stream};
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use self::refresh::{Refreshing, refresh};
 use super::directory::{self, Directory};
@@ -26,15 +27,19 @@ use super::requeue::{Requeue, Tally};
 use super::suspicion::Suspicion;
 use crate::model::id::PartnerId;
 use crate::model::seal::MasterKey;
-use crate::model::token_care::{self, Duty, Why};
+use crate::model::token_care::{self, Duty};
 use crate::store;
+use crate::store::quarantine::retry;
 use crate::store::token_refresh::{self, TokenState};
 use crate::transak::rest::TransakRest;
 
 pub use self::worry::{Worry, worries};
 
-/// How often the tokens are looked at without being asked to.
+/// How often the tokens and the quarantine are looked at without being asked to.
 const POLL: Duration = Duration::from_secs(15);
+
+/// The least time between two looks: a stranger who goes on must not have the tables read all the time.
+const SPACING: Duration = Duration::from_millis(500);
 
 /// Refreshes under way at once.
 const AT_ONCE: usize = 4;
@@ -50,25 +55,16 @@ pub struct Settings {
     pub requeue: Requeue,
     /// The picture that the intake reads with: renewed as soon as there is a new token.
     pub picture: watch::Sender<Arc<Directory>>,
-    /// Where the intake says that messages did not verify.
+    /// Hurries the next look.
     pub suspicion: Suspicion,
 }
 
 /// Cares for the tokens of all partners.
 pub struct TokenCare {
     settings: Settings,
-    partners: HashMap<PartnerId, Memory>,
-}
-
-/// What is remembered of a partner between two looks.
-#[derive(Debug, Default)]
-struct Memory {
-    suspected_at: Option<DateTime<Utc>>,
-    /// Refreshes in a row, made on suspicion, that cured nothing.
-    fruitless: u32,
-    /// The newest token when the quarantine was last tried, and how often it was tried with it.
-    tried: Option<(Uuid, u8)>,
-    warned_at: Option<DateTime<Utc>>,
+    /// Tells of pictures that somebody else has renewed: there may be a token in it.
+    pictures: watch::Receiver<Arc<Directory>>,
+    warned_at: HashMap<PartnerId, DateTime<Utc>>,
 }
 
 /// What a look at the tokens did.
@@ -85,132 +81,126 @@ pub struct Looked {
 impl TokenCare {
     /// Care for the partners in this database.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, partners: HashMap::new() }
+        let pictures = settings.picture.subscribe();
+        Self { settings, pictures, warned_at: HashMap::new() }
     }
 
     /// Cares until told to stop.
     pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
         let suspicion = self.settings.suspicion.clone();
         loop {
+            let look = async {
+                if let Err(error) = self.tick(Utc::now()).await {
+                    tracing::warn!(
+                        error = &error as &dyn Error,
+                        "the access tokens cannot be looked at right now"
+                    );
+                }
+                tokio::time::sleep(SPACING).await;
+            };
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                looked = self.tick(Utc::now()) => if let Err(error) = looked {
-                    tracing::warn!(error = &error as &dyn Error, "the access tokens cannot be looked at right now");
-                }
+                () = look => {}
             }
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 () = suspicion.raised() => {}
+                // Its other end is in the settings, so this does not fail.
+                _ = self.pictures.changed() => {}
                 () = tokio::time::sleep(POLL) => {}
             }
         }
     }
 
-    /// Looks at every partner's token once.
+    /// Looks at every partner's messages and token once.
     pub async fn tick(&mut self, now: DateTime<Utc>) -> store::Result<Looked> {
-        for (partner, at) in self.settings.suspicion.take() {
-            self.partners.entry(partner).or_default().suspected_at = Some(at);
-        }
-        let states = states(&self.settings.pool, None).await?;
-        self.partners.retain(|partner, _| states.iter().any(|state| state.partner_id == *partner));
-        let due: Vec<_> = states.iter().filter_map(|state| Some((state, self.judge(state, now)?))).collect();
         let mut looked = Looked::default();
-        let suspected = self.refresh_all(due, now, &mut looked).await?;
-        let states = if looked.refreshed > 0 {
-            let picture = directory::load(&self.settings.pool, &self.settings.key).await?;
-            self.settings.picture.send_replace(Arc::new(picture));
-            self::states(&self.settings.pool, None).await?
-        } else {
-            states
-        };
-        for state in &states {
-            let cured = self.try_quarantine(state).await;
-            looked.cured += cured;
-            if suspected.contains(&state.partner_id) {
-                let memory = self.partners.entry(state.partner_id).or_default();
-                memory.fruitless = if cured > 0 { 0 } else { memory.fruitless + 1 };
-            }
+        // Before the tokens are judged: what one of them verifies speaks for no other.
+        looked.cured += self.try_quarantine().await?;
+        let states = states(&self.settings.pool, None).await?;
+        self.warned_at.retain(|partner, _| states.iter().any(|state| state.partner_id == *partner));
+        let due =
+            states.iter().filter(|state| self.is_due(state, now)).map(|state| state.partner_id).collect();
+        self.refresh_all(due, now, &mut looked).await?;
+        if looked.refreshed > 0 {
+            self.renew_picture().await?;
+            looked.cured += self.try_quarantine().await?;
         }
         Ok(looked)
     }
 
-    /// Shows and warns, and answers why the token is to be replaced now, if it is.
-    fn judge(&mut self, state: &TokenState, now: DateTime<Utc>) -> Option<Why> {
-        let memory = self.partners.entry(state.partner_id).or_default();
-        match token_care::duty(&state.care(), memory.suspicion(), now) {
-            Duty::None => None,
-            Duty::Refresh(why) => Some(why),
+    /// Warns, and answers whether the token is to be replaced now.
+    fn is_due(&mut self, state: &TokenState, now: DateTime<Utc>) -> bool {
+        match token_care::duty(&state.care(), state.suspicion(), now) {
+            Duty::None => false,
+            Duty::Refresh(_) => true,
             Duty::Warn => {
-                if memory.warned_at.is_none_or(|at| now >= at + WARNING_INTERVAL) {
-                    memory.warned_at = Some(now);
+                let warned_at = self.warned_at.get(&state.partner_id);
+                if warned_at.is_none_or(|at| now >= *at + WARNING_INTERVAL) {
+                    self.warned_at.insert(state.partner_id, now);
                     tracing::warn!(
                         partner.id = %state.partner_id,
                         expires_at = state.expires_at.map(|at| at.to_rfc3339()),
                         "the access token ends, and without an API secret only the partner can give another one"
                     );
                 }
-                None
+                false
             }
         }
     }
 
-    /// Makes the tokens that are due; answers for whom that was done on a suspicion.
     async fn refresh_all(
         &self,
-        due: Vec<(&TokenState, Why)>,
+        due: Vec<PartnerId>,
         now: DateTime<Utc>,
         looked: &mut Looked,
-    ) -> store::Result<Vec<PartnerId>> {
-        let settings = &self.settings;
-        let mut refreshes = Vec::with_capacity(due.len());
-        for (state, why) in due {
-            let partner = state.partner_id;
-            let suspicion = self.partners.get(&partner).and_then(Memory::suspicion);
-            refreshes.push(async move { (partner, why, refresh(settings, partner, (suspicion, now)).await) });
-        }
+    ) -> store::Result<()> {
+        let refreshes = due.into_iter().map(|partner| refresh(&self.settings, partner, now));
         let results: Vec<_> = stream::iter(refreshes).buffer_unordered(AT_ONCE).collect().await;
-        let mut suspected = Vec::new();
-        for (partner, why, result) in results {
+        for result in results {
             match result? {
                 Refreshing::Done => looked.refreshed += 1,
                 Refreshing::Failed => looked.failed += 1,
-                Refreshing::NotOurs => continue,
+                Refreshing::NotOurs => {}
             }
-            suspected.extend((why == Why::Suspected).then_some(partner));
         }
-        Ok(suspected)
+        Ok(())
     }
 
-    /// Tries what could not be verified with a partner's earlier tokens: twice with each new one, because another
-    /// process may not know the token yet when it puts a message aside.
-    async fn try_quarantine(&mut self, state: &TokenState) -> u64 {
-        let memory = self.partners.entry(state.partner_id).or_default();
-        let Some(token) = state.token_id else { return 0 };
-        let times = memory.tried.filter(|(with, _)| *with == token).map_or(0, |(_, times)| times);
-        if times >= 2 {
-            return 0;
+    async fn renew_picture(&mut self) -> store::Result<()> {
+        let picture = directory::load(&self.settings.pool, &self.settings.key).await?;
+        self.settings.picture.send_replace(Arc::new(picture));
+        self.pictures.mark_unchanged();
+        Ok(())
+    }
+
+    /// Tries what was put aside by whoever did not know the tokens that there are now. Answers how many messages left.
+    async fn try_quarantine(&mut self) -> store::Result<u64> {
+        let waiting = retry::partners_with_untried(&mut *self.settings.pool.acquire().await?).await?;
+        if waiting.is_empty() {
+            return Ok(0);
         }
-        match self.settings.requeue.unverified(state.partner_id).await {
-            Ok(tally) => {
-                memory.tried = Some((token, times + 1));
-                if tally != Tally::default() {
-                    tracing::info!(partner.id = %state.partner_id, kept = tally.kept, stay = tally.stay, "the quarantine was tried with a new access token");
+        // It may be older than the token that they wait for.
+        self.renew_picture().await?;
+        let mut cured = 0;
+        for partner in waiting {
+            match self.settings.requeue.untried(partner).await {
+                Ok(tally) if tally == Tally::default() => {}
+                Ok(tally) => {
+                    cured += tally.kept;
+                    tracing::info!(partner.id = %partner, kept = tally.kept, stay = tally.stay, "the quarantine was tried with a new access token");
+                    if tally.kept > 0 {
+                        token_refresh::cured(&mut *self.settings.pool.acquire().await?, partner).await?;
+                    }
                 }
-                tally.kept
-            }
-            Err(error) => {
-                tracing::warn!(partner.id = %state.partner_id, error = &error as &dyn Error, "the quarantine cannot be tried right now");
-                0
+                Err(error) => {
+                    tracing::warn!(partner.id = %partner, error = &error as &dyn Error, "the quarantine cannot be tried right now");
+                }
             }
         }
-    }
-}
-
-impl Memory {
-    fn suspicion(&self) -> Option<token_care::Suspicion> {
-        self.suspected_at.map(|at| token_care::Suspicion { at, fruitless: self.fruitless })
+        Ok(cured)
     }
 }
 

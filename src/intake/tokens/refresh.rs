@@ -4,14 +4,15 @@ use std::error::Error;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use secrecy::SecretString;
 
 use super::Settings;
 use crate::model::id::PartnerId;
-use crate::model::token_care::{self, Care, Duty};
+use crate::model::token_care::{self, Care, Duty, Why};
 use crate::store;
 use crate::store::partner::api_secret_context;
 use crate::store::token_refresh::{self, NewToken, TokenState};
-use crate::transak::rest::{Account, Refreshed, RestError};
+use crate::transak::rest::{Account, RestError};
 
 #[derive(Debug, thiserror::Error)]
 enum RefreshError {
@@ -31,11 +32,17 @@ pub(super) enum Refreshing {
     NotOurs,
 }
 
+/// A token as Transak made it, and when it ends.
+struct Made {
+    token: SecretString,
+    expires_at: Option<DateTime<Utc>>,
+}
+
 /// Refreshes one partner's token, unless somebody else does or did.
 pub(super) async fn refresh(
     settings: &Settings,
     id: PartnerId,
-    (suspicion, now): (Option<token_care::Suspicion>, DateTime<Utc>),
+    now: DateTime<Utc>,
 ) -> store::Result<Refreshing> {
     let mut conn = settings.pool.acquire().await?;
     let Some(sealed) = token_refresh::claim(&mut conn, id, (now, now + token_care::LEASE)).await? else {
@@ -47,12 +54,21 @@ pub(super) async fn refresh(
     };
     drop(conn);
     let care = Care { refresh_after: None, ..state.care() };
-    let Duty::Refresh(why) = token_care::duty(&care, suspicion, now) else { return Ok(Refreshing::NotOurs) };
+    let Duty::Refresh(why) = token_care::duty(&care, state.suspicion(), now) else {
+        return Ok(Refreshing::NotOurs);
+    };
     let account = Account { partner_id: id, environment: state.environment, api_key: state.api_key.clone() };
     match fetch(settings, &account, (&sealed, now)).await {
         Ok(new) => {
             metrics::counter!("relay_access_token_refreshes_total", "outcome" => "refreshed").increment(1);
-            keep(settings, id, (&new, now)).await?;
+            let new = NewToken {
+                token: &new.token,
+                expires_at: new.expires_at,
+                at: now,
+                refresh_after: token_care::after_success(new.expires_at, now),
+                suspected: why == Why::Suspected,
+            };
+            keep(settings, id, &new).await?;
             tracing::info!(partner.id = %id, why = why.as_str(), "there is a new access token");
             Ok(Refreshing::Done)
         }
@@ -69,26 +85,17 @@ async fn fetch(
     settings: &Settings,
     account: &Account,
     (sealed, now): (&[u8], DateTime<Utc>),
-) -> Result<Refreshed, RefreshError> {
+) -> Result<Made, RefreshError> {
     let secret = settings.key.open_text(&api_secret_context(account.partner_id), sealed)?;
     let new = settings.rest.refresh_token(account, &secret).await?;
-    token_care::accept(new.expires_at, now)?;
-    Ok(new)
+    let expires_at = token_care::end_of(new.ends_by_itself, new.told_end, now);
+    token_care::accept(expires_at, now)?;
+    Ok(Made { token: new.token, expires_at })
 }
 
-async fn keep(
-    settings: &Settings,
-    id: PartnerId,
-    (new, now): (&Refreshed, DateTime<Utc>),
-) -> store::Result<()> {
-    let new = NewToken {
-        token: &new.token,
-        expires_at: new.expires_at,
-        at: now,
-        refresh_after: token_care::after_success(new.expires_at, now),
-    };
+async fn keep(settings: &Settings, id: PartnerId, new: &NewToken<'_>) -> store::Result<()> {
     let mut tx = settings.pool.begin().await?;
-    if token_refresh::succeeded(&mut tx, &settings.key, id, &new).await? {
+    if token_refresh::succeeded(&mut tx, &settings.key, id, new).await? {
         tx.commit().await?;
     }
     Ok(())

@@ -65,7 +65,7 @@ pub struct Settings {
     pub spool: Spool,
     /// Takes fresh deliveries straight to a local dispatcher.
     pub hand_over: Option<HandOver>,
-    /// Where it is said that a partner's messages do not verify.
+    /// Hurries the care of tokens when a partner's messages do not verify.
     pub suspicion: Suspicion,
     /// How often an order under way is compared with Transak's own record.
     pub reconcile_every: Duration,

@@ -12,9 +12,16 @@ with room as (
     )
 )
 insert into quarantine (quarantine_id, partner_id, source, channel, event, reason, raw, fingerprint, received_at,
-    form, hops)
+    form, hops, code, tried_generation, last_at)
 select $1::uuid, partner_id, $3::event_source, $4::text, $5::text, $6::text, $7::bytea, fingerprint, $9::timestamptz,
-    $10::text, $13::smallint
+    $10::text, $13::smallint, $14::quarantine_reason, $15::bigint, $9::timestamptz
 from room
-on conflict (partner_id, fingerprint) do update set times = quarantine.times + 1, reason = excluded.reason,
-    form = excluded.form, hops = greatest(quarantine.hops, excluded.hops)
+on conflict (partner_id, fingerprint) do update set times = quarantine.times + 1,
+    -- Who knew more tokens knows better why.
+    reason = case when excluded.tried_generation < quarantine.tried_generation then quarantine.reason
+                  else excluded.reason end,
+    code = case when excluded.tried_generation < quarantine.tried_generation then quarantine.code
+                else excluded.code end,
+    form = excluded.form, hops = greatest(quarantine.hops, excluded.hops),
+    tried_generation = greatest(quarantine.tried_generation, excluded.tried_generation),
+    last_at = greatest(quarantine.last_at, excluded.last_at)

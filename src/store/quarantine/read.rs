@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 
 use crate::model::event::Source;
 use crate::model::id::{PartnerId, QuarantineId};
+use crate::model::quarantine::Reason;
 use crate::store::Result;
 use crate::store::list::Page;
 
@@ -16,7 +17,9 @@ pub struct Quarantined {
     pub source: Source,
     pub channel: Option<String>,
     pub event: Option<String>,
-    pub reason: String,
+    pub reason: Reason,
+    /// The same in a sentence.
+    pub detail: String,
     pub raw: Vec<u8>,
     pub received_at: DateTime<Utc>,
     /// How often the same message came.
@@ -33,8 +36,8 @@ pub async fn list(
     let rows = sqlx::query_as!(
         Quarantined,
         r#"select q.quarantine_id as "quarantine_id!: _", q.partner_id as "partner_id: _", q.source as "source!: _",
-                  q.channel, q.event, q.reason as "reason!", q.raw as "raw!", q.received_at as "received_at!",
-                  q.times as "times!"
+                  q.channel, q.event, q.code as "reason!: _", q.reason as "detail!", q.raw as "raw!",
+                  q.received_at as "received_at!", q.times as "times!"
            from (
                (select q.* from unnest($1::uuid[]) as p (id)
                 cross join lateral (
@@ -69,7 +72,7 @@ pub async fn get(
     let row = sqlx::query_as!(
         Quarantined,
         r#"select quarantine_id as "quarantine_id: _", partner_id as "partner_id: _", source as "source: _", channel, event,
-                  reason, raw, received_at, times
+                  code as "reason: _", reason as detail, raw, received_at, times
            from quarantine
            where quarantine_id = $1 and (partner_id = any($2::uuid[]) or ($3 and partner_id is null))"#,
         id as _,

@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 use crate::model::event::Source;
 use crate::model::hops::Hops;
 use crate::model::id::{PartnerId, QuarantineId};
+use crate::model::quarantine::{Reason, Refusal};
 use crate::store::Result;
 
 /// A message nobody could make sense of, or believe.
@@ -23,7 +24,9 @@ pub struct Quarantined {
     /// The event name it came under.
     pub event: Option<String>,
     /// Why it is here.
-    pub reason: String,
+    pub refusal: Refusal,
+    /// How often the partner had been given an access token when it was tried with all of them.
+    pub generation: i64,
     /// As it came.
     pub raw: Vec<u8>,
     /// When it came.
@@ -58,7 +61,7 @@ async fn insert_within(conn: &mut PgConnection, message: &Quarantined, most: (i6
         message.source as Source,
         message.channel.as_deref().map(without_nul),
         message.event.as_deref().map(without_nul),
-        message.reason,
+        message.refusal.detail,
         message.raw,
         fingerprint.as_ref(),
         message.received_at,
@@ -66,6 +69,8 @@ async fn insert_within(conn: &mut PgConnection, message: &Quarantined, most: (i6
         most.0,
         most.1,
         message.hops.count(),
+        message.refusal.reason as Reason,
+        message.generation,
     );
     Ok(done.execute(conn).await?.rows_affected() > 0)
 }
@@ -88,7 +93,8 @@ mod tests {
             form: "signed",
             channel: None,
             event: None,
-            reason: "x".to_owned(),
+            refusal: Refusal::new(Reason::NotSigned, "x"),
+            generation: 0,
             raw: raw.as_bytes().to_vec(),
             received_at: DateTime::UNIX_EPOCH,
             hops: Hops::default(),

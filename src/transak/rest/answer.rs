@@ -34,8 +34,10 @@ pub struct OrdersPage {
 pub struct Refreshed {
     /// The new access token.
     pub token: SecretString,
-    /// When it ends: by its own claim or by the answer, whichever is sooner.
-    pub expires_at: Option<DateTime<Utc>>,
+    /// When it ends by its own claim.
+    pub ends_by_itself: Option<DateTime<Utc>>,
+    /// When the answer says that it ends.
+    pub told_end: Option<DateTime<Utc>>,
 }
 
 /// Reads a response to its end.
@@ -150,8 +152,7 @@ pub(super) fn refreshed(body: &[u8]) -> Result<Refreshed, Unreadable> {
     }
     let claimed = access_token_expiry(&data.access_token);
     let told = data.expires_at.and_then(|value| unix_time(value.get()));
-    let expires_at = [claimed, told].into_iter().flatten().min();
-    Ok(Refreshed { token: SecretString::from(data.access_token), expires_at })
+    Ok(Refreshed { token: SecretString::from(data.access_token), ends_by_itself: claimed, told_end: told })
 }
 
 /// Unix seconds as a number or, in older answers, as text. Milliseconds are recognised by their size.
@@ -217,7 +218,7 @@ mod tests {
             let body = format!(r#"{{"data":{{"accessToken":"a.b.c","expiresAt":{told}}}}}"#);
             let refreshed = refreshed(body.as_bytes()).unwrap();
             assert_eq!(refreshed.token.expose_secret(), "a.b.c");
-            assert_eq!(refreshed.expires_at.unwrap().timestamp(), 1_729_775_825);
+            assert_eq!(refreshed.told_end.unwrap().timestamp(), 1_729_775_825);
         }
     }
 

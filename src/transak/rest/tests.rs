@@ -118,7 +118,7 @@ async fn a_refresh_sends_the_secret_in_its_header_and_the_key_in_the_body() {
     let fake = fake(|| r#"{"data":{"accessToken":"a.b.c","expiresAt":1729775825}}"#.into_response()).await;
     let secret = SecretString::from("the-secret");
     let refreshed = client(&fake.url).refresh_token(&account(), &secret).await.unwrap();
-    assert_eq!(refreshed.expires_at.unwrap().timestamp(), 1_729_775_825);
+    assert_eq!(refreshed.told_end.unwrap().timestamp(), 1_729_775_825);
     let asked = fake.asked.lock().unwrap().remove(0);
     assert_eq!((asked.method.as_str(), asked.uri.path()), ("POST", "/partners/api/v2/refresh-token"));
     assert_eq!(asked.headers["api-secret"], "the-secret");
