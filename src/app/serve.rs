@@ -75,7 +75,10 @@ impl Relay {
         }
         bootstrap::settle_events(&pool).await?;
         let maintenance = Maintenance::new(pool.clone(), config.retention.kept());
-        maintenance.make_partitions(Utc::now()).await.context("cannot make the partitions of today")?;
+        // Nothing that is heard needs them: the default partitions take it, and maintenance goes on trying and says so.
+        if let Err(error) = maintenance.make_partitions(Utc::now()).await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "partitions are made later");
+        }
         bootstrap::check_master_key(&pool, &config.master_key).await?;
         bootstrap::first_partner(&pool, &config.master_key, &config.partner).await?;
         let listener = if config.roles.contains(&Role::Api) { Some(bind(&config).await?) } else { None };
@@ -277,6 +280,7 @@ impl Relay {
             intake: Some(intake),
             feed,
             rates: TokenRates::new(self.config.interface.token_rate),
+            limits: http::Limits { watches: self.config.limits.max_watches_per_partner.get() },
             cors_origins: self.config.interface.cors_origins,
             strangers: Strangers::default(),
             metrics: Some(self.metrics),

@@ -59,6 +59,8 @@ pub struct Serve {
     #[command(flatten)]
     pub interface: Interface,
     #[command(flatten)]
+    pub limits: Limits,
+    #[command(flatten)]
     pub callbacks: Callbacks,
     #[command(flatten)]
     pub pusher: Pusher,
@@ -101,6 +103,14 @@ pub struct Interface {
     #[arg(long, env = "RELAY_TOKEN_RATE", default_value = "200", value_name = "REQUESTS",
           value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub token_rate: u32,
+}
+
+/// How much one partner may make.
+#[derive(Debug, Clone, Args)]
+pub struct Limits {
+    /// The most channels that one partner may watch at once.
+    #[arg(long, env = "RELAY_MAX_WATCHES_PER_PARTNER", default_value = "10000", value_name = "NUMBER")]
+    pub max_watches_per_partner: NonZeroU32,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -81,12 +81,21 @@ pub struct Api {
     pub feed: Feed,
     /// Bounds what each token may ask.
     pub rates: TokenRates,
+    /// How much a partner may make.
+    pub limits: Limits,
     /// The origins whose pages may call.
     pub cors_origins: Vec<Origin>,
     /// Bounds what unverified webhooks may be kept.
     pub strangers: Strangers,
     /// `None`: `/metrics` is not there.
     pub metrics: Option<PrometheusHandle>,
+}
+
+/// The most that one partner may have at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Channels that it watches.
+    pub watches: u32,
 }
 
 /// Every route.

@@ -24,7 +24,7 @@ use crate::model::channel::is_channel_name;
 use crate::model::id::{PartnerId, WatchId};
 use crate::store::list::snapshot;
 use crate::store::partner;
-use crate::store::watch::{self as store, Subject};
+use crate::store::watch::{self as store, Admission, Subject};
 
 /// What is to be watched: one of the two.
 #[expect(clippy::struct_field_names, reason = "they are the names of the interface")]
@@ -84,16 +84,36 @@ impl NewWatch {
     }
 }
 
+impl Subject {
+    /// The field that it was given in.
+    const fn field(&self) -> &'static str {
+        match self {
+            Self::Order(_) => "orderId",
+            Self::PartnerOrder(_) => "partnerOrderId",
+        }
+    }
+}
+
+const OF_AN_API_KEY: &str =
+    "must be the id of an order: a channel with this name belongs to a Transak API key";
+
+fn full(most: u32) -> String {
+    format!(
+        "would be one more than the {most} channels that a partner may watch at once: end watches that are not needed \
+         (DELETE /v1/watches/{{id}}), or have RELAY_MAX_WATCHES_PER_PARTNER raised"
+    )
+}
+
 /// The channel of a subject; one whose name Pusher would refuse cannot be watched.
 fn channel(subject: &Subject, api_key: &str) -> Result<String, Problem> {
-    let (field, name) = match subject {
-        Subject::Order(id) => ("orderId", id.clone()),
-        Subject::PartnerOrder(id) => ("partnerOrderId", format!("{api_key}_{id}")),
+    let name = match subject {
+        Subject::Order(id) => id.clone(),
+        Subject::PartnerOrder(id) => format!("{api_key}_{id}"),
     };
     let empty = matches!(subject, Subject::Order(id) | Subject::PartnerOrder(id) if id.is_empty());
     if empty || !is_channel_name(&name) {
         let what = "must make a channel name of at most 164 letters, digits and `_-=@,.;`, without a reserved prefix";
-        return Err(Problem::field(field, what));
+        return Err(Problem::field(subject.field(), what));
     }
     Ok(name)
 }
@@ -118,6 +138,12 @@ pub async fn create_watch(
     }
     let partner = partner::find(&mut tx, owner).await?.ok_or(Problem::NotFound("partner"))?;
     let channel = channel(&subject, &partner.api_key)?;
+    let most = api.limits.watches;
+    match store::admit(&mut tx, (owner, &channel), most).await? {
+        Admission::Yes => {}
+        Admission::ApiKey => return Err(Problem::field(subject.field(), OF_AN_API_KEY)),
+        Admission::Full => return Err(Problem::field(subject.field(), full(most))),
+    }
     let watch = WatchView::from(store::insert(&mut tx, owner, (&subject, &channel)).await?);
     let answer = once.answer(&mut tx, &api.master_key, &watch).await?;
     tx.commit().await?;

@@ -9,6 +9,7 @@ use sqlx::PgPool;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::model::channel::key_parts;
 use crate::model::id::PartnerId;
 use crate::model::seal::MasterKey;
 use crate::store;
@@ -23,7 +24,7 @@ pub struct Owner {
     pub signed: bool,
 }
 
-/// One picture of the partners.
+/// One picture of the partners. Every partner is added before the first watch.
 #[derive(Debug, Default)]
 pub struct Directory {
     keys: HashMap<PartnerId, Vec<VerifyingKey>>,
@@ -49,7 +50,7 @@ impl Directory {
     }
 
     /// The partners that a channel belongs to. Usually one; two if the same key was registered for both environments,
-    /// or if two watch the same order.
+    /// or if two watch the same order. The channel of an API key belongs to nobody else, whoever watches it.
     pub fn owners(&self, channel: &str) -> &[Owner] {
         self.channels.get(channel).map_or(&[], Vec::as_slice)
     }
@@ -65,9 +66,20 @@ impl Directory {
         self.channels.entry(Arc::from(api_key)).or_default().push(Owner { partner_id, signed: true });
     }
 
-    /// Adds a watched channel.
+    /// Adds a watched channel, unless another partner's API key says that it is theirs: the key may have been
+    /// registered after the watch was made, and what comes on its channels is not for the watcher.
     pub fn watch(&mut self, partner_id: PartnerId, channel: &str) {
-        self.channels.entry(Arc::from(channel)).or_default().push(Owner { partner_id, signed: false });
+        if self.may_watch(partner_id, channel) {
+            self.channels.entry(Arc::from(channel)).or_default().push(Owner { partner_id, signed: false });
+        }
+    }
+
+    fn may_watch(&self, partner_id: PartnerId, channel: &str) -> bool {
+        let holders = |key: &str| self.owners(key).iter().filter(|owner| owner.signed);
+        holders(channel).next().is_none()
+            && key_parts(channel).all(|key| {
+                holders(key).next().is_none() || holders(key).any(|holder| holder.partner_id == partner_id)
+            })
     }
 }
 
@@ -130,5 +142,35 @@ pub async fn follow(
                 "the partners cannot be read right now; the last picture stands"
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owners(directory: &Directory, channel: &str) -> Vec<(PartnerId, bool)> {
+        directory.owners(channel).iter().map(|owner| (owner.partner_id, owner.signed)).collect()
+    }
+
+    #[test]
+    fn the_channels_of_an_api_key_belong_to_the_partners_that_have_it_and_to_no_watcher() {
+        let (ours, theirs, twin) = (PartnerId::new(), PartnerId::new(), PartnerId::new());
+        let mut directory = Directory::default();
+        directory.add(ours, "our_key", Vec::new());
+        directory.add(theirs, "KEY", Vec::new());
+        directory.add(twin, "KEY", Vec::new());
+        for channel in ["KEY", "KEY_po-1", "KEY_", "our_key", "our_key_po-1", "order-1", "KEYS_po-1"] {
+            directory.watch(ours, channel);
+        }
+        assert_eq!(owners(&directory, "KEY"), [(theirs, true), (twin, true)]);
+        assert_eq!(owners(&directory, "our_key"), [(ours, true)]);
+        for channel in ["KEY_po-1", "KEY_"] {
+            assert!(owners(&directory, channel).is_empty(), "{channel}");
+        }
+        for channel in ["our_key_po-1", "order-1", "KEYS_po-1"] {
+            assert_eq!(owners(&directory, channel), [(ours, false)], "{channel}");
+        }
+        assert_eq!(directory.channels().len(), 5, "nobody listens where nobody may");
     }
 }

@@ -16,9 +16,21 @@ pub fn is_channel_name(name: &str) -> bool {
         && !RESERVED.iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// The API keys that a channel could be made with: a partner's own reference stands behind its key and a `_`, and both
+/// may hold one.
+pub fn key_parts(channel: &str) -> impl Iterator<Item = &str> {
+    channel.match_indices('_').map(|(at, _)| &channel[..at])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_key_that_a_channel_could_be_made_with_is_found() {
+        assert_eq!(key_parts("a_b_c").collect::<Vec<_>>(), ["a", "a_b"]);
+        assert_eq!(key_parts("order-1").count(), 0);
+    }
 
     #[test]
     fn only_names_that_pusher_accepts_are_channel_names() {

@@ -67,6 +67,9 @@ pub async fn insert(conn: &mut PgConnection, key: &MasterKey, new: &NewPartner) 
         api_secret,
     );
     let inserted = inserted.execute(&mut *conn).await?.rows_affected() > 0;
+    if inserted {
+        super::watch::end_on_key(conn, (id, &new.api_key)).await?;
+    }
     tell_others(conn).await?;
     Ok(inserted.then_some(id))
 }
@@ -193,6 +196,9 @@ pub async fn change(
         }
         Err(error) => return Err(error),
     };
+    if let (Changed::Yes, Some(api_key)) = (changed, &change.api_key) {
+        super::watch::end_on_key(conn, (id, api_key)).await?;
+    }
     tell_others(conn).await?;
     Ok(changed)
 }
@@ -211,6 +217,7 @@ pub async fn delete(conn: &mut PgConnection, id: PartnerId) -> Result<bool> {
     super::access_token::forget(conn, id).await?;
     sqlx::query!("delete from api_token where partner_id = $1", id as _).execute(&mut *conn).await?;
     super::endpoint::switch::delete_all(conn, id).await?;
+    super::watch::end_all(conn, id).await?;
     tell_others(conn).await?;
     Ok(true)
 }

@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 
 use super::list::Page;
 use super::{Result, wake};
+use crate::model::channel::key_parts;
 use crate::model::id::{PartnerId, WatchId};
 
 /// A watch.
@@ -27,6 +28,47 @@ pub struct Watch {
 pub enum Subject {
     Order(String),
     PartnerOrder(String),
+}
+
+/// Whether a partner may watch a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    Yes,
+    /// It is, or begins with, the API key of a partner who has, or had, it; or it is the watcher's own.
+    ApiKey,
+    /// The partner watches as many other channels as it may.
+    Full,
+}
+
+/// Says whether a partner may watch a channel, `most` being the most channels that it may watch at once.
+///
+/// Locks the partner's row, so that of two requests the second counts the watch of the first.
+pub async fn admit(
+    conn: &mut PgConnection,
+    (partner, channel): (PartnerId, &str),
+    most: u32,
+) -> Result<Admission> {
+    let locked = sqlx::query!("select from partner where partner_id = $1 for no key update", partner as _);
+    locked.execute(&mut *conn).await?;
+    let parts: Vec<&str> = key_parts(channel).collect();
+    let found = sqlx::query!(
+        r#"select exists (select from partner where api_key = $2)
+               or (exists (select from partner where api_key = any ($3) and partner_id <> $1)
+                   and not exists (select from partner where api_key = any ($3) and partner_id = $1)) as "is_key!",
+                  (select count(*) from (
+                       select from watch where partner_id = $1 and ended_at is null and channel <> $2
+                       limit $4) as other) as "others!""#,
+        partner as _,
+        channel,
+        &parts as &[&str],
+        i64::from(most),
+    );
+    let found = found.fetch_one(conn).await?;
+    Ok(match found {
+        _ if found.is_key => Admission::ApiKey,
+        _ if found.others >= i64::from(most) => Admission::Full,
+        _ => Admission::Yes,
+    })
 }
 
 /// Watches a channel; a channel that is watched already stays so. Answers the watch.
@@ -87,6 +129,31 @@ pub async fn end(conn: &mut PgConnection, partners: &[PartnerId], watch: WatchId
     let ended = ended.execute(&mut *conn).await?.rows_affected() > 0;
     wake::partners(conn).await?;
     Ok(ended)
+}
+
+/// Ends the watches of other partners that name the channels of an API key, now that it is this partner's.
+pub async fn end_on_key(conn: &mut PgConnection, (partner, api_key): (PartnerId, &str)) -> Result<()> {
+    sqlx::query!(
+        "update watch set ended_at = now()
+         where ended_at is null
+           and (channel = $2 or (partner_id <> $1 and starts_with(channel, $2 || '_')))",
+        partner as _,
+        api_key,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Ends the watches of a partner.
+pub async fn end_all(conn: &mut PgConnection, partner: PartnerId) -> Result<()> {
+    sqlx::query!(
+        "update watch set ended_at = now() where partner_id = $1 and ended_at is null",
+        partner as _
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Ends the watches whose orders are over.
