@@ -108,9 +108,6 @@ pub(super) fn aside(heard: &Heard, refusal: Refusal) -> Quarantined {
 }
 
 fn event(heard: &Heard, keys: &[VerifyingKey]) -> Result<NewEvent, Failure> {
-    let no_partner =
-        || Failure::Unreadable(Refusal::new(Reason::NoPartner, "it belongs to no known partner"));
-    let partner_id = heard.partner_id.ok_or_else(no_partner)?;
     let (claims, verified) = match heard.form {
         Form::Unreadable(reason) => {
             return Err(Failure::Unreadable(Refusal::new(Reason::Unreadable, reason)));
@@ -119,6 +116,9 @@ fn event(heard: &Heard, keys: &[VerifyingKey]) -> Result<NewEvent, Failure> {
         Form::Open => (open_claims(heard)?, false),
         Form::Rest | Form::History => (open_claims(heard)?, true),
     };
+    let no_partner =
+        || Failure::Unreadable(Refusal::new(Reason::NoPartner, "it belongs to no known partner"));
+    let partner_id = heard.partner_id.ok_or_else(no_partner)?;
     let message = claims::read(&claims)?;
     if claims::is_kyc(message.event.as_deref()) {
         return Ok(without_order(heard, partner_id, (&message, verified)));

@@ -19,6 +19,7 @@ pub mod reconcile;
 pub mod requeue;
 pub mod spool;
 pub mod stream;
+mod stream_log;
 pub mod suspicion;
 pub mod tokens;
 mod writer;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::directory::Watch;
 use super::listener::Note;
+use super::stream_log::{StreamLog, Wanted};
 use super::{Form, Heard, Intake};
 use crate::model::event::Source;
 use crate::model::hops::Hops;
@@ -62,7 +63,11 @@ pub(super) async fn listen(
         }
         std::future::pending::<()>().await;
     };
-    let sink = |notice| feeds.hear(notice, &health);
+    let mut log = StreamLog::default();
+    let sink = |notice| {
+        feeds.tell(&notice, &mut log);
+        feeds.hear(notice, &health);
+    };
     tokio::select! {
         ended = pusher::run(settings, wanted, sink, stop) => ended,
         () = following => Ok(()),
@@ -81,32 +86,32 @@ fn channels(directory: &Watch) -> BTreeSet<Channel> {
 }
 
 impl Feeds {
+    fn tell(&self, notice: &Notice, log: &mut StreamLog) {
+        let directory = self.directory.borrow();
+        let is_partners =
+            |channel: &Channel| directory.owners(channel.as_str()).iter().any(|owner| owner.signed);
+        log.note(notice, &Wanted { count: directory.channels().len(), is_partners });
+    }
+
     fn hear(&self, notice: Notice, health: &watch::Sender<StreamHealth>) {
         match notice {
             Notice::Event { channel, event, data, at } => {
                 health.send_modify(|health| health.last_event_at = Some(at));
                 self.hear_event(&channel, &event, (data.as_str(), at));
             }
-            Notice::Unreadable { raw, reason, at } => self.offer(unreadable(raw, reason, at)),
+            Notice::Unreadable { raw, reason, at } => self.hear_unreadable(raw, reason, at),
             Notice::Confirmed { channel, at } => {
-                tracing::info!(%channel, "the stream hears a channel");
                 health.send_modify(|health| health.confirmed += 1);
                 self.note(&channel, |partner| Note::Confirmed(partner, at));
             }
             Notice::Lost { channel, since, at, reason } => {
-                tracing::warn!(%channel, %reason, "the stream lost a channel");
                 health.send_modify(|health| health.confirmed = health.confirmed.saturating_sub(1));
                 // Told to stop, it was heard until now; otherwise only what was last received is sure.
                 let since = if reason == Reason::Stopped { at } else { since };
                 self.note(&channel, |partner| Note::Lost(partner, since, reason.to_string()));
             }
-            Notice::Refused { channel, .. } => {
-                tracing::error!(%channel, "the stream's server does not confirm a channel");
-            }
-            Notice::State(state) => {
-                tracing::info!(%state, "stream");
-                health.send_modify(|health| health.state = Some(state));
-            }
+            Notice::Refused { .. } => {}
+            Notice::State(state) => health.send_modify(|health| health.state = Some(state)),
         }
     }
 
@@ -130,6 +135,29 @@ impl Feeds {
         }
     }
 
+    /// What is no frame is kept for whom its channel belongs to, if it names one; otherwise for nobody.
+    fn hear_unreadable(&self, raw: Vec<u8>, reason: &'static str, at: DateTime<Utc>) {
+        let directory = self.directory.borrow().clone();
+        let named = pusher::frame::named_channel(&raw);
+        let owners = named.as_deref().map_or(&[][..], |channel| directory.owners(channel));
+        let partners = owners.iter().map(|owner| Some(owner.partner_id));
+        let nobody = owners.is_empty().then_some(None);
+        let heard = Heard {
+            partner_id: None,
+            source: Source::Stream,
+            form: Form::Unreadable(reason),
+            channel: named.filter(|_| !owners.is_empty()).map(Arc::from),
+            event: None,
+            data: Bytes::from(raw),
+            at,
+            hops: Hops::default(),
+            trace: None,
+        };
+        for partner_id in partners.chain(nobody) {
+            self.offer(Heard { partner_id, ..heard.clone() });
+        }
+    }
+
     /// Gaps are those of the partners' own channels: a watched channel repeats what those tell.
     fn note(&self, channel: &Channel, note: impl Fn(PartnerId) -> Note) {
         let directory = self.directory.borrow().clone();
@@ -150,19 +178,5 @@ impl Feeds {
                 let _ = self.notes.send(Note::Dropped(partner, at));
             }
         }
-    }
-}
-
-fn unreadable(raw: Vec<u8>, reason: &'static str, at: DateTime<Utc>) -> Heard {
-    Heard {
-        partner_id: None,
-        source: Source::Stream,
-        form: Form::Unreadable(reason),
-        channel: None,
-        event: None,
-        data: Bytes::from(raw),
-        at,
-        hops: Hops::default(),
-        trace: None,
     }
 }

@@ -12,7 +12,7 @@ use transak_relay::intake::directory;
 use transak_relay::intake::listener::Listener;
 use transak_relay::intake::stream::StreamHealth;
 use transak_relay::pusher;
-use transak_relay::sandbox::pusher::{Server, Settings};
+use transak_relay::sandbox::pusher::{Garbage, Server, Settings};
 use transak_relay::store::pool::MIGRATOR;
 use transak_relay::store::wake::{self, Wakes};
 
@@ -86,4 +86,29 @@ async fn ten_thousand_watches_on_one_connection_and_one_more_within_a_second(poo
     world.sql("select pg_notify('relay_partner', '')").await;
     counts.wait_for(|counts| counts.subscribed == 2 * (WATCHES + 1)).await.unwrap();
     assert_eq!(server.publish("w7000", "ORDER_COMPLETED", "{}"), 0, "its order is over");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_is_no_frame_is_kept_under_the_channel_it_names_and_says_why(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    // The sandbox sends its oversized frame on a channel of this name.
+    world.sql("update partner set api_key = 'oversized'").await;
+    let server = Server::start(Settings::local("app")).await.unwrap();
+    let mut tasks = JoinSet::new();
+    listen(&world, &server, &mut tasks).await;
+    for garbage in [Garbage::Oversized(2 << 20), Garbage::Binary] {
+        assert_eq!(server.send_garbage(garbage), 1);
+    }
+    while world.count("quarantine").await < 2 {
+        world.writer.write_next().await;
+    }
+    let kept: Vec<(Option<uuid::Uuid>, Option<String>, String)> =
+        sqlx::query_as("select partner_id, channel, reason from quarantine order by octet_length(raw) desc")
+            .fetch_all(&world.pool)
+            .await
+            .unwrap();
+    let (partner, channel, reason) = &kept[0];
+    assert_eq!((*partner, channel.as_deref()), (Some(world.partner.uuid()), Some("oversized")));
+    assert!(reason.contains("longer than the limit"), "{reason}");
+    assert_eq!(kept[1], (None, None, "a binary message".to_owned()));
 }

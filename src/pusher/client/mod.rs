@@ -170,10 +170,11 @@ impl<S: FnMut(Notice)> Driver<S> {
                 counter!("relay_stream_unreadable_frames_total").increment(1);
                 tracing::warn!(raw_bytes = raw.len(), reason, "the stream brought something unreadable");
             }
-            Notice::Refused { channel, .. } => {
-                tracing::warn!(%channel, "the stream's server does not confirm a channel");
-            }
-            Notice::Event { .. } | Notice::Confirmed { .. } | Notice::Lost { .. } => {}
+            // Said by the consumer, who knows whose the channels are.
+            Notice::Event { .. }
+            | Notice::Confirmed { .. }
+            | Notice::Lost { .. }
+            | Notice::Refused { .. } => {}
         }
         (self.sink)(notice);
     }

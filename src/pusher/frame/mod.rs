@@ -199,6 +199,24 @@ fn error<'a>(data: Option<&RawValue>) -> Frame<'a> {
     Frame::Error { code, message }
 }
 
+/// The channel that something names which is no whole frame: binary, cut, or not JSON. A guess, for a label only.
+pub fn named_channel(raw: &[u8]) -> Option<String> {
+    const KEY: &[u8] = br#""channel""#;
+    let mut rest = raw;
+    loop {
+        let at = rest.windows(KEY.len()).position(|window| window == KEY)?;
+        let behind = rest[at + KEY.len()..].trim_ascii_start();
+        // What is escaped belongs to the text of a payload.
+        let is_key = at == 0 || rest[at - 1] != b'\\';
+        let value = behind.strip_prefix(b":").map(<[u8]>::trim_ascii_start).filter(|_| is_key);
+        if let Some(text) = value.and_then(|text| text.strip_prefix(b"\"")) {
+            let name = text.split(|&byte| byte == b'"').next().filter(|name| name.len() < text.len())?;
+            return String::from_utf8(name.to_vec()).ok();
+        }
+        rest = &rest[at + KEY.len()..];
+    }
+}
+
 /// The frame that subscribes to a public channel. A valid name needs no escaping.
 pub fn subscribe(channel: &Channel) -> String {
     format!(r#"{{"event":"pusher:subscribe","data":{{"channel":"{channel}"}}}}"#)

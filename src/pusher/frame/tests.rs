@@ -163,3 +163,18 @@ fn subscribing_sends_what_the_protocol_documents() {
     assert_eq!(subscribe(&channel), r#"{"event":"pusher:subscribe","data":{"channel":"KEY_1=@,.;-"}}"#);
     assert_eq!(unsubscribe(&channel), r#"{"event":"pusher:unsubscribe","data":{"channel":"KEY_1=@,.;-"}}"#);
 }
+
+#[test]
+fn what_is_no_whole_frame_may_still_name_its_channel() {
+    for (raw, named) in [
+        (r#"{"event":"ORDER_CREATED","channel":"KEY","data":"ey"#, Some("KEY")),
+        (r#"{"event":"x", "channel" : "KEY" garbage"#, Some("KEY")),
+        (r#"{"data":"{\"channel\":\"OTHER\"}","channel":"KEY","#, Some("KEY")),
+        (r#"{"event":"channel","channel":7,"data":{"channel":"INNER"}"#, Some("INNER")),
+        (r#"{"event":"x","channel":"KE"#, None),
+        ("garbage", None),
+        ("", None),
+    ] {
+        assert_eq!(super::named_channel(raw.as_bytes()).as_deref(), named, "{raw}");
+    }
+}
