@@ -2,7 +2,8 @@
 //! are over; what is older than retention and needed by nobody is deleted.
 //!
 //! Guarantees: one process at a time does it; every step is bounded, so that nobody waits for it for long; an order that
-//! is not over, and whatever is still owed to an endpoint, is kept however old it is. A step that fails is done by a
+//! is not over, and whatever is still owed to an endpoint, is kept however old it is. A step that would wait for a lock is
+//! put off, and the others are done: a dump, or any other reader, may hold one for hours. A step that fails is done by a
 //! later run.
 //! Does not guarantee: that something is gone at the minute it is old enough.
 
@@ -32,9 +33,9 @@ const BATCH: i64 = 1_000;
 /// The most statements of one kind in one run: what is left waits for the next.
 const BATCHES: usize = 500;
 
-/// A partition that holds something of more events than this is not dropped yet: moving that much would lock its table
+/// A partition of which more rows than this are still needed is not dropped yet: moving that much would lock its table
 /// for too long.
-const MOST_MOVED: i64 = 10_000;
+const MOST_MOVED: usize = 10_000;
 
 /// What one run did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,6 +51,8 @@ pub struct Report {
     /// Other rows deleted: messages in quarantine, gaps, watches, idempotency keys, expired secrets, rows of default
     /// partitions.
     pub rows: u64,
+    /// Tables of which a partition was neither made nor dropped, because somebody else holds a lock.
+    pub put_off: u64,
 }
 
 /// What keeps the database small.
@@ -59,12 +62,14 @@ pub struct Maintenance {
     /// How long things are kept; `None`: for ever.
     retention: Option<Duration>,
     drained_at: Option<DateTime<Utc>>,
+    /// Whether it was said that something is put off.
+    told: bool,
 }
 
 impl Maintenance {
     /// `retention`: how long what is over is kept; `None`: for ever.
     pub fn new(pool: PgPool, retention: Option<Duration>) -> Self {
-        Self { pool, retention, drained_at: None }
+        Self { pool, retention, drained_at: None, told: false }
     }
 
     /// Does everything that is due at the moment `now`; `None` if another process is at it.
@@ -78,15 +83,17 @@ impl Maintenance {
         done.map(Some)
     }
 
-    /// Makes the partitions that are missing at the moment `now`; nothing if another process is at it.
+    /// Makes the partitions that are missing at the moment `now`; nothing if another process is at it. Those that
+    /// somebody's lock keeps from being made are made later: until then the default partition takes what is theirs.
     ///
     /// # Errors
     /// The database is not available.
     pub async fn make_partitions(&self, now: DateTime<Utc>) -> store::Result<()> {
         let Some(mut turn) = Turn::take(&self.pool).await? else { return Ok(()) };
-        let made = make_missing(turn.session(), Span::of_retention(self.retention), now).await;
+        let mut report = Report::default();
+        let made = make_missing(turn.session(), (Span::of_retention(self.retention), now), &mut report).await;
         turn.end().await?;
-        made.map(drop)
+        made
     }
 
     /// Does it again and again until told to stop.
@@ -105,20 +112,20 @@ impl Maintenance {
                 () = stop.cancelled() => return Ok(()),
                 run = self.run_once(Utc::now()) => run,
             };
-            tell(run);
+            self.tell(run);
         }
     }
 
     async fn all_duties(&mut self, conn: &mut PgConnection, now: DateTime<Utc>) -> store::Result<Report> {
-        let made = make_missing(conn, Span::of_retention(self.retention), now).await?;
-        let mut report = Report { made, ..Report::default() };
+        let mut report = Report::default();
+        make_missing(conn, (Span::of_retention(self.retention), now), &mut report).await?;
         report.rows += idempotency::forget_old(conn).await?;
         report.rows += retention::drop_expired_secrets(conn, now).await?;
         let kept = self.retention.and_then(|kept| TimeDelta::from_std(kept).ok());
         let Some(cutoff) = kept.and_then(|kept| now.checked_sub_signed(kept)) else { return Ok(report) };
         delete_old(conn, cutoff, &mut report).await?;
         for table in TABLES {
-            report.dropped += drop_over(conn, table, cutoff).await?;
+            drop_over(conn, (table, cutoff), &mut report).await?;
         }
         if self.drained_at.is_none_or(|at| now - at >= self.drain_period()) {
             for table in TABLES {
@@ -133,48 +140,70 @@ impl Maintenance {
         let period = self.retention.map_or(DRAIN_PERIOD, |kept| (kept / 10).min(DRAIN_PERIOD));
         TimeDelta::from_std(period).unwrap_or(TimeDelta::MAX)
     }
-}
 
-fn tell(run: store::Result<Option<Report>>) {
-    match run {
-        Ok(None) => {}
-        Ok(Some(report)) => {
-            metrics::counter!("relay_maintenance_runs_total", "outcome" => "done").increment(1);
-            #[expect(clippy::cast_precision_loss, reason = "seconds since 1970")]
-            metrics::gauge!("relay_maintenance_last_success_timestamp_seconds")
-                .set(Utc::now().timestamp() as f64);
-            metrics::counter!("relay_retention_orders_total").increment(report.orders);
-            metrics::counter!("relay_retention_partitions_total").increment(report.dropped);
-            if report != Report::default() {
-                tracing::info!(
-                    partitions_made = report.made,
-                    partitions_dropped = report.dropped,
-                    orders = report.orders,
-                    events = report.events,
-                    rows = report.rows,
-                    "the database was tidied"
+    fn tell(&mut self, run: store::Result<Option<Report>>) {
+        match run {
+            Ok(None) => {}
+            Ok(Some(report)) => {
+                count(report);
+                if report.put_off > 0 && !self.told {
+                    tracing::warn!(
+                        tables = report.put_off,
+                        "another session, a dump perhaps, holds locks: partitions are made and dropped later"
+                    );
+                }
+                self.told = report.put_off > 0;
+            }
+            Err(error) => {
+                metrics::counter!("relay_maintenance_runs_total", "outcome" => "failed").increment(1);
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the database cannot be tidied right now"
                 );
             }
         }
-        Err(error) => {
-            metrics::counter!("relay_maintenance_runs_total", "outcome" => "failed").increment(1);
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the database cannot be tidied right now"
-            );
-        }
     }
 }
 
-async fn make_missing(conn: &mut PgConnection, span: Span, now: DateTime<Utc>) -> store::Result<u64> {
-    let mut made = 0;
+fn count(report: Report) {
+    let outcome = if report.put_off > 0 { "put_off" } else { "done" };
+    metrics::counter!("relay_maintenance_runs_total", "outcome" => outcome).increment(1);
+    // Also when something was put off: a dump that takes hours is no reason to wake anybody.
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970")]
+    metrics::gauge!("relay_maintenance_last_success_timestamp_seconds").set(Utc::now().timestamp() as f64);
+    metrics::counter!("relay_retention_orders_total").increment(report.orders);
+    metrics::counter!("relay_retention_partitions_total").increment(report.dropped);
+    if (Report { put_off: 0, ..report }) != Report::default() {
+        tracing::info!(
+            partitions_made = report.made,
+            partitions_dropped = report.dropped,
+            orders = report.orders,
+            events = report.events,
+            rows = report.rows,
+            "the database was tidied"
+        );
+    }
+}
+
+async fn make_missing(
+    conn: &mut PgConnection,
+    (span, now): (Span, DateTime<Utc>),
+    report: &mut Report,
+) -> store::Result<()> {
     for table in TABLES {
         let existing = tables::list(conn, table).await?;
         for missing in partition::missing(&existing, span, now) {
-            made += u64::from(tables::make(conn, table, &missing).await?);
+            match tables::make(conn, table, &missing).await {
+                Ok(made) => report.made += u64::from(made),
+                Err(error) if error.is_lock_timeout() => {
+                    report.put_off += 1;
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
-    Ok(made)
+    Ok(())
 }
 
 async fn delete_old(
@@ -209,23 +238,31 @@ async fn delete_old(
     Ok(())
 }
 
-async fn drop_over(conn: &mut PgConnection, table: Table, cutoff: DateTime<Utc>) -> store::Result<u64> {
+async fn drop_over(
+    conn: &mut PgConnection,
+    (table, cutoff): (Table, DateTime<Utc>),
+    report: &mut Report,
+) -> store::Result<()> {
     let mut over: Vec<Partition> = tables::list(conn, table).await?;
     over.retain(|partition| partition.is_over(cutoff));
-    let mut dropped = 0;
     for partition in over {
-        let before = EventId::boundary(cutoff).uuid();
-        if tables::keeps_more_than(conn, MOST_MOVED, before).await? {
+        let Some(needed) = tables::needed(conn, (table, &partition), MOST_MOVED).await? else {
             tracing::warn!(
                 table = table.name(),
                 "a partition that is over is not dropped: too much in it is still needed"
             );
             break;
+        };
+        match tables::drop(conn, (table, &partition), &needed).await {
+            Ok(()) => report.dropped += 1,
+            Err(error) if error.is_lock_timeout() => {
+                report.put_off += 1;
+                break;
+            }
+            Err(error) => return Err(error),
         }
-        tables::drop(conn, (table, &partition), before).await?;
-        dropped += 1;
     }
-    Ok(dropped)
+    Ok(())
 }
 
 async fn drain_default(conn: &mut PgConnection, table: Table, cutoff: DateTime<Utc>) -> store::Result<u64> {

@@ -30,6 +30,12 @@ impl Error {
         matches!(self, Self::Unavailable(_))
     }
 
+    /// Somebody else holds a lock for longer than a statement was to wait for it.
+    pub fn is_lock_timeout(&self) -> bool {
+        let source = std::error::Error::source(self).and_then(|source| source.downcast_ref::<sqlx::Error>());
+        source.is_some_and(is_lock_timeout)
+    }
+
     /// The name of the constraint that was violated, if one was.
     pub fn constraint(&self) -> Option<&str> {
         match self {
@@ -37,6 +43,12 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// Lock not available; or cancelled, as a statement is that has a deadline.
+pub(super) fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| matches!(&*code, "55P03" | "57014"))
 }
 
 /// Does some work with the database, or gives it up after a while: a server that is gone without a word leaves its

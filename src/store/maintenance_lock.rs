@@ -2,9 +2,10 @@
 //!
 //! An advisory lock of a session of its own. Postgres gives it back when the session ends, however the process died.
 
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
 
 use super::Result;
+use super::pool::PLANNING;
 
 /// The lock's key: "maintain" in ASCII.
 const KEY: i64 = 0x6d61_696e_7461_696e;
@@ -19,6 +20,7 @@ impl Turn {
     /// Takes the lock; `None` if another process has it.
     pub async fn take(pool: &PgPool) -> Result<Option<Self>> {
         let mut session = PgConnection::connect_with(&pool.connect_options()).await?;
+        session.execute(PLANNING).await?;
         let taken = sqlx::query_scalar!(r#"select pg_try_advisory_lock($1) as "taken!""#, KEY);
         let taken = taken.fetch_one(&mut session).await?;
         Ok(taken.then_some(Self { session }))

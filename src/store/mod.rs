@@ -20,6 +20,7 @@ pub mod list;
 pub mod listener;
 pub mod maintenance_lock;
 pub mod master_key;
+pub mod migration;
 pub mod order;
 pub mod partition;
 pub mod partner;

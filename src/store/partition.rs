@@ -1,12 +1,13 @@
 //! The time partitions of the tables that grow with the traffic.
 //!
 //! Guarantees: making and dropping never waits longer than a second for others, and others never wait longer than that
-//! for it: who cannot have the lock tries again with the next run. What is still needed of a partition that is dropped
-//! moves to the table's default partition first, in the same transaction.
+//! for it: who cannot have the lock tries again with the next run. What belongs to events that are kept moves from a
+//! partition that is dropped to the table's default partition first, in the same transaction.
+//! Does not guarantee: a place for what is written into a partition after [`needed`] has looked through it. One that is
+//! over is older than whatever is still taken in.
 
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
-use uuid::Uuid;
 
 use super::Result;
 use crate::model::partition::Partition;
@@ -24,6 +25,9 @@ pub const TABLES: [Table; 3] = [Table::Attempt, Table::Payload, Table::Sighting]
 
 /// How long a change may wait for a lock and how long it may then hold it: nobody reads or writes the table meanwhile.
 const PATIENCE: &str = "set local lock_timeout = '1s'; set local statement_timeout = '4s'";
+
+/// How many blocks of a partition are looked through at a time: 4 MB.
+const PIECE: u16 = 512;
 
 impl Table {
     /// Its name.
@@ -43,17 +47,14 @@ impl Table {
         }
     }
 
-    /// The rows of `{part}` that belong to events which are kept although they are older than `$1`.
-    const fn needed(self) -> &'static str {
+    /// To whom a row `part` of it belongs.
+    const fn owner(self) -> &'static str {
         match self {
-            Self::Payload | Self::Sighting => {
-                "select part.* from event join {part} as part using (partner_id, event_id)
-                 where event.partner_id in (select partner_id from partner) and event.event_id < $1"
-            }
             Self::Attempt => {
-                "select part.* from event join delivery using (partner_id, event_id)
-                 join {part} as part on part.partner_id = delivery.partner_id and part.delivery_id = delivery.delivery_id
-                 where event.partner_id in (select partner_id from partner) and event.event_id < $1"
+                "select from delivery where delivery.partner_id = part.partner_id and delivery.delivery_id = part.delivery_id"
+            }
+            Self::Payload | Self::Sighting => {
+                "select from event where event.partner_id = part.partner_id and event.event_id = part.event_id"
             }
         }
     }
@@ -103,37 +104,53 @@ pub async fn make(conn: &mut PgConnection, table: Table, partition: &Partition) 
     Ok(true)
 }
 
-/// Drops a partition. What belongs to events that are kept, those with an id before `before`, moves to the default
-/// partition.
+/// The rows of a partition whose event or delivery is kept, by their places; `None` if they are more than `most`.
+///
+/// Every row is looked at: an event is kept much later than it was heard if its message was in quarantine meanwhile, so
+/// its id does not say in which partition its payload is. Nothing is locked, a piece is read at a time.
+pub async fn needed(
+    conn: &mut PgConnection,
+    (table, partition): (Table, &Partition),
+    most: usize,
+) -> Result<Option<Vec<String>>> {
+    let name = table.partition(partition);
+    let size =
+        AssertSqlSafe(format!("select pg_relation_size('{name}') / current_setting('block_size')::bigint"));
+    let blocks: i64 = sqlx::query_scalar(size).fetch_one(&mut *conn).await?;
+    let piece = format!(
+        "select part.ctid::text from {name} as part
+         where part.ctid >= format('(%s,0)', $1::bigint)::tid and part.ctid < format('(%s,0)', $2::bigint)::tid
+           and exists ({})",
+        table.owner()
+    );
+    let mut places = Vec::new();
+    for from in (0..=blocks).step_by(PIECE.into()) {
+        let found = sqlx::query_scalar(AssertSqlSafe(piece.clone())).bind(from).bind(from + i64::from(PIECE));
+        places.extend(found.fetch_all(&mut *conn).await?);
+        if places.len() > most {
+            return Ok(None);
+        }
+    }
+    Ok(Some(places))
+}
+
+/// Drops a partition. What stands in these places of it moves to the default partition.
 pub async fn drop(
     conn: &mut PgConnection,
     (table, partition): (Table, &Partition),
-    before: Uuid,
-) -> Result<u64> {
+    needed: &[String],
+) -> Result<()> {
     let (parent, name) = (table.name(), table.partition(partition));
     let mut tx = conn.begin().await?;
     sqlx::raw_sql(PATIENCE).execute(&mut *tx).await?;
     sqlx::raw_sql(AssertSqlSafe(format!("alter table {parent} detach partition {name}")))
         .execute(&mut *tx)
         .await?;
-    let needed = table.needed().replace("{part}", &name);
-    let moved = sqlx::query(AssertSqlSafe(format!("insert into {parent} {needed}"))).bind(before);
-    let moved = moved.execute(&mut *tx).await?.rows_affected();
+    let moved = format!("insert into {parent} select * from {name} where ctid = any ($1::text[]::tid[])");
+    sqlx::query(AssertSqlSafe(moved)).bind(needed).execute(&mut *tx).await?;
     sqlx::raw_sql(AssertSqlSafe(format!("drop table {name}"))).execute(&mut *tx).await?;
     tx.commit().await?;
-    Ok(moved)
-}
-
-/// Whether more than `bound` events with an id before `before` are kept.
-pub async fn keeps_more_than(conn: &mut PgConnection, bound: i64, before: Uuid) -> Result<bool> {
-    let count = sqlx::query_scalar!(
-        r#"select count(*) as "count!" from (
-               select from event where partner_id in (select partner_id from partner) and event_id < $1
-               limit $2) as kept"#,
-        before,
-        bound + 1,
-    );
-    Ok(count.fetch_one(conn).await? > bound)
+    Ok(())
 }
 
 /// Deletes up to `limit` rows from before `cutoff` out of a table's default partition, those of kept events excepted.
@@ -143,16 +160,12 @@ pub async fn drain_default(
     (cutoff, limit): (DateTime<Utc>, i64),
 ) -> Result<u64> {
     let (parent, time) = (table.name(), table.time());
-    let (owner, key) = match table {
-        Table::Attempt => ("delivery", "delivery_id"),
-        Table::Payload | Table::Sighting => ("event", "event_id"),
-    };
+    let owner = table.owner();
     let sql = format!(
         "delete from {parent}_default where ctid = any (array(
              select part.ctid from {parent}_default part
              where part.{time} < $1
-               and not exists (select from {owner} owner
-                               where owner.partner_id = part.partner_id and owner.{key} = part.{key})
+               and not exists ({owner})
              limit $2))"
     );
     Ok(sqlx::query(AssertSqlSafe(sql)).bind(cutoff).bind(limit).execute(conn).await?.rows_affected())

@@ -7,6 +7,8 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor as _, PgPool};
 
+use super::migration;
+
 /// The schema, embedded in the binary.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
@@ -25,7 +27,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// whole, and a connection keeps the plan it made then while they grow, until statistics are next gathered: in the first
 /// minute of a busy database that costs more than everything else. Compiling statements, which it would do for what it
 /// thinks is expensive, takes longer than any of these runs. See ADR 7.
-const PLANNING: &str =
+pub(super) const PLANNING: &str =
     "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off";
 
 /// The options of every pool of the relay.
@@ -70,13 +72,13 @@ async fn server_version(pool: &PgPool) -> anyhow::Result<i32> {
     version.fetch_one(pool).await.context("cannot read the version of Postgres")
 }
 
-/// Brings the schema up to date. Several processes may call it at once: they take turns.
+/// Brings the schema up to date, as [`migration`] says. Several processes may call it at once: they take turns.
 ///
 /// # Errors
 /// A newer program has migrated it already, or a migration fails.
 pub async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
     refuse_newer(pool).await?;
-    MIGRATOR.run(pool).await.context("cannot migrate the database")
+    migration::run(pool, &MIGRATOR).await
 }
 
 /// Waits until somebody else has brought the schema up to date.

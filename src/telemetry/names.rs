@@ -113,7 +113,7 @@ pub const ZEROES: &[(&str, Option<Label>)] = &[
     ("relay_delivery_late_write_backs_total", None),
     ("relay_delivery_shortages_total", None),
     ("relay_http_connections_refused_total", None),
-    ("relay_maintenance_runs_total", Some(("outcome", &["done", "failed"]))),
+    ("relay_maintenance_runs_total", Some(("outcome", &["done", "put_off", "failed"]))),
     ("relay_retention_orders_total", None),
     ("relay_retention_partitions_total", None),
 ];

@@ -115,6 +115,44 @@ async fn what_is_still_owed_is_kept_and_sent_however_old_it_is(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
+async fn what_is_owed_keeps_its_payload_though_it_was_heard_a_partition_before_it_was_kept(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    run(&world, 90 * DAY, -5).await;
+    let (receiver, endpoint) = world.endpoint(json!({})).await;
+    let id = endpoint["id"].as_str().unwrap().to_owned();
+    world.call("POST", &format!("/v1/endpoints/{id}/disable"), None).await;
+    // Heard five days ago, and kept now that a token verifies it: its id is of today, its payload of that day.
+    let message = world.signed(&order("o1", "COMPLETED", 1));
+    let heard = transak_relay::intake::Heard { at: in_days(-5), ..world.heard(&message) };
+    world.intake.offer(heard).unwrap();
+    world.writer.drain().await;
+    let report = run(&world, 90 * DAY, 88).await;
+    assert!(report.dropped >= 3, "{report:?}");
+    assert_eq!(counts(&world).await, [2, 1, 1, 2, 1, 0], "with what was told of the endpoint");
+    world.call("POST", &format!("/v1/endpoints/{id}/enable"), None).await;
+    world.dispatcher.drain().await.unwrap();
+    let arrived = receiver.arrivals();
+    assert_eq!(arrived.len(), 1, "it is told with its payload");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_reader_that_holds_its_locks_puts_partitions_off_and_nothing_else(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    run(&world, 90 * DAY, 0).await;
+    world.hear("nonsense").await;
+    live(&mut world, "o1", &["COMPLETED"]).await;
+    let mut dump = world.pool.begin().await.unwrap();
+    let lock = "lock table payload, sighting, attempt in access share mode";
+    sqlx::query(lock).execute(&mut *dump).await.unwrap();
+    let report = run(&world, 90 * DAY, 93).await;
+    assert_eq!((report.made, report.dropped, report.put_off), (0, 0, 6), "{report:?}");
+    assert_eq!((report.orders, world.count("quarantine").await), (1, 0), "{report:?}");
+    dump.rollback().await.unwrap();
+    let report = run(&world, 90 * DAY, 93).await;
+    assert!(report.made == 3 * 8 && report.dropped >= 3 && report.put_off == 0, "{report:?}");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
 async fn rows_that_came_before_their_partition_are_drained_by_age(pool: PgPool) {
     let mut world = World::new(pool).await;
     let _receiver = world.endpoint(json!({})).await;

@@ -99,3 +99,22 @@ async fn without_migrating_a_relay_waits_until_somebody_else_has(pool: PgPool) {
     waiting.ready().await;
     assert!(waiting.stop().await.success());
 }
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_relay_starts_beside_a_dump_and_what_it_hears_is_kept_and_told(pool: PgPool) {
+    let around = Around::new(pool).await;
+    let mut dump = around.pool.begin().await.unwrap();
+    sqlx::query("lock table payload, sighting, attempt in access share mode")
+        .execute(&mut *dump)
+        .await
+        .unwrap();
+    let mut relay = around.start(&[]).await;
+    relay.logs("partitions are made and dropped later").await;
+    let receiver = relay.endpoint(serde_json::json!({})).await;
+    around.publish(&crate::world::order("o1", "PROCESSING", 1));
+    receiver.count().wait_for(|count| *count == 1).await.unwrap();
+    dump.rollback().await.unwrap();
+    assert!(relay.stop().await.success());
+    let told = relay.log().matches("partitions are made and dropped later").count();
+    assert_eq!(told, 1, "{}", relay.log());
+}
