@@ -26,6 +26,7 @@ use crate::http::ingest::Strangers;
 use crate::http::live::Feed;
 use crate::http::rate::TokenRates;
 use crate::http::server;
+use crate::http::turns::Turns;
 use crate::http::{self, Api};
 use crate::intake::directory::Directory;
 use crate::intake::listener::Listener;
@@ -57,6 +58,8 @@ const TWO: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
 pub struct Relay {
     config: Serve,
     pool: PgPool,
+    /// Connections for requests, beside those of the pool.
+    for_requests: u32,
     listener: Option<TcpListener>,
     metrics: PrometheusHandle,
 }
@@ -67,7 +70,10 @@ impl Relay {
         config.master_key = config.keys()?;
         let database = &config.database;
         let url = database.database_url.expose_secret();
-        let pool = pool::connect(url, database.database_connections).await?;
+        // Half of the connections are for requests, where there are any.
+        let for_requests =
+            if config.roles.contains(&Role::Api) { database.database_connections / 2 } else { 0 };
+        let pool = pool::connect(url, database.database_connections - for_requests).await?;
         if config.no_migrate {
             pool::wait_until_migrated(&pool).await?;
         } else {
@@ -82,7 +88,7 @@ impl Relay {
         bootstrap::check_master_key(&pool, &config.master_key).await?;
         bootstrap::first_partner(&pool, &config.master_key, &config.partner).await?;
         let listener = if config.roles.contains(&Role::Api) { Some(bind(&config).await?) } else { None };
-        Ok(Self { config, pool, listener, metrics })
+        Ok(Self { config, pool, for_requests, listener, metrics })
     }
 
     /// Where the HTTP interface listens, if it does.
@@ -272,7 +278,9 @@ impl Relay {
         let Some(listener) = self.listener else { return };
         let admin_token = self.config.admin_token.and_then(|token| token.0);
         let router = http::router(Api {
-            pool: self.pool,
+            pool: pool::for_requests(&self.pool, self.for_requests),
+            vitals: self.pool,
+            turns: Turns::of_connections(self.for_requests),
             master_key: self.config.master_key,
             admin_token: admin_token.map(|token| TokenHash::of(token.expose_secret())),
             url_policy: UrlPolicy { allow_http: self.config.callbacks.allow_http_callbacks, addresses },

@@ -14,6 +14,7 @@ use url::form_urlencoded;
 
 use super::Api;
 use super::problem::Problem;
+use super::rate::Slip;
 use crate::model::id::{InvalidId, PartnerId};
 use crate::model::token::{Caller, Scope, TokenHash};
 use crate::store;
@@ -102,8 +103,18 @@ async fn authenticate(parts: &Parts, api: &Api) -> Result<Caller, Problem> {
         return Err(Problem::Unauthorized);
     }
     let caller = caller(hash, api).await?;
-    api.rates.take(hash, &parts.extensions)?;
+    admit(hash, parts, api).await?;
     Ok(caller)
+}
+
+/// Counts a request of a token that opens something, and waits until it may be served.
+pub async fn admit(token: TokenHash, parts: &Parts, api: &Api) -> Result<(), Problem> {
+    api.rates.take(token, &parts.extensions)?;
+    // Without the middleware that holds it, a turn would end here.
+    if let Some(slip) = parts.extensions.get::<Slip>() {
+        slip.hold(api.turns.wait(token).await?);
+    }
+    Ok(())
 }
 
 /// Who presents the token with this hash.

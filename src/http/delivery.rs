@@ -122,9 +122,11 @@ pub async fn list_deliveries(
         events =
             Some(of_order.into_iter().filter(|id| query.event_id.is_none_or(|only| only == *id)).collect());
     }
-    let filter = store::DeliveryFilter { endpoint_id: query.endpoint_id, events, state: query.state };
+    let mut filter =
+        store::DeliveryFilter { endpoint_id: query.endpoint_id, events, state: query.state, from: None };
+    filter.from = store::horizon(&mut conn, partners, &filter, &page).await?;
     let rows = store::list(&mut conn, partners, &filter, &page).await?;
-    Ok(list.answer(&api, rows, |row| row.delivery_id))
+    Ok(list.answer_up_to(&api, rows, |row| row.delivery_id, filter.from))
 }
 
 /// Get a delivery with every attempt: request headers as sent, and what was answered.

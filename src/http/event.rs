@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use super::Api;
 use super::auth::Reader;
@@ -146,10 +147,13 @@ pub async fn list_events(
 ) -> Result<Json<Paged<EventView>>, Problem> {
     let page = list.page::<(DateTime<Utc>, EventId)>(&api)?;
     let mut conn = snapshot(&api.pool).await?;
-    let filter = (&list.filter).into();
+    let mut filter: store::EventFilter = (&list.filter).into();
+    let horizon = store::horizon(&mut conn, &list.access.partners, &filter, &page).await?;
+    filter.from = horizon.or(filter.from);
     let rows = store::list(&mut conn, &list.access.partners, &filter, &page).await?;
     let (rows, more) = list.cut(rows);
-    let end = rows.last().filter(|_| more).map(|row| (row.occurred_at, row.event_id));
+    let full = rows.last().filter(|_| more).map(|row| (row.occurred_at, row.event_id));
+    let end = full.or(horizon.map(|at| (at, EventId::from(Uuid::nil()))));
     let next_cursor = end.and_then(|place| list.cursor(&api, &place));
     let mut sightings = sightings(&mut conn, &rows).await?;
     let data = rows.into_iter().map(|event| {

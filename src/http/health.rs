@@ -70,17 +70,18 @@ pub async fn get_readiness(State(api): State<Arc<Api>>) -> (StatusCode, Json<Rea
 }
 
 async fn database_trouble(api: &Api) -> Option<Trouble> {
-    if api.pool.acquire().await.is_err() {
+    if api.vitals.acquire().await.is_err() {
         return Some(trouble("database_down", "Postgres cannot be reached"));
     }
-    let migrated = pool::is_migrated(&api.pool).await;
+    let migrated = pool::is_migrated(&api.vitals).await;
     (!migrated)
         .then(|| trouble("migrations_behind", "the database is not migrated: run `transak-relay migrate`"))
 }
 
 /// Who is asked without a token is not told whose tokens these are.
 async fn token_warning(api: &Api) -> Option<Trouble> {
-    let worries = tokio::time::timeout(DATABASE_PATIENCE, worries(&api.pool, Utc::now())).await.ok()?.ok()?;
+    let worries =
+        tokio::time::timeout(DATABASE_PATIENCE, worries(&api.vitals, Utc::now())).await.ok()?.ok()?;
     let first = worries.iter().filter_map(|worry| worry.expires_at).min();
     let first = first.map_or_else(String::new, |at| {
         format!(", the first at {}", at.to_rfc3339_opts(SecondsFormat::Secs, true))

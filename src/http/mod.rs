@@ -35,6 +35,7 @@ pub mod server;
 pub mod timeline;
 pub mod token;
 pub mod transak;
+pub mod turns;
 pub mod watch;
 
 use std::sync::Arc;
@@ -64,10 +65,14 @@ use ingest::Strangers;
 use live::Feed;
 use problem::Problem;
 use rate::TokenRates;
+use turns::Turns;
 
 /// What the interface works with.
 pub struct Api {
+    /// For requests, and for nothing else: who hears, sends or says how the process is has another.
     pub pool: PgPool,
+    /// What the rest of the process works with: whether it answers is whether the process is ready.
+    pub vitals: PgPool,
     pub master_key: MasterKey,
     /// Opens everything, also while Postgres is down; `None`: there is no bootstrap token.
     pub admin_token: Option<TokenHash>,
@@ -83,6 +88,8 @@ pub struct Api {
     pub rates: TokenRates,
     /// How much a partner may make.
     pub limits: Limits,
+    /// Bounds how much of it is served at once.
+    pub turns: Turns,
     /// The origins whose pages may call.
     pub cors_origins: Vec<Origin>,
     /// Bounds what unverified webhooks may be kept.

@@ -145,9 +145,12 @@ pub async fn list_orders(
 ) -> Result<Json<Paged<OrderView>>, Problem> {
     let page = list.page::<(DateTime<Utc>, String)>(&api)?;
     let mut conn = snapshot(&api.pool).await?;
-    let filter = (&list.filter).into();
+    let mut filter: store::OrderFilter = (&list.filter).into();
+    let horizon = store::horizon(&mut conn, &list.access.partners, &filter, &page).await?;
+    filter.from = horizon.or(filter.from);
     let rows = store::list(&mut conn, &list.access.partners, &filter, &page).await?;
-    Ok(list.answer(&api, rows, |row| (row.created_at, row.order_id.clone())))
+    let place = |row: &store::Order| (row.created_at, row.order_id.clone());
+    Ok(list.answer_up_to(&api, rows, place, horizon.map(|at| (at, String::new()))))
 }
 
 /// Get an order with its newest snapshot.

@@ -54,7 +54,7 @@ pub struct PartnerParam {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Paged<T> {
-    /// The rows.
+    /// The rows. A page may hold fewer than `limit`, or none, although there are more.
     pub data: Vec<T>,
     /// The cursor of the next page; null if this is the last.
     #[schema(required)]
@@ -147,9 +147,20 @@ impl<F, A> Listing<F, A> {
         rows: Vec<R>,
         place: impl Fn(&R) -> P,
     ) -> axum::Json<Paged<T>> {
+        self.answer_up_to(api, rows, place, None)
+    }
+
+    /// The same for a list that was looked at up to a horizon: there the next page begins, if this one is not full.
+    pub fn answer_up_to<R, P: Serialize, T: From<R>>(
+        &self,
+        api: &Api,
+        rows: Vec<R>,
+        place: impl Fn(&R) -> P,
+        horizon: Option<P>,
+    ) -> axum::Json<Paged<T>> {
         let (rows, more) = self.cut(rows);
-        let last = rows.last().filter(|_| more).map(place);
-        let next_cursor = last.and_then(|place| self.cursor(api, &place));
+        let end = rows.last().filter(|_| more).map(place).or(horizon);
+        let next_cursor = end.and_then(|place| self.cursor(api, &place));
         axum::Json(Paged { data: rows.into_iter().map(T::from).collect(), next_cursor })
     }
 }

@@ -18,6 +18,7 @@ use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{Quota, RateLimiter};
 
 use super::problem::Problem;
+use super::turns::Turn;
 use crate::model::token::TokenHash;
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -66,7 +67,7 @@ impl TokenRates {
         };
         if let Some(slip) = extensions.get::<Slip>() {
             // A request that shows its token twice is counted twice and told what was left first.
-            let _ = slip.0.set(left);
+            let _ = slip.0.left.set(left);
         }
         decision.map(|_| ()).map_err(|_| Problem::TooManyRequests)
     }
@@ -104,16 +105,31 @@ impl Left {
     }
 }
 
-/// Carries what is left from where the token is known to where the answer is written.
+/// Carries what is known of the token from where it is presented to where the answer is written.
 #[derive(Debug, Clone, Default)]
-struct Slip(Arc<OnceLock<Left>>);
+pub(super) struct Slip(Arc<Noted>);
+
+#[derive(Debug, Default)]
+struct Noted {
+    left: OnceLock<Left>,
+    /// Held until the answer begins.
+    turn: OnceLock<Turn>,
+}
+
+impl Slip {
+    /// Holds a turn until the answer begins.
+    pub(super) fn hold(&self, turn: Turn) {
+        // A request that shows its token twice holds one turn.
+        let _ = self.0.turn.set(turn);
+    }
+}
 
 /// The middleware that writes the headers.
 pub async fn tell_rate(mut request: Request, next: Next) -> Response {
     let slip = Slip::default();
     request.extensions_mut().insert(slip.clone());
     let mut response = next.run(request).await;
-    if let Some(left) = slip.0.get() {
+    if let Some(left) = slip.0.left.get() {
         let values = [(POLICY, left.policy()), (STATE, left.state())];
         for (name, value) in values {
             if let Ok(value) = HeaderValue::try_from(value) {
@@ -140,7 +156,7 @@ mod tests {
         }
         assert!(matches!(rates.take(one, &extensions), Err(Problem::TooManyRequests)));
         assert!(rates.take(other, &extensions).is_ok());
-        let left = slip.0.get().unwrap();
+        let left = slip.0.left.get().unwrap();
         assert_eq!(left.policy(), "\"token\";q=5;w=5");
         assert_eq!(left.state(), "\"token\";r=4;t=1");
         assert!(TokenRates::new(0).take(one, &extensions).is_ok());

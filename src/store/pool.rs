@@ -42,6 +42,22 @@ pub fn pool_options() -> PgPoolOptions {
     )
 }
 
+/// What a statement of the interface may take: whoever asks is told that it was too much, and nobody else notices.
+const FOR_REQUESTS: &str = "set statement_timeout = '8s'; set lock_timeout = '4s'";
+
+/// A pool for requests beside one for everything else, to the same database and opened when it is first used: however
+/// much is asked, what is heard and sent has connections of its own.
+pub fn for_requests(pool: &PgPool, max_connections: u32) -> PgPool {
+    let options = pool_options().max_connections(max_connections).after_connect(|conn, _| {
+        Box::pin(async move {
+            conn.execute(PLANNING).await?;
+            conn.execute(FOR_REQUESTS).await?;
+            Ok(())
+        })
+    });
+    options.connect_lazy_with(pool.connect_options().as_ref().clone())
+}
+
 /// Opens a pool and checks the server's version.
 ///
 /// # Errors

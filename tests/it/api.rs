@@ -80,6 +80,8 @@ impl Relay {
             intake: None,
             rates: transak_relay::http::rate::TokenRates::default(),
             limits: transak_relay::http::Limits { watches: 10_000 },
+            turns: transak_relay::http::turns::Turns::new(8),
+            vitals: pool.clone(),
             cors_origins: Vec::new(),
             strangers: transak_relay::http::ingest::Strangers::default(),
             pool: pool.clone(),

@@ -27,6 +27,8 @@ pub(crate) fn api(pool: &PgPool, key: &MasterKey, (intake, feed): (Intake, Feed)
         intake: Some(intake),
         rates: transak_relay::http::rate::TokenRates::default(),
         limits: http::Limits { watches: 20_000 },
+        turns: transak_relay::http::turns::Turns::new(8),
+        vitals: pool.clone(),
         cors_origins: Vec::new(),
         strangers: Strangers::default(),
         pool: pool.clone(),

@@ -18,7 +18,7 @@ use url::form_urlencoded;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
-use super::auth::{Reader, is_ours, presented};
+use super::auth::{Reader, admit, is_ours, presented};
 use super::problem::Problem;
 use crate::model::endpoint::EVENTS;
 use crate::model::id::PartnerId;
@@ -132,7 +132,9 @@ async fn partners(parts: &mut Parts, api: &Arc<Api>) -> Result<Vec<PartnerId>, T
     let mut conn = api.pool.acquire().await.map_err(Problem::from)?;
     let partner = access_token::partner_of_current(&mut conn, token).await.map_err(Problem::from)?;
     let partner = partner.ok_or(Problem::Unauthorized)?;
-    api.rates.take(TokenHash::of(token), &parts.extensions)?;
+    // Who waits for a turn holds nothing that others wait for.
+    drop(conn);
+    admit(TokenHash::of(token), parts, api).await?;
     Ok(vec![partner])
 }
 

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{DeliveryId, EndpointId, EventId, PartnerId};
 use crate::store::Result;
-use crate::store::list::Page;
+use crate::store::list::{MOST_LOOKED_AT, Page, looked_at};
 
 /// One event owed to one endpoint.
 #[derive(Debug, Clone)]
@@ -32,6 +32,47 @@ pub struct DeliveryFilter {
     /// Of any of these events. Deliveries have no index by order: look up the order's events first.
     pub events: Option<Vec<EventId>>,
     pub state: Option<DeliveryState>,
+    /// This one and those made after it.
+    pub from: Option<DeliveryId>,
+}
+
+impl DeliveryFilter {
+    /// It has a part that no index serves: every state but `exhausted`, whose index is in the order of the list.
+    fn needs_a_horizon(&self) -> bool {
+        self.events.is_none() && self.state.is_some_and(|state| state != DeliveryState::Exhausted)
+    }
+}
+
+/// The delivery before which a page does not look for what `filter` wants, if there is anything before it.
+pub async fn horizon(
+    conn: &mut PgConnection,
+    partners: &[PartnerId],
+    filter: &DeliveryFilter,
+    page: &Page<DeliveryId>,
+) -> Result<Option<DeliveryId>> {
+    if !filter.needs_a_horizon() {
+        return Ok(None);
+    }
+    let horizon = sqlx::query_scalar!(
+        r#"select d.delivery_id as "delivery_id: DeliveryId"
+           from unnest($1::uuid[]) as p (id)
+           cross join lateral (
+               select d.delivery_id from delivery d
+               where d.partner_id = p.id
+                 and ($2::uuid is null or d.endpoint_id = $2)
+                 and ($3::uuid is null or d.delivery_id < $3)
+               order by d.delivery_id desc
+               offset $4
+               limit 1
+           ) as d
+           order by d.delivery_id desc
+           limit 1"#,
+        partners as _,
+        filter.endpoint_id as _,
+        page.after as _,
+        looked_at(MOST_LOOKED_AT, partners, page.limit),
+    );
+    Ok(horizon.fetch_optional(conn).await?)
 }
 
 /// The deliveries of `partners`, newest first.
@@ -55,16 +96,18 @@ pub async fn list(
                  and ($3::uuid[] is null or d.event_id = any($3))
                  and ($4::delivery_state is null or d.state = $4)
                  and ($5::uuid is null or d.delivery_id < $5)
+                 and ($6::uuid is null or d.delivery_id >= $6)
                order by d.delivery_id desc
-               limit $6
+               limit $7
            ) as d
            order by d.delivery_id desc
-           limit $6"#,
+           limit $7"#,
         partners as _,
         filter.endpoint_id as _,
         filter.events.as_deref() as _,
         filter.state as _,
         page.after as _,
+        filter.from as _,
         page.limit,
     );
     Ok(rows.fetch_all(conn).await?)

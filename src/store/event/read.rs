@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use crate::model::event::Source;
 use crate::model::id::{EventId, PartnerId};
 use crate::store::Result;
-use crate::store::list::Page;
+use crate::store::list::{MOST_LOOKED_AT, Page, looked_at};
 use crate::store::order::read::Order;
 
 /// The most events an order is shown with: far beyond any real order, and a bound for one that is flooded.
@@ -84,6 +84,49 @@ pub async fn list(
         page.limit,
     );
     Ok(rows.fetch_all(conn).await?)
+}
+
+impl EventFilter {
+    /// It has a part that no index serves. An order's events are few, whatever else is asked of them.
+    fn needs_a_horizon(&self) -> bool {
+        self.order_id.is_none() && (self.event.is_some() || self.status.is_some() || self.source.is_some())
+    }
+}
+
+/// Rows looked at for what a source told: each costs a look into the sightings, which are partitioned by another time.
+const LOOKED_AT_BY_SOURCE: i64 = 500;
+
+/// The occurrence before which a page does not look for what `filter` wants, if there is anything before it.
+pub async fn horizon(
+    conn: &mut PgConnection,
+    partners: &[PartnerId],
+    filter: &EventFilter,
+    page: &Page<(DateTime<Utc>, EventId)>,
+) -> Result<Option<DateTime<Utc>>> {
+    if !filter.needs_a_horizon() {
+        return Ok(None);
+    }
+    let in_all = if filter.source.is_some() { LOOKED_AT_BY_SOURCE } else { MOST_LOOKED_AT };
+    let horizon = sqlx::query_scalar!(
+        r#"select max(e.occurred_at)
+           from unnest($1::uuid[]) as p (id)
+           cross join lateral (
+               select e.occurred_at from event e
+               where e.partner_id = p.id
+                 and ($2::timestamptz is null or e.occurred_at >= $2)
+                 and ($3::timestamptz is null or e.occurred_at < $3)
+                 and ($4::timestamptz is null or e.occurred_at <= $4)
+               order by e.occurred_at desc
+               offset $5
+               limit 1
+           ) as e"#,
+        partners as _,
+        filter.from,
+        filter.to,
+        page.after.map(|(at, _)| at),
+        looked_at(in_all, partners, page.limit),
+    );
+    Ok(horizon.fetch_one(conn).await?)
 }
 
 /// One event.

@@ -8,7 +8,7 @@ use crate::model::id::{EventId, PartnerId};
 use crate::model::order::Product;
 use crate::model::status::Status;
 use crate::store::Result;
-use crate::store::list::Page;
+use crate::store::list::{MOST_LOOKED_AT, Page, looked_at};
 
 /// An order as it stands.
 #[derive(Debug, Clone)]
@@ -104,6 +104,47 @@ pub async fn list(
         page.limit,
     );
     Ok(rows.fetch_all(conn).await?)
+}
+
+impl OrderFilter {
+    /// It has a part that no index serves. A reference or a wallet has few orders, whatever else is asked of them.
+    fn needs_a_horizon(&self) -> bool {
+        self.partner_order_id.is_none()
+            && self.wallet_address.is_none()
+            && (self.status.is_some() || self.product.is_some())
+    }
+}
+
+/// The creation before which a page does not look for what `filter` wants, if there is anything before it.
+pub async fn horizon(
+    conn: &mut PgConnection,
+    partners: &[PartnerId],
+    filter: &OrderFilter,
+    page: &Page<(DateTime<Utc>, String)>,
+) -> Result<Option<DateTime<Utc>>> {
+    if !filter.needs_a_horizon() {
+        return Ok(None);
+    }
+    let horizon = sqlx::query_scalar!(
+        r#"select max(o.created_at)
+           from unnest($1::uuid[]) as p (id)
+           cross join lateral (
+               select o.created_at from "order" o
+               where o.partner_id = p.id
+                 and ($2::timestamptz is null or o.created_at >= $2)
+                 and ($3::timestamptz is null or o.created_at < $3)
+                 and ($4::timestamptz is null or o.created_at <= $4)
+               order by o.created_at desc
+               offset $5
+               limit 1
+           ) as o"#,
+        partners as _,
+        filter.from,
+        filter.to,
+        page.after.as_ref().map(|(at, _)| *at),
+        looked_at(MOST_LOOKED_AT, partners, page.limit),
+    );
+    Ok(horizon.fetch_one(conn).await?)
 }
 
 /// One order. Should several of `partners` have it, the one that changed last.
