@@ -15,6 +15,7 @@ use crate::model::amount::Amount;
 use crate::model::delivery::DeliveryState;
 use crate::model::endpoint::{EndpointState, PayloadFormat, SignatureVersion};
 use crate::model::event::Source;
+use crate::model::gap::GapState;
 use crate::model::id::{
     AttemptId, DeliveryId, EndpointId, EventId, GapId, PartnerId, QuarantineId, RecoveryId, TokenId, WatchId,
 };
@@ -207,6 +208,9 @@ enum_schemas! {
         everything it asks for or was ever owed, delivered or not.", ["failed", "missing", "all"];
     RecoveryState: "`running`: deliveries are still being owed. `finished`: all are owed. `cancelled`: the endpoint was \
         deleted.", ["running", "finished", "cancelled"];
+    GapState: "`open`: the stream is still not heard. `waiting`: it is over, and the next try to read what was missed has its \
+        time. `repairing`: what was missed is being read from Transak. `repaired`: all that Transak tells of it was read.",
+        ["open", "waiting", "repairing", "repaired"];
 }
 
 macro_rules! id_schemas {

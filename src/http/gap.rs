@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use chrono::Utc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -13,6 +14,7 @@ use super::page::{Listing, PageParams, Paged, PartnerParam};
 use super::problem::Problem;
 use super::problem::openapi::Common;
 use super::quarantine::NoFilter;
+use crate::model::gap::GapState;
 use crate::model::id::{GapId, PartnerId};
 use crate::store::gap as store;
 use crate::store::list::snapshot;
@@ -34,13 +36,22 @@ pub struct GapView {
     /// When everything that Transak's REST API tells of the span had been read; null: not yet.
     #[schema(required)]
     repaired_at: Option<Time>,
-    /// Why the last attempt to repair it failed; null: none did.
+    state: GapState,
+    /// How often it was tried to read what was missed.
+    #[schema(minimum = 0)]
+    tries: i32,
+    /// Why the last try did not come to its end; null: none failed.
     #[schema(required)]
     last_error: Option<String>,
+    /// When the next try may begin; null: it is still not heard, or there is nothing left to read.
+    #[schema(required)]
+    next_repair_at: Option<Time>,
 }
 
 impl From<store::Gap> for GapView {
     fn from(gap: store::Gap) -> Self {
+        let state = gap.repair().state(Utc::now());
+        let has_next = matches!(state, GapState::Waiting | GapState::Repairing);
         Self {
             id: gap.gap_id,
             partner_id: gap.partner_id,
@@ -48,7 +59,10 @@ impl From<store::Gap> for GapView {
             to: gap.to.map(Time),
             reason: gap.reason,
             repaired_at: gap.repaired_at.map(Time),
+            state,
+            tries: gap.repairs,
             last_error: gap.last_error,
+            next_repair_at: has_next.then_some(Time(gap.next_repair_at)),
         }
     }
 }

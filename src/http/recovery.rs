@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -106,10 +106,10 @@ pub async fn recover_endpoint(
     Path(endpoint_id): Path<EndpointId>,
     Creation { new, once }: Creation<NewRecovery>,
 ) -> Result<Response, Problem> {
-    let (since, until) = span(&new)?;
     let mut tx = api.pool.begin().await?;
     let found = endpoint::find(&mut tx, &writer.partners, endpoint_id).await?;
     let partner_id = found.ok_or(Problem::NotFound("endpoint"))?.partner_id;
+    let (since, until) = span(&new, store::after_all_kept(&mut tx, partner_id).await?)?;
     let span = Span { partner_id, endpoint_id, since: since.0, until: until.0, scope: new.only };
     let total = store::count(&mut tx, &span).await?;
     if new.dry_run == Some(true) {
@@ -127,9 +127,10 @@ pub async fn recover_endpoint(
     Ok(answer)
 }
 
-fn span(new: &NewRecovery) -> Result<(Time, Time), Problem> {
-    let now = Time::whole(Utc::now());
-    let until = new.until.unwrap_or(now).min(now);
+/// The end of all is not this process's now: events are received by the clock of the process that hears them.
+fn span(new: &NewRecovery, end: DateTime<Utc>) -> Result<(Time, Time), Problem> {
+    let end = Time::whole(end);
+    let until = new.until.unwrap_or(end).min(end);
     if new.since >= until {
         return Err(Problem::field("since", "must be before `until` and before now"));
     }

@@ -1,6 +1,6 @@
 //! Whether this machine's clock is right: receivers refuse callbacks whose signed time is minutes off.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 /// A clock further off than this, in seconds, is wrong. Receivers tolerate five minutes (Standard Webhooks).
 pub const TOLERATED: f64 = 60.0;
@@ -28,10 +28,15 @@ pub fn ahead((asked, answered): (DateTime<Utc>, DateTime<Utc>), theirs: DateTime
     (asked + (answered - asked) / 2 - theirs).as_seconds_f64()
 }
 
+/// Seconds as a difference of two times, to the millisecond; what is no number is none.
+pub fn difference(seconds: f64) -> TimeDelta {
+    #[expect(clippy::cast_possible_truncation, reason = "it saturates")]
+    let milliseconds = (seconds * 1000.0).clamp(-1e12, 1e12) as i64;
+    TimeDelta::milliseconds(milliseconds)
+}
+
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
-
     use super::*;
 
     #[test]
@@ -44,5 +49,12 @@ mod tests {
         assert_eq!((offset(now + hour), wrong(offset(now + hour))), (-3600.0, 1));
         let slow = ahead((now, now + TimeDelta::seconds(10)), now + TimeDelta::seconds(5));
         assert_eq!((slow, wrong(slow)), (0.0, 0));
+    }
+
+    #[test]
+    fn seconds_become_a_difference_whatever_they_are() {
+        let milliseconds = |seconds| difference(seconds).num_milliseconds();
+        assert_eq!([1.5, -600.0, 0.0, f64::NAN].map(milliseconds), [1500, -600_000, 0, 0]);
+        assert_eq!([f64::INFINITY, -1e300].map(milliseconds), [1_000_000_000_000, -1_000_000_000_000]);
     }
 }

@@ -33,11 +33,16 @@ pub enum RecoveryState {
 /// A message may wait in the spool for so long before it becomes an event: event ids are that much later than messages.
 const LONGEST_SPOOLED: TimeDelta = TimeDelta::days(1);
 
-/// Between which event ids the events of a span lie that were heard before `now`. Ids begin with the milliseconds of
-/// their making (RFC 9562 §5.7).
-pub fn event_ids(since: DateTime<Utc>, until: DateTime<Utc>, now: DateTime<Utc>) -> (Uuid, Uuid) {
-    let last = until.checked_add_signed(LONGEST_SPOOLED).unwrap_or(now).min(now);
-    (id_at(since.timestamp_millis() - 1), id_at(last.timestamp_millis() + 1))
+/// The id of an event is made by another clock than its time of receipt if one process hears a message and another keeps
+/// it: so much earlier than the message it may be.
+const CLOCKS_APART: TimeDelta = TimeDelta::hours(1);
+
+/// Between which event ids the events of a span lie. Ids begin with the milliseconds of their making (RFC 9562 §5.7). No
+/// clock of today's takes part: that of the process that heard the events may have been ahead of it.
+pub fn event_ids(since: DateTime<Utc>, until: DateTime<Utc>) -> (Uuid, Uuid) {
+    let first = since.checked_sub_signed(CLOCKS_APART).unwrap_or(since);
+    let last = until.checked_add_signed(LONGEST_SPOOLED).unwrap_or(until);
+    (id_at(first.timestamp_millis() - 1), id_at(last.timestamp_millis() + 1))
 }
 
 fn id_at(milliseconds: i64) -> Uuid {
@@ -50,11 +55,16 @@ mod tests {
     use crate::model::id::EventId;
 
     #[test]
-    fn an_id_made_now_lies_in_a_span_around_now_and_not_in_one_that_ended_two_days_ago() {
+    fn an_id_made_now_lies_in_a_span_around_now_whatever_clock_made_it_and_not_in_one_of_two_days_ago() {
         let (now, id) = (Utc::now(), EventId::new().uuid());
-        let (first, last) = event_ids(now - TimeDelta::hours(1), now, Utc::now());
-        assert!(first < id && id < last);
-        let (_, last) = event_ids(now - TimeDelta::days(3), now - TimeDelta::days(2), now);
-        assert!(last < id);
+        let lies = |since, until| {
+            let (first, last) = event_ids(now + since, now + until);
+            first < id && id < last
+        };
+        assert!(lies(-TimeDelta::hours(1), TimeDelta::zero()));
+        assert!(lies(-TimeDelta::hours(1), -TimeDelta::minutes(10)), "made by a clock that is ahead");
+        assert!(lies(TimeDelta::minutes(10), TimeDelta::hours(1)), "made by a clock that is behind");
+        assert!(!lies(-TimeDelta::days(3), -TimeDelta::days(2)));
+        assert!(!lies(TimeDelta::hours(2), TimeDelta::hours(3)));
     }
 }

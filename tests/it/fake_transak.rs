@@ -13,10 +13,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use url::Url;
 
 pub(crate) const API_KEY: &str = "the-api-key";
+/// Calls of API keys that begin so are never answered.
+pub(crate) const HANGING_KEY: &str = "the-key-that-hangs";
 pub(crate) const API_SECRET: &str = "the-api-secret";
 
 /// What a call answers with instead.
@@ -43,8 +46,16 @@ pub(crate) struct World {
     pub(crate) calls: Vec<String>,
     /// The most orders of a page, whatever is asked.
     pub(crate) largest_page: usize,
-    /// `totalCount` is told.
-    pub(crate) tells_total: bool,
+    /// `totalCount` is told, and so far from the truth.
+    pub(crate) total_off_by: Option<i64>,
+    /// Get Orders shows all orders, whatever days are asked for.
+    pub(crate) ignores_days: bool,
+    /// Orders that Get Orders does not show.
+    pub(crate) unlisted: Vec<&'static str>,
+    /// How far its clock is behind, by its `Date`.
+    pub(crate) behind: TimeDelta,
+    /// How many calls with [`HANGING_KEY`] it has let hang.
+    pub(crate) hung: watch::Sender<usize>,
 }
 
 pub(crate) struct Fake {
@@ -65,7 +76,11 @@ impl Fake {
             faults: Vec::new(),
             calls: Vec::new(),
             largest_page: 100,
-            tells_total: true,
+            total_off_by: Some(0),
+            ignores_days: false,
+            unlisted: Vec::new(),
+            behind: TimeDelta::zero(),
+            hung: watch::Sender::new(0),
         };
         let world = Arc::new(Mutex::new(world));
         let router = Router::new().fallback(answer).with_state(Arc::clone(&world));
@@ -155,7 +170,19 @@ fn refusal(status: u16, message: &str) -> Response {
 }
 
 async fn answer(State(world): State<Arc<Mutex<World>>>, request: Request) -> Response {
+    let key = request.headers().get("x-api-key");
+    if key.is_some_and(|key| key.as_bytes().starts_with(HANGING_KEY.as_bytes())) {
+        world.lock().unwrap().hung.send_modify(|hung| *hung += 1);
+        std::future::pending::<()>().await;
+    }
     let mut world = world.lock().unwrap();
+    let mut response = answer_now(&mut world, &request);
+    let date = std::time::SystemTime::from(Utc::now() - world.behind);
+    response.headers_mut().insert("date", httpdate::fmt_http_date(date).parse().unwrap());
+    response
+}
+
+fn answer_now(world: &mut World, request: &Request) -> Response {
     let call = request.uri().path_and_query().unwrap().to_string();
     world.calls.push(call.clone());
     let fault = world.faults.iter().find(|(part, _)| call.contains(part)).map(|(_, fault)| fault.clone());
@@ -184,7 +211,7 @@ async fn answer(State(world): State<Arc<Mutex<World>>>, request: Request) -> Res
     if header("access-token") != Some(&world.token) {
         return refusal(400, "Your Access Token is Inactive. Please use latest one");
     }
-    told(&world, path, request.uri().query().unwrap_or_default())
+    told(world, path, request.uri().query().unwrap_or_default())
 }
 
 fn told(world: &World, path: &str, query: &str) -> Response {
@@ -204,12 +231,16 @@ fn told(world: &World, path: &str, query: &str) -> Response {
     let wanted = |order: &&Value| {
         let day = &order["createdAt"].as_str().unwrap()[..10];
         let product = order["isBuyOrSell"].as_str().unwrap();
+        let is_unlisted = world.unlisted.iter().any(|id| order["id"] == *id || order["_id"] == *id);
+        let is_asked_for = (query["startDate"].as_str()..=query["endDate"].as_str()).contains(&day);
         query["filter[productsAvailed]"].contains(product)
-            && (query["startDate"].as_str()..=query["endDate"].as_str()).contains(&day)
+            && (world.ignores_days || is_asked_for)
+            && !is_unlisted
     };
     let found: Vec<&Value> = world.orders.iter().filter(wanted).collect();
     let (skip, limit): (usize, usize) = (query["skip"].parse().unwrap(), query["limit"].parse().unwrap());
     let page: Vec<_> = found.iter().skip(skip).take(limit.min(world.largest_page)).collect();
-    let meta = if world.tells_total { json!({"totalCount": found.len()}) } else { json!({}) };
+    let total = world.total_off_by.map(|off| i64::try_from(found.len()).unwrap() + off);
+    let meta = total.map_or_else(|| json!({}), |total| json!({ "totalCount": total.max(0) }));
     axum::Json(json!({"meta": meta, "data": page})).into_response()
 }

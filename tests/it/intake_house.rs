@@ -141,16 +141,25 @@ impl House {
     }
 
     pub(crate) async fn gap(&self, from: DateTime<Utc>, to: DateTime<Utc>) {
+        self.gap_of(self.partner, from, to).await;
+    }
+
+    pub(crate) async fn gap_of(&self, partner: PartnerId, from: DateTime<Utc>, to: DateTime<Utc>) {
         sqlx::query(
             "insert into gap (partner_id, gap_id, started_at, ended_at, reason, next_repair_at)
              values ($1, gen_random_uuid(), $2, $3, 'test', $2)",
         )
-        .bind(self.partner)
+        .bind(partner)
         .bind(from)
         .bind(to)
         .execute(&self.pool)
         .await
         .unwrap();
+    }
+
+    /// When it is next tried to repair the one gap.
+    pub(crate) async fn next_repair(&self) -> DateTime<Utc> {
+        sqlx::query_scalar("select next_repair_at from gap").fetch_one(&self.pool).await.unwrap()
     }
 
     /// Makes an order due.
@@ -166,6 +175,15 @@ impl House {
     /// When an order is looked at next.
     pub(crate) async fn next_look(&self, order_id: &str) -> Option<DateTime<Utc>> {
         sqlx::query_scalar(r#"select reconcile_at from "order" where order_id = $1"#)
+            .bind(order_id)
+            .fetch_one(&self.pool)
+            .await
+            .unwrap()
+    }
+
+    /// Since when Transak says that it does not know an order.
+    pub(crate) async fn not_found_since(&self, order_id: &str) -> Option<DateTime<Utc>> {
+        sqlx::query_scalar(r#"select not_found_since from "order" where order_id = $1"#)
             .bind(order_id)
             .fetch_one(&self.pool)
             .await

@@ -8,6 +8,7 @@ mod api_bad_input;
 mod api_edge;
 mod api_endpoint_fields;
 mod api_endpoints;
+mod api_gaps;
 mod api_isolation;
 mod api_live;
 mod api_orders;

@@ -98,6 +98,24 @@ async fn all_of_a_span_is_sent_again_whatever_happened_before_and_nothing_outsid
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
+async fn what_a_process_received_whose_clock_is_ahead_is_recovered(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    for n in 0..3 {
+        let mut heard = world.heard(&world.signed(&crate::world::order(&format!("o{n}"), "PROCESSING", 1)));
+        heard.at += chrono::TimeDelta::minutes(10);
+        world.intake.offer(heard).unwrap();
+    }
+    world.writer.drain().await;
+    let stub = Stub::always(StatusCode::OK).await;
+    let endpoint = stub.register(&world, json!({})).await;
+    let job = recover(&world, &endpoint, "all").await;
+    assert_eq!(job["total"], json!(3));
+    world.dispatcher.drain().await.unwrap();
+    let after = shown(&world, &job).await;
+    assert_eq!((stub.count(), &after["state"], &after["done"]), (3, &json!("finished"), &json!(3)));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
 async fn a_recovery_goes_on_where_a_dead_process_left_it_and_owes_nothing_twice(pool: PgPool) {
     let mut world = World::new(pool).await;
     world.hear_many(40).await;

@@ -2,46 +2,43 @@
 //! way, time and again.
 //!
 //! Guarantees: everything goes through the intake and is an event once, however often it is read; a gap counts as
-//! repaired only when all pages were read, and all orders on them that differ from what is kept; a repair goes on where a
-//! process died; one process at a time works for a partner; no transaction is open during a call; an answer that cannot
-//! be used costs its order this look and no other order anything.
+//! repaired only when every order that may have changed in it was read, and until then says what stands in the way; a
+//! repair goes on where a process died; one process at a time works for a partner; partners do not wait for each other's
+//! REST; no transaction is open during a call; an answer that cannot be used costs its order this look and no other order
+//! anything.
 //! Does not guarantee: what Transak's record does not hold. A row of `statusHistories` has no payload of its own; the
-//! order as it stands, with that row's status and time, stands in for it.
+//! order as it stands, with that row's status and time, stands in for it, and a row that cannot be read is left out. An
+//! order that the relay never heard of is found if it was made in the 90 days before the gap.
 
 mod gaps;
 mod lease;
 mod orders;
 mod pass;
 mod plan;
+mod turns;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::error::Error;
-use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::{StreamExt as _, stream};
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use self::lease::{Clock, Lease};
-use self::pass::Pass;
+use self::lease::Clock;
+use self::turns::Turns;
 use super::suspicion::Suspicion;
 use super::{Full, Intake};
 use crate::model::id::PartnerId;
-use crate::model::reconcile::{SETTLING, partner_pause};
+use crate::model::reconcile::SETTLING;
 use crate::model::seal::MasterKey;
 use crate::store;
 use crate::store::reconcile::DuePartner;
-use crate::store::token_refresh;
-use crate::transak::rest::{Account, RestError, TransakRest};
+use crate::transak::rest::{RestError, TransakRest};
 
 /// How often it is looked whether something is due.
 const POLL: Duration = Duration::from_secs(2);
-
-/// Partners worked for at once.
-const PARTNERS_AT_ONCE: usize = 4;
 
 /// Calls for one partner under way at once.
 const CALLS_AT_ONCE: usize = 4;
@@ -60,9 +57,8 @@ pub struct Settings {
 
 /// Reconciles all partners.
 pub struct Reconciler {
-    settings: Settings,
-    /// Turns in a row that had to be given up.
-    failures: Mutex<HashMap<PartnerId, u32>>,
+    settings: Arc<Settings>,
+    turns: Turns,
     /// Partners with something due and no access token, as last seen.
     without_token: HashSet<PartnerId>,
 }
@@ -102,42 +98,70 @@ enum Stop {
 impl Reconciler {
     /// Reconciling the partners in this database.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, failures: Mutex::default(), without_token: HashSet::new() }
+        let settings = Arc::new(settings);
+        Self { turns: Turns::new(Arc::clone(&settings)), settings, without_token: HashSet::new() }
     }
 
     /// Reconciles until told to stop, first of all what is due at the start.
     pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
         loop {
-            let more = tokio::select! {
-                biased;
-                () = stop.cancelled() => return Ok(()),
-                summary = self.run_once(Utc::now()) => match summary {
-                    Ok(summary) => summary.more,
-                    Err(error) => {
-                        tracing::warn!(error = &error as &dyn Error, "nothing can be reconciled right now");
-                        false
-                    }
-                },
-            };
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(if more { Duration::ZERO } else { POLL }) => {}
+                looked = self.look_now() => if let Err(error) = looked {
+                    tracing::warn!(error = &error as &dyn Error, "nothing can be reconciled right now");
+                },
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                () = self.work_for(POLL) => {}
+            }
+        }
+    }
+
+    /// Lets turns begin and end, until it is time to look again, or one that ended leaves more to do.
+    async fn work_for(&mut self, time: Duration) {
+        let pause = tokio::time::sleep(time);
+        tokio::pin!(pause);
+        loop {
+            self.turns.fill();
+            tokio::select! {
+                () = &mut pause => return,
+                Some(turn) = self.turns.next_end() => if turn.more && !self.turns.has_waiting() { return },
             }
         }
     }
 
     /// Does what is due: a turn for each partner.
     pub async fn run_once(&mut self, now: DateTime<Utc>) -> store::Result<Summary> {
+        self.look(now).await?;
+        let mut summary = Summary::default();
+        self.turns.fill();
+        while let Some(turn) = self.turns.next_end().await {
+            summary = summary.and(turn);
+            self.turns.fill();
+        }
+        Ok(summary)
+    }
+
+    /// Sees for whom something is due.
+    async fn look(&mut self, now: DateTime<Utc>) -> store::Result<()> {
         let mut conn = self.settings.pool.acquire().await?;
-        let due = store::reconcile::due(&mut conn, now, now - SETTLING).await?;
+        let due = store::reconcile::due(&mut conn, now, now.max(Utc::now()) - SETTLING).await?;
         drop(conn);
         let (with, without): (Vec<_>, Vec<_>) = due.into_iter().partition(|partner| partner.token.is_some());
         self.show_without_token(&without);
-        let this = &*self;
-        let turns = stream::iter(with).map(|partner| this.turn(partner, now));
-        let summaries: Vec<Summary> = turns.buffer_unordered(PARTNERS_AT_ONCE).collect().await;
-        Ok(summaries.into_iter().fold(Summary::default(), Summary::and))
+        self.turns.wait(with, Clock::from(now));
+        Ok(())
+    }
+
+    /// As [`Self::look`], by the database's clock: all processes agree on it about what is due and who has a lease.
+    async fn look_now(&mut self) -> store::Result<()> {
+        let mut conn = self.settings.pool.acquire().await?;
+        let now = store::figures::clock(&mut conn).await?;
+        drop(conn);
+        self.look(now).await
     }
 
     fn show_without_token(&mut self, without: &[DuePartner]) {
@@ -148,105 +172,6 @@ impl Reconciler {
             tracing::warn!(partner.id = %partner, "without a valid access token nothing can be read from Transak for this partner");
         }
         self.without_token = now_without;
-    }
-
-    async fn turn(&self, partner: DuePartner, now: DateTime<Utc>) -> Summary {
-        let id = partner.partner_id;
-        match self.take_turn(partner, now).await {
-            Ok(summary) => summary,
-            Err(error) => {
-                tracing::warn!(partner.id = %id, error = &error as &dyn Error, "a partner cannot be reconciled right now");
-                Summary { given_up: 1, ..Summary::default() }
-            }
-        }
-    }
-
-    async fn take_turn(&self, partner: DuePartner, now: DateTime<Utc>) -> Result<Summary, Stop> {
-        let id = partner.partner_id;
-        let context = store::access_token::context(id);
-        let token = partner.token.map(|sealed| self.settings.key.open_text(&context, &sealed));
-        let Some(token) = token.transpose().map_err(store::Error::from)? else {
-            return Ok(Summary::default());
-        };
-        let Some(lease) = Lease::take(&self.settings.pool, id, now).await? else {
-            return Ok(Summary::default());
-        };
-        let pass = Pass {
-            settings: &self.settings,
-            account: Account { partner_id: id, environment: partner.environment, api_key: partner.api_key },
-            token,
-            lease,
-            clock: Clock::from(now),
-            summary: Mutex::default(),
-            unanswered: AtomicU32::new(0),
-        };
-        let outcome = pass.work_under_lease().await;
-        let now = pass.clock.now();
-        if matches!(outcome, Err(Stop::Rest(RestError::InactiveToken))) {
-            self.suspect_token(id, now).await?;
-        }
-        let pause = self.pause_after(id, &outcome, now);
-        let mut summary = pass.summary.into_inner().unwrap_or_else(PoisonError::into_inner);
-        pass.lease.release(now + pause, now).await?;
-        match outcome {
-            Ok(more) => summary.more = more,
-            Err(stop) => {
-                summary.given_up = 1;
-                tracing::warn!(partner.id = %id, error = &stop as &dyn Error, pause_s = pause.num_seconds(), "reconciling a partner pauses");
-            }
-        }
-        Ok(summary)
-    }
-
-    /// Writes down that Transak does not accept the token, for whichever process cares for tokens.
-    async fn suspect_token(&self, id: PartnerId, now: DateTime<Utc>) -> store::Result<()> {
-        token_refresh::refused(&mut *self.settings.pool.acquire().await?, id, now).await?;
-        self.settings.suspicion.raise();
-        Ok(())
-    }
-
-    /// How long the partner is left alone.
-    fn pause_after(&self, id: PartnerId, outcome: &Result<bool, Stop>, now: DateTime<Utc>) -> TimeDelta {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let Err(stop) = outcome else {
-            failures.remove(&id);
-            return TimeDelta::zero();
-        };
-        let asked = match stop {
-            Stop::Rest(error) => error.asked_pause(now),
-            _ => Duration::ZERO,
-        };
-        let times = failures.entry(id).or_default();
-        *times += 1;
-        TimeDelta::from_std(partner_pause(*times, asked)).unwrap_or_default()
-    }
-}
-
-impl Pass<'_> {
-    async fn work_under_lease(&self) -> Result<bool, Stop> {
-        let (done, lost) = (CancellationToken::new(), CancellationToken::new());
-        let work = async {
-            let outcome = tokio::select! {
-                outcome = self.work() => outcome,
-                () = lost.cancelled() => Err(Stop::LeaseLost),
-            };
-            done.cancel();
-            outcome
-        };
-        // An extension under way is waited for: the lease is given back by its end.
-        let keeping = async {
-            let why = self.lease.keep(self.clock, &done).await;
-            lost.cancel();
-            why
-        };
-        let (outcome, why) = tokio::join!(work, keeping);
-        why.map_or(outcome, Err)
-    }
-
-    /// Gaps first: nobody else tells what was missed in them. `true`: there may be more.
-    async fn work(&self) -> Result<bool, Stop> {
-        self.due_gaps().await?;
-        self.due_orders().await
     }
 }
 

@@ -1,21 +1,23 @@
 //! One partner's turn: comparing its orders with Transak's record, and putting what is missing through the intake.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use secrecy::SecretString;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use super::lease::{Clock, Lease};
-use super::plan::{Belief, Moment, Telling, compare, tell};
+use super::plan::{Moment, Telling, compare, tell};
 use super::{Settings, Stop, Summary};
 use crate::intake::{Fate, Form, Heard};
 use crate::model::event::Source;
 use crate::model::hops::Hops;
 use crate::model::id::PartnerId;
+use crate::model::reconcile::{Span, their_now};
 use crate::store;
 use crate::store::event::kept::{self, Kept};
 use crate::transak::rest::history::{self, RestOrder};
@@ -37,17 +39,19 @@ pub(super) struct Pass<'a> {
     pub(super) summary: Mutex<Summary>,
     /// Calls in a row that nobody answered.
     pub(super) unanswered: AtomicU32,
+    /// Some call was answered.
+    pub(super) has_answers: AtomicBool,
+    /// Until when something new of a gap, and of anything, may be begun; what is left waits for the next turn.
+    pub(super) gaps_until: Instant,
+    pub(super) until: Instant,
 }
-
-/// From when to when.
-pub(super) type Span = (DateTime<Utc>, DateTime<Utc>);
 
 /// Why an order is looked at.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Because<'a> {
     /// Its time has come.
     Due,
-    /// It was touched in or after one of these gaps. What happened in them is told by nobody else any more.
+    /// It may have changed in one of these gaps. What happened in them is told by nobody else any more.
     Gap { spans: &'a [Span] },
 }
 
@@ -115,6 +119,22 @@ impl Pass<'_> {
 
     pub(super) fn answered(&self) {
         self.unanswered.store(0, Ordering::Relaxed);
+        self.has_answers.store(true, Ordering::Relaxed);
+    }
+
+    /// The turn has had its time: others wait for the place.
+    pub(super) fn is_over(&self) -> bool {
+        Instant::now() >= self.until
+    }
+
+    /// Gaps have had their part of it.
+    pub(super) fn is_over_for_gaps(&self) -> bool {
+        Instant::now() >= self.gaps_until
+    }
+
+    /// How far our clock is ahead of Transak's, as far as its answers tell.
+    pub(super) fn ahead(&self) -> TimeDelta {
+        self.settings.rest.ahead()
     }
 
     /// Compares one order with what is kept and puts what is missing through the intake.
@@ -128,11 +148,8 @@ impl Pass<'_> {
             self.count("another_partner", Some(id));
             return Ok(Seen::default());
         }
-        let moment = Moment { now: self.clock.now(), settled: because.settled() };
+        let moment = self.moment(because, &kept);
         let comparison = compare(order, &kept, &moment);
-        for _ in 0..comparison.future {
-            self.count("in_the_future", Some(id));
-        }
         for _ in 0..order.unreadable_rows {
             self.count("unreadable_row", Some(id));
         }
@@ -143,13 +160,21 @@ impl Pass<'_> {
         }
         let untold = moment.settled.is_some() && tells_all && kept.iter().any(|event| !event.reconciled);
         if comparison.behind || untold {
-            seen.trouble = self.tell_webhooks(id, &moment).await?;
+            seen.trouble = self.tell_webhooks(id).await?;
             kept = self.kept(id).await?;
         }
         for telling in tell(order, &kept, &moment) {
             self.tell(order, telling).await?;
         }
         Ok(seen)
+    }
+
+    fn moment(&self, because: Because<'_>, kept: &[Kept]) -> Moment {
+        let now = their_now(self.clock.now(), self.ahead());
+        // Nobody will look again at an order that is not known: whatever there is of it is told now.
+        let is_unknown = kept.is_empty() && matches!(because, Because::Gap { .. });
+        let settled = if is_unknown { Some(DateTime::<Utc>::MAX_UTC) } else { because.settled() };
+        Moment { now, settled }
     }
 
     /// The kept events of an order, oldest first.
@@ -160,7 +185,7 @@ impl Pass<'_> {
     }
 
     /// Puts the messages that Transak sent of an order through the intake, as they were.
-    async fn tell_webhooks(&self, order_id: &str, moment: &Moment) -> Result<Option<RestError>, Stop> {
+    async fn tell_webhooks(&self, order_id: &str) -> Result<Option<RestError>, Stop> {
         let rows = match self.session().webhooks(order_id).await {
             Ok(rows) => rows,
             Err(error) => {
@@ -171,7 +196,7 @@ impl Pass<'_> {
         self.answered();
         let mut keeps = Vec::with_capacity(rows.len());
         for row in &rows {
-            match self.check(row, order_id, moment) {
+            match self.check(row, order_id) {
                 Ok(()) => {
                     keeps.push(self.keep((Form::Rest, None), Bytes::copy_from_slice(row.get().as_bytes())));
                 }
@@ -183,7 +208,7 @@ impl Pass<'_> {
         Ok(None)
     }
 
-    fn check(&self, row: &RawValue, order_id: &str, moment: &Moment) -> Result<(), &'static str> {
+    fn check(&self, row: &RawValue, order_id: &str) -> Result<(), &'static str> {
         let about = history::about(row);
         match about.order_id {
             None => return Err("unreadable_row"),
@@ -193,10 +218,7 @@ impl Pass<'_> {
         if about.partner_api_key.is_some_and(|key| key != self.account.api_key) {
             return Err("another_partner");
         }
-        match about.reached_at.map(|at| moment.judge(at)) {
-            Some(Belief::Future) => Err("in_the_future"),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     async fn tell(&self, order: &RestOrder, telling: Telling<'_>) -> Result<(), Stop> {

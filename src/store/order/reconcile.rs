@@ -11,7 +11,19 @@ use crate::store::Result;
 pub struct Standing {
     pub order_id: String,
     pub status: String,
+    /// When it came to its status, or was last heard of, whichever is later.
     pub status_at: DateTime<Utc>,
+    /// Since when Transak has said, each time it was asked, that it does not know it.
+    pub not_found_since: Option<DateTime<Utc>>,
+}
+
+/// When an order is looked at next.
+#[derive(Debug, Clone, Copy)]
+pub struct Look<'a> {
+    pub order_id: &'a str,
+    /// `None`: never.
+    pub next_at: Option<DateTime<Utc>>,
+    pub not_found_since: Option<DateTime<Utc>>,
 }
 
 /// The orders of a partner that are to be looked at by `now`, the longest due first.
@@ -38,7 +50,8 @@ pub async fn standings(
 ) -> Result<Vec<Standing>> {
     let rows = sqlx::query_as!(
         Standing,
-        r#"select order_id, status, greatest(status_at, snapshot_received_at) as "status_at!" from "order"
+        r#"select order_id, status, greatest(status_at, snapshot_received_at) as "status_at!", not_found_since
+           from "order"
            where partner_id = $1 and order_id = any($2)"#,
         partner as _,
         order_ids as &[&str],
@@ -46,17 +59,16 @@ pub async fn standings(
     Ok(rows.fetch_all(conn).await?)
 }
 
-/// Sets when each of these orders is looked at next; `None`: never.
-pub async fn schedule(
-    conn: &mut PgConnection,
-    partner: PartnerId,
-    looks: &[(&str, Option<DateTime<Utc>>)],
-) -> Result<()> {
-    let (ids, times): (Vec<&str>, Vec<Option<DateTime<Utc>>>) = looks.iter().copied().unzip();
+/// Sets when each of these orders is looked at next.
+pub async fn schedule(conn: &mut PgConnection, partner: PartnerId, looks: &[Look<'_>]) -> Result<()> {
+    let ids: Vec<&str> = looks.iter().map(|look| look.order_id).collect();
+    let times: Vec<Option<DateTime<Utc>>> = looks.iter().map(|look| look.next_at).collect();
+    let unknown: Vec<Option<DateTime<Utc>>> = looks.iter().map(|look| look.not_found_since).collect();
     // Locked in the order in which the intake locks them.
     sqlx::query!(
-        r#"update "order" as kept set reconcile_at = given.next
-           from (select order_id, next from unnest($2::text[], $3::timestamptz[]) as look (order_id, next)
+        r#"update "order" as kept set reconcile_at = given.next, not_found_since = given.unknown
+           from (select order_id, next, unknown
+                 from unnest($2::text[], $3::timestamptz[], $4::timestamptz[]) as look (order_id, next, unknown)
                  join "order" using (order_id)
                  where partner_id = $1
                  order by order_id
@@ -65,27 +77,9 @@ pub async fn schedule(
         partner as _,
         &ids as &[&str],
         &times as &[Option<DateTime<Utc>>],
+        &unknown as &[Option<DateTime<Utc>>],
     )
     .execute(conn)
     .await?;
     Ok(())
-}
-
-/// Has a partner's orders looked at after a gap: those under way at once, and those that may still be refunded, which are
-/// many more, spread over half an hour.
-pub async fn hasten_all(conn: &mut PgConnection, partner: PartnerId, now: DateTime<Utc>) -> Result<u64> {
-    let done = sqlx::query!(
-        r#"update "order" as kept set reconcile_at = sooner.at
-           from (select order_id,
-                        case when status in ('FAILED', 'EXPIRED', 'CANCELLED')
-                             then least(reconcile_at, $2::timestamptz + random() * interval '30 min') else $2::timestamptz end as at
-                 from "order"
-                 where partner_id = $1 and reconcile_at > $2
-                 order by order_id
-                 for update) as sooner
-           where kept.partner_id = $1 and kept.order_id = sooner.order_id"#,
-        partner as _,
-        now,
-    );
-    Ok(done.execute(conn).await?.rows_affected())
 }

@@ -31,7 +31,6 @@ struct Running {
     until: DateTime<Utc>,
     scope: RecoveryScope,
     after_event_id: Uuid,
-    created_at: DateTime<Utc>,
     /// `None`: the endpoint is deleted.
     max_in_flight: Option<i32>,
 }
@@ -74,7 +73,7 @@ async fn lock_one(tx: &mut PgConnection) -> Result<Option<Running>> {
     let running = sqlx::query_as!(
         Running,
         r#"select r.partner_id as "partner_id: _", r.recovery_id as "recovery_id: _", r.endpoint_id as "endpoint_id: _",
-                  r.since, r.until, r.scope as "scope: _", r.after_event_id, r.created_at,
+                  r.since, r.until, r.scope as "scope: _", r.after_event_id,
                   (select max_in_flight from endpoint e
                    where e.partner_id = r.partner_id and e.endpoint_id = r.endpoint_id and e.deleted_at is null)
            from recovery r
@@ -94,7 +93,7 @@ async fn next(
     running: &Running,
     most: i64,
 ) -> Result<(Vec<(EventId, Option<String>)>, Option<EventId>)> {
-    let (_, until_id) = event_ids(running.since, running.until, running.created_at);
+    let (_, until_id) = event_ids(running.since, running.until);
     let rows = sqlx::query_file!(
         "src/store/recovery/next.sql",
         running.partner_id.uuid(),

@@ -17,6 +17,9 @@ use super::Result;
 use crate::model::id::{EndpointId, PartnerId, RecoveryId};
 use crate::model::recovery::{RecoveryScope, RecoveryState, event_ids};
 
+/// Events among which the one that was received last by any clock is looked for. Their ids are of nearly the same time.
+const NEWEST: i64 = 1000;
+
 /// A recovery.
 #[derive(Debug, Clone)]
 pub struct Recovery {
@@ -47,9 +50,20 @@ pub struct Span {
     pub scope: RecoveryScope,
 }
 
+/// A moment after everything that is kept of a partner, by whatever clock it was received, and not before now.
+pub async fn after_all_kept(conn: &mut PgConnection, partner: PartnerId) -> Result<DateTime<Utc>> {
+    let newest = sqlx::query_scalar!(
+        r#"select greatest(clock_timestamp(), max(received_at) + interval '1 ms') as "at!"
+           from (select received_at from event where partner_id = $1 order by event_id desc limit $2) as newest"#,
+        partner as _,
+        NEWEST,
+    );
+    Ok(newest.fetch_one(conn).await?)
+}
+
 /// How many deliveries a recovery would owe.
 pub async fn count(conn: &mut PgConnection, span: &Span) -> Result<i64> {
-    let (first, last) = event_ids(span.since, span.until, Utc::now());
+    let (first, last) = event_ids(span.since, span.until);
     let count = sqlx::query_file_scalar!(
         "src/store/recovery/count.sql",
         span.partner_id.uuid(),
@@ -65,7 +79,7 @@ pub async fn count(conn: &mut PgConnection, span: &Span) -> Result<i64> {
 
 /// Begins a recovery.
 pub async fn insert(conn: &mut PgConnection, id: RecoveryId, span: &Span, total: i64) -> Result<()> {
-    let (first, _) = event_ids(span.since, span.until, Utc::now());
+    let (first, _) = event_ids(span.since, span.until);
     let inserted = sqlx::query!(
         "insert into recovery (partner_id, recovery_id, endpoint_id, since, until, scope, total, after_event_id)
          values ($1, $2, $3, $4, $5, $6, $7, $8)",

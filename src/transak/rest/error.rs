@@ -56,6 +56,12 @@ pub enum Unreadable {
     AnotherOrder,
     #[error("it sends us elsewhere")]
     Redirect,
+    #[error("its list of orders moves while it is read, goes round in circles, or never ends")]
+    ListMoves,
+    #[error("its list of orders ends before the number of orders that it tells")]
+    ListTooShort,
+    #[error("an order in its list has no id that can be read")]
+    NamelessOrder,
 }
 
 impl RestError {
@@ -74,6 +80,9 @@ impl RestError {
             Self::Unreadable(Unreadable::Truncated) => "truncated",
             Self::Unreadable(Unreadable::AnotherOrder) => "another_order",
             Self::Unreadable(Unreadable::Redirect) => "redirect",
+            Self::Unreadable(Unreadable::ListMoves) => "list_moves",
+            Self::Unreadable(Unreadable::ListTooShort) => "list_too_short",
+            Self::Unreadable(Unreadable::NamelessOrder) => "nameless_order",
         }
     }
 

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::rewrite;
+use crate::model::order::OrderId;
 use crate::model::status::Status;
 use crate::transak::claims::{self, parse_time, text};
 use crate::transak::order;
@@ -87,6 +88,20 @@ pub fn read(raw: Box<RawValue>) -> Result<RestOrder, claims::Unreadable> {
     })
 }
 
+/// The id of an order of whatever shape.
+pub fn id(raw: &RawValue) -> Option<OrderId> {
+    #[derive(Deserialize)]
+    struct Ids<'a> {
+        #[serde(borrow)]
+        id: Option<&'a RawValue>,
+        #[serde(borrow, rename = "_id")]
+        underscore_id: Option<&'a RawValue>,
+    }
+    let ids: Ids<'_> = serde_json::from_str(raw.get()).ok()?;
+    let id = text(ids.id).or_else(|| text(ids.underscore_id))?;
+    OrderId::parse(&id)
+}
+
 fn read_row(raw: &RawValue) -> Option<HistoryRow> {
     let row: Row<'_> = serde_json::from_str(raw.get()).ok()?;
     let status = Status::parse(&text(row.status)?)?;
@@ -125,8 +140,6 @@ pub struct About {
     pub order_id: Option<String>,
     /// Whose order it is.
     pub partner_api_key: Option<String>,
-    /// When the order reached the status it had then.
-    pub reached_at: Option<DateTime<Utc>>,
 }
 
 /// Reads what a row of Get Webhooks is about.
@@ -144,7 +157,6 @@ pub fn about(webhook: &RawValue) -> About {
     About {
         order_id: snapshot.as_ref().map(|snapshot| snapshot.order_id.as_str().to_owned()),
         partner_api_key: text(row.partner_api_key),
-        reached_at: snapshot.and_then(|snapshot| snapshot.reached_at()),
     }
 }
 
@@ -216,6 +228,19 @@ mod tests {
         assert!(!under_way("11:00:00", "11:59:59") && !under_way("12:02:01", "13:00:00"));
         let silent = order(r#"{"id":"o","status":"S"}"#);
         assert!(silent.is_under_way_in((at("11:00:00"), at("12:00:00"))), "it does not say");
+    }
+
+    #[test]
+    fn an_order_that_cannot_be_read_may_still_have_an_id() {
+        let id = |text: &str| id(&RawValue::from_string(text.to_owned()).unwrap());
+        for order in
+            [r#"{"id":"o1","status":7}"#, r#"{"_id":"o1"}"#, r#"{"id":{},"_id":"o1","statusHistories":7}"#]
+        {
+            assert_eq!(id(order).unwrap().as_str(), "o1", "{order}");
+        }
+        for order in ["7", "[]", "{}", r#"{"id":""}"#] {
+            assert_eq!(id(order), None, "{order}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use http::{HeaderMap, HeaderValue, header};
 use reqwest::{Client, RequestBuilder, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -147,6 +147,11 @@ impl TransakRest {
             other => other,
         })?;
         Ok(answer::refreshed(&body)?)
+    }
+
+    /// How far this machine's clock is ahead of Transak's, as the last answer told it; nothing before the first.
+    pub fn ahead(&self) -> TimeDelta {
+        clock::difference(self.settings.clock.borrow().of_transak)
     }
 
     /// The calls that need an access token.

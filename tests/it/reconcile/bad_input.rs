@@ -66,7 +66,7 @@ async fn webhooks_that_cannot_be_read_leave_the_gap_open_but_lose_no_event(pool:
 }
 
 #[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]
-async fn rows_of_other_orders_and_of_the_future_are_left_out(pool: PgPool) {
+async fn rows_of_other_orders_are_left_out(pool: PgPool) {
     let house = house_with_gap(&pool).await;
     {
         let mut world = house.fake.world();
@@ -74,16 +74,14 @@ async fn rows_of_other_orders_and_of_the_future_are_left_out(pool: PgPool) {
         let rows = world.webhooks.get_mut("o1").unwrap();
         rows.clear();
         rows.push(json!({"webhookData": order("o2", COMPLETED, ago(90)), "eventID": "ORDER_COMPLETED"}));
-        rows.push(json!({"webhookData": order("o1", "REFUNDED", ago(-3600)), "eventID": "ORDER_REFUNDED"}));
         rows.push(json!({"partnerApiKey": "other", "webhookData": order("o1", "FAILED", ago(90))}));
         rows.push(json!("a row of another shape"));
         let mut history = world.orders[0]["statusHistories"].clone();
-        let ahead = json!({"status": "REFUNDED", "createdAt": ago(-3600)});
-        history.as_array_mut().unwrap().extend([ahead, json!({"status": 7})]);
+        history.as_array_mut().unwrap().push(json!({"status": 7}));
         world.orders[0]["statusHistories"] = history;
     }
     let summary = house.reconciler().run_once(Utc::now()).await.unwrap();
-    assert_eq!((summary.found, summary.errors, summary.gaps_repaired), (4, 6, 1));
+    assert_eq!((summary.found, summary.errors, summary.gaps_repaired), (4, 4, 1));
     assert_eq!(house.statuses("o1").await, [CREATED, PROCESSING, PENDING, COMPLETED]);
     assert!(house.statuses("o2").await.is_empty());
 }

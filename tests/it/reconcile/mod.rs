@@ -1,8 +1,12 @@
 //! What the stream did not tell is read from Transak's REST API: gaps, and orders under way.
 
 mod bad_input;
+mod clocks;
+mod lists;
 mod orders;
+mod partners;
 mod resume;
+mod whole;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -116,48 +120,10 @@ async fn a_later_updated_at_of_rest_makes_no_second_event(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]
-async fn all_pages_of_both_products_are_read_however_small_the_pages_are(pool: PgPool) {
-    for (tells_total, largest_page) in [(true, 100), (true, 7), (false, 100)] {
-        let house = house_with_gap(&pool).await;
-        {
-            let mut world = house.fake.world();
-            (world.tells_total, world.largest_page) = (tells_total, largest_page);
-            for n in 0..230 {
-                world.play(&format!("o{n}"), &[(COMPLETED, ago(90))]);
-                if n % 3 == 0 {
-                    world.orders[n]["isBuyOrSell"] = json!("SELL");
-                }
-            }
-        }
-        let summary = house.reconciler().run_once(Utc::now()).await.unwrap();
-        assert_eq!((summary.found, summary.gaps_repaired), (230, 1), "{tells_total} {largest_page}");
-        sqlx::query("truncate event, sighting, payload, \"order\", gap, access_token, partner cascade")
-            .execute(&pool)
-            .await
-            .unwrap();
-    }
-}
-
-#[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]
 async fn orders_that_were_not_touched_since_the_gap_cost_no_call(pool: PgPool) {
     let house = house_with_gap(&pool).await;
     house.fake.world().play("old", &way(3600));
     house.fake.world().play("new", &way(30));
     house.reconciler().run_once(Utc::now()).await.unwrap();
     assert_eq!((house.fake.calls("orderID=old"), house.fake.calls("orderID=new")), (0, 1));
-}
-
-#[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]
-async fn a_gap_makes_every_order_under_way_due(pool: PgPool) {
-    let house = house_with_gap(&pool).await;
-    let token = house.fake.world().token.clone();
-    house.hear(Source::Stream, &order("o1", CREATED, ago(500_000)), &token).await;
-    house.due("o1", Utc::now() + TimeDelta::hours(5)).await;
-    {
-        let mut world = house.fake.world();
-        world.play("o1", &[(CREATED, ago(500_000)), (COMPLETED, ago(100))]);
-        world.webhooks.clear();
-    }
-    house.reconciler().run_once(Utc::now()).await.unwrap();
-    assert_eq!(house.statuses("o1").await, [CREATED, COMPLETED]);
 }

@@ -44,15 +44,43 @@ async fn what_happened_just_now_is_left_to_the_stream_and_looked_at_soon(pool: P
 }
 
 #[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]
-async fn an_order_that_transak_does_not_know_is_asked_for_rarely(pool: PgPool) {
+async fn an_order_that_transak_says_once_not_to_know_is_asked_for_soon_again(pool: PgPool) {
     let house = House::new(&pool, false, true).await;
     let token = house.fake.world().token.clone();
-    house.hear(Source::Stream, &order("o1", CREATED, ago(60)), &token).await;
+    house.hear(Source::Stream, &order("o1", CREATED, ago(3600)), &token).await;
+    // It was last heard of long ago.
+    sqlx::query(
+        r#"update "order" set status_at = now() - interval '20 days', snapshot_received_at = status_at"#,
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
     let now = Utc::now();
     house.due("o1", now).await;
     let summary = house.reconciler().run_once(now).await.unwrap();
     assert_eq!((summary.errors, summary.given_up), (1, 0));
-    assert_eq!((house.next_look("o1").await.unwrap() - now).num_hours(), 24);
+    let wait = (house.next_look("o1").await.unwrap() - now).num_seconds();
+    assert!((60..65).contains(&wait), "{wait}");
+    house.fake.world().play("o1", &[(CREATED, ago(3600)), (COMPLETED, ago(30))]);
+    house.reconciler().run_once(now + TimeDelta::seconds(70)).await.unwrap();
+    assert_eq!(house.statuses("o1").await, [CREATED, COMPLETED]);
+    assert_eq!(house.not_found_since("o1").await, None, "it is known after all");
+}
+
+#[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]
+async fn an_order_that_transak_goes_on_not_to_know_is_asked_for_more_and_more_rarely(pool: PgPool) {
+    let house = House::new(&pool, false, true).await;
+    let token = house.fake.world().token.clone();
+    house.hear(Source::Stream, &order("o1", CREATED, ago(60)), &token).await;
+    let begin = Utc::now();
+    let mut waits = Vec::new();
+    for hours in [0, 4, 24 * 5, 24 * 15] {
+        let now = begin + TimeDelta::hours(hours);
+        house.due("o1", now).await;
+        house.reconciler().run_once(now).await.unwrap();
+        waits.push(house.next_look("o1").await.map(|next| (next - now).num_minutes()));
+    }
+    assert_eq!(waits, [Some(1), Some(60), Some(24 * 60), None]);
 }
 
 #[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]
@@ -63,7 +91,7 @@ async fn two_processes_read_a_gap_once(pool: PgPool) {
     let now = Utc::now();
     let (a, b) = tokio::join!(one.run_once(now), other.run_once(now));
     assert_eq!(a.unwrap().gaps_repaired + b.unwrap().gaps_repaired, 1);
-    assert_eq!((house.fake.calls("/orders"), house.fake.calls("/webhooks")), (4, 1));
+    assert_eq!(house.fake.calls("/webhooks"), 1);
 }
 
 #[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]

@@ -2,13 +2,14 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::model::reconcile::{CLOCK_TOLERANCE, YOUNG};
+use crate::model::reconcile::YOUNG;
 use crate::store::event::kept::Kept;
 use crate::transak::rest::history::{HistoryRow, RestOrder};
 
 /// By what a time in Transak's record is judged.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
+    /// Now, by Transak's clock.
     pub(super) now: DateTime<Utc>,
     /// What happened until then is told by nobody else any more.
     pub(super) settled: Option<DateTime<Utc>>,
@@ -20,15 +21,13 @@ pub(super) enum Belief {
     Yes,
     /// It happened only just now: the other sources usually tell it.
     Young,
-    /// It lies in the future.
-    Future,
 }
 
 impl Moment {
     pub(super) fn judge(&self, at: DateTime<Utc>) -> Belief {
-        if at > self.now + CLOCK_TOLERANCE {
-            Belief::Future
-        } else if at <= self.now - YOUNG || self.settled.is_some_and(|settled| at <= settled) {
+        // A time further ahead says that the clocks differ, not that it is news: waiting for it would lose the event.
+        let is_old_or_odd = at <= self.now - YOUNG || at > self.now + YOUNG;
+        if is_old_or_odd || self.settled.is_some_and(|settled| at <= settled) {
             Belief::Yes
         } else {
             Belief::Young
@@ -43,8 +42,6 @@ pub(super) struct Comparison {
     pub(super) behind: bool,
     /// Something is left for the next look.
     pub(super) young: bool,
-    /// Times that are not believed.
-    pub(super) future: usize,
 }
 
 /// Compares.
@@ -57,7 +54,6 @@ pub(super) fn compare(order: &RestOrder, kept: &[Kept], moment: &Moment) -> Comp
         .map(|at| (at, !has(kept, order.status.as_str()) || newest.is_none_or(|newest| at > newest)));
     for (at, unknown) in rows.chain(changed) {
         match moment.judge(at) {
-            Belief::Future => comparison.future += 1,
             Belief::Young => comparison.young |= unknown,
             Belief::Yes => comparison.behind |= unknown,
         }
@@ -90,8 +86,7 @@ pub(super) enum Telling<'a> {
 pub(super) fn tell<'a>(order: &'a RestOrder, kept: &[Kept], moment: &Moment) -> Vec<Telling<'a>> {
     let last = order.history.iter().rposition(|row| row.status == order.status);
     let last_row = last.map(|at| &order.history[at]);
-    let stands = stands_at(order, last_row).is_none_or(|at| moment.judge(at) == Belief::Yes)
-        && order.reached_at.is_none_or(|at| moment.judge(at) != Belief::Future);
+    let stands = stands_at(order, last_row).is_none_or(|at| moment.judge(at) == Belief::Yes);
     let mut told: Vec<Telling<'a>> = Vec::new();
     for (at, row) in order.history.iter().enumerate() {
         let is_newest = last == Some(at) && stands;

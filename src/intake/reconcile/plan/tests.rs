@@ -120,15 +120,24 @@ fn an_updated_at_that_moves_all_the_time_does_not_hide_a_status() {
 }
 
 #[test]
-fn the_future_is_not_believed() {
-    let future = -301;
-    let order_ahead = order(&[("AWAITING", 60), ("COMPLETED", future)], ("COMPLETED", Some(future)));
-    let kept = kept(&[("AWAITING", 60)], true);
-    let comparison = compare(&order_ahead, &kept, &moment());
-    assert_eq!(comparison, Comparison { behind: false, young: false, future: 2 });
-    assert!(told(&order_ahead, &kept, &moment()).is_empty());
-    let only_updated_at = order(&[("AWAITING", 60), ("COMPLETED", 30)], ("COMPLETED", Some(future)));
-    assert_eq!(told(&only_updated_at, &kept, &moment()), ["COMPLETED"], "its row is believed");
+fn times_ahead_of_every_clock_are_told_at_once() {
+    for ahead in [11, 361, 86_400] {
+        let order = order(&[("AWAITING", 60), ("COMPLETED", -ahead)], ("COMPLETED", Some(-ahead)));
+        let kept = kept(&[("AWAITING", 60)], true);
+        assert_eq!(compare(&order, &kept, &moment()), Comparison { behind: true, young: false }, "{ahead}");
+        assert_eq!(told(&order, &kept, &moment()), ["="], "{ahead}");
+    }
+    let only_updated_at = order(&[("AWAITING", 60), ("COMPLETED", 30)], ("COMPLETED", Some(-3600)));
+    assert_eq!(told(&only_updated_at, &[], &moment()), ["AWAITING", "="]);
+}
+
+#[test]
+fn what_happened_within_ten_seconds_by_either_clock_is_young() {
+    let belief = |age| moment().judge(ago(age));
+    assert_eq!([10, 9, 0, -10].map(belief), [Belief::Yes, Belief::Young, Belief::Young, Belief::Young]);
+    assert_eq!(belief(-11), Belief::Yes);
+    let gap = Moment { settled: Some(ago(5)), ..moment() };
+    assert_eq!((gap.judge(ago(5)), gap.judge(ago(4))), (Belief::Yes, Belief::Young));
 }
 
 #[test]

@@ -1,0 +1,82 @@
+//! Table `gap_repair_order`: orders that a repair has still to ask for by their ids.
+
+use chrono::NaiveDate;
+use sqlx::PgConnection;
+
+use crate::model::id::{GapId, PartnerId};
+use crate::store::Result;
+
+/// Puts a partner's orders on the list that may have changed in the gap: those under way, and those that may be refunded
+/// and were made before `first_day`, which is as far as the lists of days reach. Answers how many.
+pub async fn put_known(
+    conn: &mut PgConnection,
+    (partner, repair): (PartnerId, GapId),
+    first_day: NaiveDate,
+) -> Result<u64> {
+    let put = sqlx::query!(
+        r#"insert into gap_repair_order (partner_id, repair_id, order_id)
+           select partner_id, $2, order_id from "order"
+           where partner_id = $1 and reconcile_at is not null
+             and (status not in ('FAILED', 'EXPIRED', 'CANCELLED') or created_at < $3::date)
+           on conflict do nothing"#,
+        partner as _,
+        repair as _,
+        first_day,
+    );
+    Ok(put.execute(conn).await?.rows_affected())
+}
+
+/// Puts these on the list.
+pub async fn put(
+    conn: &mut PgConnection,
+    (partner, repair): (PartnerId, GapId),
+    order_ids: &[String],
+) -> Result<()> {
+    sqlx::query!(
+        "insert into gap_repair_order (partner_id, repair_id, order_id) select $1, $2, unnest($3::text[])
+         on conflict do nothing",
+        partner as _,
+        repair as _,
+        order_ids,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Takes these off the list: they were read.
+pub async fn take_off(
+    conn: &mut PgConnection,
+    (partner, repair): (PartnerId, GapId),
+    order_ids: &[String],
+) -> Result<()> {
+    sqlx::query!(
+        "delete from gap_repair_order where partner_id = $1 and repair_id = $2 and order_id = any ($3)",
+        partner as _,
+        repair as _,
+        order_ids,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The next orders on the list behind one; not those that were erased meanwhile.
+pub async fn next(
+    conn: &mut PgConnection,
+    (partner, repair): (PartnerId, GapId),
+    after: &str,
+    most: i64,
+) -> Result<Vec<String>> {
+    let ids = sqlx::query_scalar!(
+        "select order_id from gap_repair_order
+         where partner_id = $1 and repair_id = $2 and order_id > $3
+           and not exists (select from erasure e where e.partner_id = $1 and e.order_id = gap_repair_order.order_id)
+         order by order_id limit $4",
+        partner as _,
+        repair as _,
+        after,
+        most,
+    );
+    Ok(ids.fetch_all(conn).await?)
+}
