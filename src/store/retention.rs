@@ -101,6 +101,13 @@ pub async fn drop_ended(conn: &mut PgConnection, cutoff: DateTime<Utc>, limit: i
         limit,
     );
     let gaps = gaps.execute(&mut *conn).await?.rows_affected();
+    // A repair ends with its gaps, also with those that were never repaired.
+    let repairs = sqlx::query!(
+        "delete from gap_repair r where not exists (
+             select from gap g
+             where g.partner_id = r.partner_id and g.repair_id = r.repair_id and g.repaired_at is null)",
+    );
+    repairs.execute(&mut *conn).await?;
     let watches = sqlx::query!(
         "delete from watch where (partner_id, watch_id) in (
              select partner_id, watch_id from watch where ended_at < $1 limit $2)",

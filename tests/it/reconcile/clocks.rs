@@ -44,8 +44,9 @@ async fn an_order_of_a_gap_is_found_though_the_relays_clock_is_ahead_of_transaks
 async fn an_order_that_is_due_is_told_though_its_times_are_ahead(pool: PgPool) {
     let house = House::new(&pool, false, true).await;
     let token = house.fake.world().token.clone();
-    house.hear(Source::Stream, &order("o1", CREATED, ago(60)), &token).await;
-    house.fake.world().play("o1", &[(CREATED, ago(60)), (COMPLETED, ago(-3600))]);
+    let begin = ago(60);
+    house.hear(Source::Stream, &order("o1", CREATED, begin), &token).await;
+    house.fake.world().play("o1", &[(CREATED, begin), (COMPLETED, ago(-3600))]);
     let now = Utc::now();
     house.due("o1", now).await;
     assert_eq!(house.reconciler().run_once(now).await.unwrap().found, 1);

@@ -47,7 +47,8 @@ async fn what_happened_just_now_is_left_to_the_stream_and_looked_at_soon(pool: P
 async fn an_order_that_transak_says_once_not_to_know_is_asked_for_soon_again(pool: PgPool) {
     let house = House::new(&pool, false, true).await;
     let token = house.fake.world().token.clone();
-    house.hear(Source::Stream, &order("o1", CREATED, ago(3600)), &token).await;
+    let begin = ago(3600);
+    house.hear(Source::Stream, &order("o1", CREATED, begin), &token).await;
     // It was last heard of long ago.
     sqlx::query(
         r#"update "order" set status_at = now() - interval '20 days', snapshot_received_at = status_at"#,
@@ -61,7 +62,7 @@ async fn an_order_that_transak_says_once_not_to_know_is_asked_for_soon_again(poo
     assert_eq!((summary.errors, summary.given_up), (1, 0));
     let wait = (house.next_look("o1").await.unwrap() - now).num_seconds();
     assert!((60..65).contains(&wait), "{wait}");
-    house.fake.world().play("o1", &[(CREATED, ago(3600)), (COMPLETED, ago(30))]);
+    house.fake.world().play("o1", &[(CREATED, begin), (COMPLETED, ago(30))]);
     house.reconciler().run_once(now + TimeDelta::seconds(70)).await.unwrap();
     assert_eq!(house.statuses("o1").await, [CREATED, COMPLETED]);
     assert_eq!(house.not_found_since("o1").await, None, "it is known after all");
@@ -72,6 +73,7 @@ async fn an_order_that_transak_goes_on_not_to_know_is_asked_for_more_and_more_ra
     let house = House::new(&pool, false, true).await;
     let token = house.fake.world().token.clone();
     house.hear(Source::Stream, &order("o1", CREATED, ago(60)), &token).await;
+    sqlx::query("update access_token set expires_at = null").execute(&pool).await.unwrap();
     let begin = Utc::now();
     let mut waits = Vec::new();
     for hours in [0, 4, 24 * 5, 24 * 15] {

@@ -20,7 +20,7 @@ impl Pass<'_> {
         let mut after = String::new();
         while !self.is_over_for_gaps() {
             let mut conn = self.settings.pool.acquire().await.map_err(store::Error::from)?;
-            let ids = orders::next(&mut conn, self.whole(repair), &after, BATCH).await?;
+            let ids = orders::next(&mut conn, self.key(repair), &after, BATCH).await?;
             drop(conn);
             let Some(last) = ids.last() else { return Ok(Came::ToTheEnd) };
             after.clone_from(last);
@@ -29,7 +29,7 @@ impl Pass<'_> {
                 looks.sort(id, known);
             }
             let mut conn = self.settings.pool.acquire().await.map_err(store::Error::from)?;
-            looks.write(&mut conn, self.whole(repair)).await?;
+            looks.write(&mut conn, self.key(repair)).await?;
             if looks.has_done() {
                 repair.progress();
             }

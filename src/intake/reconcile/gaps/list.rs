@@ -166,12 +166,12 @@ impl Pass<'_> {
         (list, reached): (List, Option<Reached>),
         looks: &Looks,
     ) -> Result<(), Stop> {
-        let whole = self.whole(repair);
+        let key = self.key(repair);
         let mut conn = self.settings.pool.acquire().await.map_err(store::Error::from)?;
         let mut tx = conn.begin().await.map_err(store::Error::from)?;
-        looks.write(&mut tx, whole).await?;
+        looks.write(&mut tx, key).await?;
         if let Some(reached) = &reached {
-            days::reach(&mut tx, whole, list, reached).await?;
+            days::reach(&mut tx, key, list, reached).await?;
         }
         tx.commit().await.map_err(store::Error::from)?;
         if reached == Some(Reached::Whole) {
@@ -196,13 +196,13 @@ impl Looks {
     pub(super) async fn write(
         &self,
         conn: &mut PgConnection,
-        whole: (PartnerId, GapId),
+        key: (PartnerId, GapId),
     ) -> store::Result<()> {
         if !self.done.is_empty() {
-            orders::take_off(conn, whole, &self.done).await?;
+            orders::take_off(conn, key, &self.done).await?;
         }
         if !self.left.is_empty() {
-            orders::put(conn, whole, &self.left).await?;
+            orders::put(conn, key, &self.left).await?;
         }
         Ok(())
     }

@@ -121,12 +121,12 @@ impl Pass<'_> {
         let Some(claimed) = gap_repair::claim(&mut tx, self.partner(), (now, ended_by)).await? else {
             return Ok(None);
         };
-        let whole = (self.partner(), claimed.repair_id);
-        let reached = days::reached(&mut tx, whole.0, whole.1).await?;
+        let key = (self.partner(), claimed.repair_id);
+        let reached = days::reached(&mut tx, key.0, key.1).await?;
         if claimed.is_new
             && let Some((first_day, _)) = days_before(&claimed.spans, WINDOW_DAYS).last()
         {
-            orders::put_known(&mut tx, whole, *first_day).await?;
+            orders::put_known(&mut tx, key, *first_day).await?;
         }
         tx.commit().await.map_err(store::Error::from)?;
         let spans = claimed.spans.iter().map(|(from, to)| (*from - EDGE, *to + EDGE)).collect();
@@ -160,13 +160,13 @@ impl Pass<'_> {
         Ok(Came::ToTheEnd)
     }
 
-    fn whole(&self, repair: &Repair) -> (PartnerId, GapId) {
+    fn key(&self, repair: &Repair) -> (PartnerId, GapId) {
         (self.partner(), repair.claimed.repair_id)
     }
 
     async fn repaired(&self, repair: &Repair) -> Result<(), Stop> {
         let mut conn = self.settings.pool.acquire().await.map_err(store::Error::from)?;
-        let (partner, id) = self.whole(repair);
+        let (partner, id) = self.key(repair);
         let gaps = gap_repair::repaired(&mut conn, partner, id, self.clock.now()).await?;
         self.note(|summary| summary.gaps_repaired += usize::try_from(gaps).unwrap_or_default());
         metrics::counter!("relay_gaps_repaired_total").increment(gaps);
@@ -180,7 +180,7 @@ impl Pass<'_> {
         let fruitless = before.saturating_add(1);
         let pause = TimeDelta::from_std(repair_pause(fruitless, error.asked_pause(now)));
         let next_at = now + pause.unwrap_or(TimeDelta::hours(1));
-        let (partner, id) = self.whole(repair);
+        let (partner, id) = self.key(repair);
         let reason = error.to_string();
         let failure = Failure { error: &reason, next_at, fruitless };
         let mut conn = self.settings.pool.acquire().await.map_err(store::Error::from)?;
