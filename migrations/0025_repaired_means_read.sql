@@ -32,6 +32,8 @@ create table gap_repair_order (
     partner_id uuid not null,
     repair_id uuid not null,
     order_id text not null,
+    -- How often it could not be read: those that were not tried yet come first.
+    tries integer not null default 0,
     constraint gap_repair_order_pkey primary key (partner_id, repair_id, order_id),
     constraint gap_repair_order_of_a_repair foreign key (partner_id, repair_id) references gap_repair on delete cascade
 );

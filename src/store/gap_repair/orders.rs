@@ -26,15 +26,16 @@ pub async fn put_known(
     Ok(put.execute(conn).await?.rows_affected())
 }
 
-/// Puts these on the list.
+/// Puts these on the list: they could not be read.
 pub async fn put(
     conn: &mut PgConnection,
     (partner, repair): (PartnerId, GapId),
     order_ids: &[String],
 ) -> Result<()> {
     sqlx::query!(
-        "insert into gap_repair_order (partner_id, repair_id, order_id) select $1, $2, unnest($3::text[])
-         on conflict do nothing",
+        "insert into gap_repair_order as listed (partner_id, repair_id, order_id, tries)
+         select $1, $2, unnest($3::text[]), 1
+         on conflict on constraint gap_repair_order_pkey do update set tries = listed.tries + 1",
         partner as _,
         repair as _,
         order_ids,
@@ -61,21 +62,19 @@ pub async fn take_off(
     Ok(())
 }
 
-/// The next orders on the list behind one; not those that were erased meanwhile.
-pub async fn next(
+/// Orders on the list, those first that failed least often; not those that were erased meanwhile.
+pub async fn left(
     conn: &mut PgConnection,
     (partner, repair): (PartnerId, GapId),
-    after: &str,
     most: i64,
 ) -> Result<Vec<String>> {
     let ids = sqlx::query_scalar!(
         "select order_id from gap_repair_order
-         where partner_id = $1 and repair_id = $2 and order_id > $3
+         where partner_id = $1 and repair_id = $2
            and not exists (select from erasure e where e.partner_id = $1 and e.order_id = gap_repair_order.order_id)
-         order by order_id limit $4",
+         order by tries, order_id limit $3",
         partner as _,
         repair as _,
-        after,
         most,
     );
     Ok(ids.fetch_all(conn).await?)

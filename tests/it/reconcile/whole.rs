@@ -141,3 +141,23 @@ async fn a_repair_leaves_nothing_behind(pool: PgPool) {
     .unwrap();
     assert_eq!((house.gaps().await.0, left), (1, 0));
 }
+
+#[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]
+async fn orders_that_are_never_answered_for_hold_up_no_other_of_a_repair(pool: PgPool) {
+    let house = house_with_gap(&pool).await;
+    let token = house.fake.world().token.clone();
+    for id in ["a0", "a1", "a2", "a3", "b0", "b1"] {
+        house.hear(Source::Stream, &order(id, CREATED, ago(500_000)), &token).await;
+        house.due(id, Utc::now() + TimeDelta::days(5)).await;
+        house.fake.world().play(id, &[(CREATED, ago(500_000)), (COMPLETED, ago(100))]);
+    }
+    house.fake.world().unlisted = vec!["a0", "a1", "a2", "a3", "b0", "b1"];
+    house.fake.fault("order/a", Fault::Status(500, None, "x"));
+    let (mut reconciler, now) = (house.reconciler(), Utc::now());
+    reconciler.run_once(now).await.unwrap();
+    reconciler.run_once(now + TimeDelta::seconds(60)).await.unwrap();
+    for id in ["b0", "b1"] {
+        assert!(house.statuses(id).await.contains(&COMPLETED.to_owned()), "{id}");
+    }
+    assert_eq!(house.gaps().await, (0, names(&["Transak's REST API does not answer right now"])));
+}

@@ -1,7 +1,8 @@
 //! Orders that a repair asks for one by one: those under way that no list of the gap's days has shown, and those that
 //! could not be read before.
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{TryStreamExt as _, stream};
+use tokio::sync::Mutex;
 
 use super::list::Looks;
 use super::{Came, Repair};
@@ -11,49 +12,74 @@ use crate::intake::reconcile::{CALLS_AT_ONCE, Stop};
 use crate::store;
 use crate::store::gap_repair::orders;
 
+/// The most orders of a turn: more than it has time for.
+const MOST: i64 = 1000;
+
 /// Orders that are asked for before it is written down which could be read: a few rounds of calls.
-const BATCH: i64 = 16;
+const BATCH: usize = 16;
 
 impl Pass<'_> {
     /// Asks for each order on the list once. What cannot be read stays on it, and is noted.
     pub(super) async fn by_id(&self, repair: &Repair) -> Result<Came, Stop> {
-        let mut after = String::new();
-        while !self.is_over_for_gaps() {
-            let mut conn = self.settings.pool.acquire().await.map_err(store::Error::from)?;
-            let ids = orders::next(&mut conn, self.key(repair), &after, BATCH).await?;
-            drop(conn);
-            let Some(last) = ids.last() else { return Ok(Came::ToTheEnd) };
-            after.clone_from(last);
-            let mut looks = Looks::default();
-            for (id, known) in self.ask(repair, &ids).await? {
-                looks.sort(id, known);
+        let mut conn = self.settings.pool.acquire().await.map_err(store::Error::from)?;
+        let ids = orders::left(&mut conn, self.key(repair), MOST).await?;
+        drop(conn);
+        for ids in ids.chunks(BATCH) {
+            if self.is_over_for_gaps() {
+                return Ok(Came::SomeWay);
             }
+            let (looks, asked) = self.ask(repair, ids).await?;
             let mut conn = self.settings.pool.acquire().await.map_err(store::Error::from)?;
             looks.write(&mut conn, self.key(repair)).await?;
+            drop(conn);
             if looks.has_done() {
                 repair.progress();
             }
+            asked?;
         }
-        Ok(Came::SomeWay)
+        let has_more = i64::try_from(ids.len()).is_ok_and(|count| count >= MOST);
+        let may_go_on = has_more && repair.trouble.lock().await.is_none();
+        Ok(if may_go_on { Came::SomeWay } else { Came::ToTheEnd })
     }
 
-    /// Asks for these orders and compares them. What cannot be read is noted.
-    pub(super) async fn ask<'i>(
+    /// Asks for these orders and compares them. What cannot be read is noted; the inner error says that the others were
+    /// not asked for, because their calls would fail as well.
+    pub(super) async fn ask(
         &self,
         repair: &Repair,
-        ids: &'i [String],
-    ) -> Result<Vec<(&'i str, Known)>, Stop> {
-        let asked = ids.iter().map(|id| async move {
+        ids: &[String],
+    ) -> Result<(Looks, Result<(), Stop>), Stop> {
+        let looked = Mutex::new(Vec::with_capacity(ids.len()));
+        let asked = stream::iter(ids.iter().map(Ok)).try_for_each_concurrent(CALLS_AT_ONCE, async |id| {
             self.note(|summary| summary.orders += 1);
-            let known = self.read_and_look(id, repair.because()).await?;
+            let read = self.read_and_look(id, repair.because()).await;
+            let (known, outcome) = match read {
+                Ok(known) => (known, Ok(())),
+                // It is the next time asked for after the others, so that it holds up none of them.
+                Err(Stop::Rest(error)) => {
+                    (Known::Yes(Seen { young: false, trouble: Some(error) }), Err(Stop::Rest(error)))
+                }
+                Err(stop) => return Err(stop),
+            };
             if let Known::Yes(Seen { trouble: Some(error), .. }) = known {
                 repair.note(error).await;
             }
-            Ok::<_, Stop>((id.as_str(), known))
+            looked.lock().await.push((id.as_str(), known));
+            outcome
         });
-        let asked: Vec<_> = asked.collect();
-        let looked: Vec<_> = stream::iter(asked).buffer_unordered(CALLS_AT_ONCE).try_collect().await?;
+        let asked = match asked.await {
+            Err(Stop::Rest(error)) => Err(Stop::Rest(error)),
+            other => {
+                other?;
+                Ok(())
+            }
+        };
+        let looked = looked.into_inner();
         self.schedule(&looked).await?;
-        Ok(looked)
+        let mut looks = Looks::default();
+        for (id, known) in looked {
+            looks.sort(id, known);
+        }
+        Ok((looks, asked))
     }
 }

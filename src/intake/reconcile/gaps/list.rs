@@ -139,9 +139,9 @@ impl Pass<'_> {
         for (id, known) in seen {
             looks.sort(id, known);
         }
-        for (id, known) in self.ask(repair, &unread).await? {
-            looks.sort(id, known);
-        }
+        let (asked, outcome) = self.ask(repair, &unread).await?;
+        outcome?;
+        looks.add(asked);
         Ok(looks)
     }
 
@@ -187,17 +187,18 @@ impl Looks {
         if is_left { &mut self.left } else { &mut self.done }.push(id.to_owned());
     }
 
+    fn add(&mut self, other: Self) {
+        self.done.extend(other.done);
+        self.left.extend(other.left);
+    }
+
     /// Some were read.
     pub(super) fn has_done(&self) -> bool {
         !self.done.is_empty()
     }
 
     /// Writes down what is left and what is not.
-    pub(super) async fn write(
-        &self,
-        conn: &mut PgConnection,
-        key: (PartnerId, GapId),
-    ) -> store::Result<()> {
+    pub(super) async fn write(&self, conn: &mut PgConnection, key: (PartnerId, GapId)) -> store::Result<()> {
         if !self.done.is_empty() {
             orders::take_off(conn, key, &self.done).await?;
         }
