@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::Mutex;
 
 use super::pass::{Because, Pass, Seen};
 use super::{CALLS_AT_ONCE, Stop};
@@ -34,7 +35,7 @@ impl Pass<'_> {
         drop(conn);
         let more = i64::try_from(due.len()).is_ok_and(|found| found >= MOST);
         let is_over = AtomicBool::new(false);
-        let looks = stream::iter(due).map(Ok).try_for_each_concurrent(CALLS_AT_ONCE, async |id| {
+        let looks = each(due, async |id| {
             if self.is_over() {
                 is_over.store(true, Ordering::Relaxed);
                 return Ok(());
@@ -109,4 +110,22 @@ impl Pass<'_> {
             }
         }
     }
+}
+
+/// Does some work for each, a few at once. Once one fails no other is begun, but what is under way goes on to its end: the
+/// same few that fail each time would otherwise cut off the same others each time.
+pub(super) async fn each<T>(
+    items: impl IntoIterator<Item = T>,
+    work: impl AsyncFn(T) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let stopped = Mutex::new(None);
+    let all = stream::iter(items).for_each_concurrent(CALLS_AT_ONCE, async |item| {
+        if stopped.lock().await.is_none()
+            && let Err(stop) = work(item).await
+        {
+            stopped.lock().await.get_or_insert(stop);
+        }
+    });
+    all.await;
+    stopped.into_inner().map_or(Ok(()), Err)
 }

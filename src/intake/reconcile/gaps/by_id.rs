@@ -1,14 +1,13 @@
 //! Orders that a repair asks for one by one: those under way that no list of the gap's days has shown, and those that
 //! could not be read before.
 
-use futures_util::{TryStreamExt as _, stream};
 use tokio::sync::Mutex;
 
 use super::list::Looks;
 use super::{Came, Repair};
-use crate::intake::reconcile::orders::Known;
+use crate::intake::reconcile::Stop;
+use crate::intake::reconcile::orders::{Known, each};
 use crate::intake::reconcile::pass::{Pass, Seen};
-use crate::intake::reconcile::{CALLS_AT_ONCE, Stop};
 use crate::store;
 use crate::store::gap_repair::orders;
 
@@ -50,7 +49,7 @@ impl Pass<'_> {
         ids: &[String],
     ) -> Result<(Looks, Result<(), Stop>), Stop> {
         let looked = Mutex::new(Vec::with_capacity(ids.len()));
-        let asked = stream::iter(ids.iter().map(Ok)).try_for_each_concurrent(CALLS_AT_ONCE, async |id| {
+        let asked = each(ids, async |id| {
             self.note(|summary| summary.orders += 1);
             let read = self.read_and_look(id, repair.because()).await;
             let (known, outcome) = match read {

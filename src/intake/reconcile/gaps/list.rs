@@ -7,13 +7,13 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use sqlx::{Connection as _, PgConnection};
+use tokio::sync::Mutex;
 
 use super::{Came, Repair};
-use crate::intake::reconcile::orders::Known;
+use crate::intake::reconcile::Stop;
+use crate::intake::reconcile::orders::{Known, each};
 use crate::intake::reconcile::pass::{Pass, Seen};
-use crate::intake::reconcile::{CALLS_AT_ONCE, Stop};
 use crate::model::id::{GapId, PartnerId};
 use crate::model::pages::{Next, Pages, Place, Why};
 use crate::store;
@@ -123,18 +123,21 @@ impl Pass<'_> {
             }
         }
         let ids: Vec<&str> = touched.iter().map(|order| order.order_id.as_str()).collect();
-        let mut kept = if ids.is_empty() {
+        let kept = if ids.is_empty() {
             HashMap::new()
         } else {
             let mut conn = self.settings.pool.acquire().await.map_err(store::Error::from)?;
             kept::of_orders(&mut conn, self.partner(), &ids).await?
         };
-        let mut all = Vec::with_capacity(touched.len());
-        for order in &touched {
-            let kept = kept.remove(&order.order_id).unwrap_or_default();
-            all.push(self.compare_listed(repair, (order, kept)));
-        }
-        let seen: Vec<_> = stream::iter(all).buffer_unordered(CALLS_AT_ONCE).try_collect().await?;
+        let (kept, seen) = (Mutex::new(kept), Mutex::new(Vec::with_capacity(touched.len())));
+        let compared = each(&touched, async |order| {
+            let kept = kept.lock().await.remove(&order.order_id).unwrap_or_default();
+            let known = self.compare_listed(repair, (order, kept)).await?;
+            seen.lock().await.push((order.order_id.as_str(), known));
+            Ok(())
+        });
+        compared.await?;
+        let seen = seen.into_inner();
         self.schedule(&seen).await?;
         for (id, known) in seen {
             looks.sort(id, known);
@@ -145,17 +148,17 @@ impl Pass<'_> {
         Ok(looks)
     }
 
-    async fn compare_listed<'o>(
+    async fn compare_listed(
         &self,
         repair: &Repair,
-        (order, kept): (&'o RestOrder, Vec<Kept>),
-    ) -> Result<(&'o str, Known), Stop> {
+        (order, kept): (&RestOrder, Vec<Kept>),
+    ) -> Result<Known, Stop> {
         self.note(|summary| summary.orders += 1);
         let seen = self.look(order, (repair.because(), kept)).await?;
         if let Some(trouble) = seen.trouble {
             repair.note(trouble).await;
         }
-        Ok((&order.order_id, Known::Yes(seen)))
+        Ok(Known::Yes(seen))
     }
 
     /// Writes down how far a list was read, and which of its orders are still to be asked for, together: what is not
