@@ -20,6 +20,7 @@ use super::problem::Problem;
 use super::problem::openapi::{Common, WithBody};
 use crate::model::id::{EndpointId, PartnerId, RecoveryId};
 use crate::model::recovery::{RecoveryScope, RecoveryState};
+use crate::store::begin;
 use crate::store::endpoint::read as endpoint;
 use crate::store::recovery::{self as store, Recovery, Span};
 
@@ -107,7 +108,7 @@ pub async fn recover_endpoint(
     Creation { new, once }: Creation<NewRecovery>,
 ) -> Result<Response, Problem> {
     let (since, until) = span(&new)?;
-    let mut tx = api.pool.begin().await?;
+    let mut tx = begin(&api.pool).await?;
     let found = endpoint::find(&mut tx, &writer.partners, endpoint_id).await?;
     let partner_id = found.ok_or(Problem::NotFound("endpoint"))?.partner_id;
     let span = Span { partner_id, endpoint_id, since: since.0, until: until.0, scope: new.only };

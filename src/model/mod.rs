@@ -18,6 +18,7 @@ pub mod event;
 pub mod header;
 pub mod hops;
 pub mod id;
+pub mod mention;
 pub mod order;
 pub mod origin;
 pub mod pace;
