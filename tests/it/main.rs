@@ -18,6 +18,7 @@ mod api_webhooks;
 mod arrival;
 mod cli;
 mod deployment;
+mod ends;
 mod erasing;
 mod exposition;
 mod fake_transak;
