@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::config::FirstPartner;
+use crate::model::partner::access_token_expiry;
 use crate::model::seal::{MasterKey, SealError};
 use crate::store::partner::NewPartner;
 use crate::store::{self, access_token, master_key, partner};
@@ -86,13 +87,21 @@ pub(super) async fn first_partner(
             .await?
             .context("the first partner vanished")?,
     };
-    if let Some(token) = config.transak_access_token.as_ref().filter(|token| is_given(token))
+    // One that has ended may have been forgotten since; it must not take the place of those that came after it.
+    let may_be_new =
+        |token: &&secrecy::SecretString| is_given(token) && (made.is_some() || !has_ended(token));
+    if let Some(token) = config.transak_access_token.as_ref().filter(may_be_new)
         && !access_token::is_known(&mut tx, id, token).await?
     {
         access_token::add(&mut tx, key, id, token).await?;
     }
     tx.commit().await?;
     Ok(())
+}
+
+fn has_ended(token: &secrecy::SecretString) -> bool {
+    let end = access_token_expiry(secrecy::ExposeSecret::expose_secret(token));
+    end.is_some_and(|end| end <= chrono::Utc::now())
 }
 
 fn is_given(secret: &secrecy::SecretString) -> bool {

@@ -115,8 +115,8 @@ pub struct Limits {
 
 #[derive(Debug, Clone, Args)]
 pub struct Retention {
-    /// How many days things are kept: what is older is deleted, orders that are not over and what is still owed to an
-    /// endpoint excepted. 0 keeps everything.
+    /// How many days things are kept: what is older is deleted. What is still owed to an endpoint is kept, and orders that
+    /// are not over for two years (docs/retention.md). 0 keeps everything.
     #[arg(long, env = "RELAY_RETENTION_DAYS", default_value = "90", value_name = "DAYS",
           value_parser = clap::value_parser!(u32).range(0..=36_500))]
     pub retention_days: u32,

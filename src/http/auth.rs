@@ -17,7 +17,7 @@ use super::problem::Problem;
 use super::rate::Slip;
 use crate::model::id::{InvalidId, PartnerId};
 use crate::model::token::{Caller, Scope, TokenHash};
-use crate::store;
+use crate::store::{self, again};
 
 /// A caller who may read, and the partners whose data the call is about: its own, or for an admin the one in
 /// `?partnerId=`, or else all.
@@ -122,8 +122,10 @@ pub async fn caller(hash: TokenHash, api: &Api) -> Result<Caller, Problem> {
     if is_bootstrap(hash, api) {
         return Ok(Caller { scope: Scope::Admin, partner_id: None });
     }
-    let mut conn = api.pool.acquire().await?;
-    store::api_token::find_caller(&mut conn, hash).await?.ok_or(Problem::Unauthorized)
+    // Requests of every kind come by here first.
+    let found =
+        again(|| async { store::api_token::find_caller(&mut *api.pool.acquire().await?, hash).await }).await;
+    found?.ok_or(Problem::Unauthorized)
 }
 
 /// Whether this is a token of the relay, by its look, and not one of Transak's.
@@ -159,8 +161,7 @@ async fn partners(
             _ => Ok((vec![own], Some(own))),
         };
     }
-    let mut conn = api.pool.acquire().await?;
-    let all = store::partner::ids(&mut conn).await?;
+    let all = again(|| async { store::partner::ids(&mut *api.pool.acquire().await?).await }).await?;
     match named {
         Some(named) if all.contains(&named) => Ok((vec![named], Some(named))),
         Some(_) => Err(Problem::NotFound("partner")),

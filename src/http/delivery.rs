@@ -22,6 +22,7 @@ use crate::http::attempt::AttemptView;
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{DeliveryId, EndpointId, EventId, PartnerId};
 use crate::store::attempt::read as attempt;
+use crate::store::begin;
 use crate::store::delivery::{by_hand, read as store};
 use crate::store::endpoint::read as endpoint;
 use crate::store::event::read as event;
@@ -162,7 +163,7 @@ pub async fn retry_delivery(
     Path(id): Path<DeliveryId>,
     NoBody: NoBody,
 ) -> Result<(StatusCode, Json<DeliveryView>), Problem> {
-    let mut tx = api.pool.begin().await?;
+    let mut tx = begin(&api.pool).await?;
     let before = store::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("delivery"))?;
     if !by_hand::retry(&mut tx, before.partner_id, id).await? {
         return Err(Problem::Conflict("The endpoint of this delivery was deleted."));
@@ -199,7 +200,7 @@ pub async fn redeliver_event(
     Path(id): Path<EventId>,
     OptionalCreation { new: redelivery, once }: OptionalCreation<Redelivery>,
 ) -> Result<Response, Problem> {
-    let mut tx = api.pool.begin().await?;
+    let mut tx = begin(&api.pool).await?;
     if let Some(answer) = once.replay_as(StatusCode::ACCEPTED, &mut tx, &api.master_key).await? {
         return Ok(answer);
     }

@@ -13,6 +13,7 @@ use super::problem::Problem;
 use super::problem::openapi::Writing;
 use crate::model::order::OrderId;
 use crate::model::token::TokenHash;
+use crate::store::begin;
 use crate::store::{erasure, retention};
 
 /// Erase an order: its events, payloads, deliveries, attempts and quarantined messages. Only the fact is kept. What
@@ -29,7 +30,7 @@ pub async fn erase_order(
     Path(order_id): Path<OrderId>,
 ) -> Result<StatusCode, Problem> {
     let by = TokenHash::of(presented(&admin.1).ok_or(Problem::Unauthorized)?);
-    let mut tx = api.pool.begin().await?;
+    let mut tx = begin(&api.pool).await?;
     let mut erased = false;
     // Of deleted partners too, unless one is named.
     let partners = if reader.all { retention::partners(&mut tx).await? } else { reader.partners };

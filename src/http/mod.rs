@@ -3,6 +3,7 @@
 //! Reads and changes only Postgres; whoever sends callbacks hears of changes from there. A handler is extract, call,
 //! answer: who calls is in its signature ([`auth`]), what is wrong is a [`problem::Problem`].
 
+mod again;
 pub mod attempt;
 pub mod auth;
 pub mod body;
@@ -120,6 +121,7 @@ pub fn router(api: Api) -> Router {
         .fallback(async || Problem::NoSuchPath)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(body::MAX_BODY))
+        .layer(middleware::from_fn(again::read_again))
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn(body::refuse_too_large))
         .layer(middleware::from_fn(rate::tell_rate))

@@ -25,6 +25,7 @@ use crate::model::change::Change;
 use crate::model::id::PartnerId;
 use crate::model::partner::Environment;
 use crate::model::token_care::{self, Keeping};
+use crate::store::begin;
 use crate::store::list::snapshot;
 use crate::store::partner::Changed;
 use crate::store::{access_token, partner as store};
@@ -131,7 +132,7 @@ pub async fn create_partner(
     Creation { new, once }: Creation<NewPartner>,
 ) -> Result<Response, Problem> {
     let (row, token) = new.check()?;
-    let mut tx = api.pool.begin().await?;
+    let mut tx = begin(&api.pool).await?;
     if let Some(answer) = once.replay(&mut tx, &api.master_key).await? {
         return Ok(answer);
     }
@@ -213,7 +214,7 @@ pub async fn change_partner(
     Body(patch): Body<PartnerPatch>,
 ) -> Result<Json<PartnerView>, Problem> {
     let (change, token) = patch.check()?;
-    let mut tx = api.pool.begin().await?;
+    let mut tx = begin(&api.pool).await?;
     match store::change(&mut tx, &api.master_key, id, &change).await? {
         Changed::Yes => {}
         Changed::NoSuchPartner => return Err(Problem::NotFound("partner")),
@@ -274,7 +275,7 @@ pub async fn delete_partner(
     _: Admin,
     Path(id): Path<PartnerId>,
 ) -> Result<StatusCode, Problem> {
-    let mut tx = api.pool.begin().await?;
+    let mut tx = begin(&api.pool).await?;
     if !store::delete(&mut tx, id).await? {
         return Err(Problem::NotFound("partner"));
     }

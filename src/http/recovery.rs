@@ -20,6 +20,7 @@ use super::problem::Problem;
 use super::problem::openapi::{Common, WithBody};
 use crate::model::id::{EndpointId, PartnerId, RecoveryId};
 use crate::model::recovery::{RecoveryScope, RecoveryState};
+use crate::store::begin;
 use crate::store::endpoint::read as endpoint;
 use crate::store::recovery::{self as store, Recovery, Span};
 
@@ -106,7 +107,7 @@ pub async fn recover_endpoint(
     Path(endpoint_id): Path<EndpointId>,
     Creation { new, once }: Creation<NewRecovery>,
 ) -> Result<Response, Problem> {
-    let mut tx = api.pool.begin().await?;
+    let mut tx = begin(&api.pool).await?;
     let found = endpoint::find(&mut tx, &writer.partners, endpoint_id).await?;
     let partner_id = found.ok_or(Problem::NotFound("endpoint"))?.partner_id;
     let (since, until) = span(&new, store::after_all_kept(&mut tx, partner_id).await?)?;

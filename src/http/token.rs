@@ -22,6 +22,7 @@ use super::quarantine::NoFilter;
 use crate::model::id::{PartnerId, TokenId};
 use crate::model::token::{Caller, Scope, TokenHash, generate};
 use crate::store::api_token::{self as store, ApiToken};
+use crate::store::begin;
 use crate::store::list::snapshot;
 use crate::store::partner;
 
@@ -98,7 +99,7 @@ pub async fn create_token(
     Creation { new, once }: Creation<NewToken>,
 ) -> Result<Response, Problem> {
     let caller = new.caller()?;
-    let mut tx = api.pool.begin().await?;
+    let mut tx = begin(&api.pool).await?;
     if let Some(answer) = once.replay(&mut tx, &api.master_key).await? {
         return Ok(answer);
     }
@@ -139,7 +140,7 @@ pub async fn delete_token(
     _: Admin,
     Path(id): Path<TokenId>,
 ) -> Result<StatusCode, Problem> {
-    let mut tx = api.pool.begin().await?;
+    let mut tx = begin(&api.pool).await?;
     if !store::delete(&mut tx, id).await? {
         return Err(Problem::NotFound("token"));
     }

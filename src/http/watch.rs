@@ -22,6 +22,7 @@ use super::problem::openapi::{Common, WithBody, Writing};
 use super::quarantine::NoFilter;
 use crate::model::channel::is_channel_name;
 use crate::model::id::{PartnerId, WatchId};
+use crate::store::begin;
 use crate::store::list::snapshot;
 use crate::store::partner;
 use crate::store::watch::{self as store, Admission, Subject};
@@ -132,7 +133,7 @@ pub async fn create_watch(
 ) -> Result<Response, Problem> {
     let owner = access.owner(new.partner_id)?;
     let subject = new.subject()?;
-    let mut tx = api.pool.begin().await?;
+    let mut tx = begin(&api.pool).await?;
     if let Some(answer) = once.replay(&mut tx, &api.master_key).await? {
         return Ok(answer);
     }
@@ -175,7 +176,7 @@ pub async fn delete_watch(
     access: Writer,
     Path(id): Path<WatchId>,
 ) -> Result<StatusCode, Problem> {
-    let mut tx = api.pool.begin().await?;
+    let mut tx = begin(&api.pool).await?;
     if !store::end(&mut tx, &access.partners, id).await? {
         return Err(Problem::NotFound("watch"));
     }

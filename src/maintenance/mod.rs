@@ -2,11 +2,13 @@
 //! are over; what is older than retention and needed by nobody is deleted.
 //!
 //! Guarantees: one process at a time does it; every step is bounded, so that nobody waits for it for long; an order that
-//! is not over, and whatever is still owed to an endpoint, is kept however old it is. A step that would wait for a lock is
+//! is not over is kept for two years after it was last heard of, and whatever is still owed to an endpoint however old it
+//! is. A step that would wait for a lock is
 //! put off, and the others are done: a dump, or any other reader, may hold one for hours. A step that fails is done by a
 //! later run.
 //! Does not guarantee: that something is gone at the minute it is old enough.
 
+mod leftovers;
 pub mod statistics;
 
 use std::time::Duration;
@@ -19,6 +21,7 @@ use crate::model::id::EventId;
 use crate::model::partition::{self, Partition, Span};
 use crate::store::maintenance_lock::Turn;
 use crate::store::partition::{self as tables, TABLES, Table};
+use crate::store::retention::Cutoff;
 use crate::store::{self, idempotency, retention};
 
 /// How often it is done, unless retention is so short that this would be too seldom.
@@ -26,6 +29,13 @@ const PERIOD: Duration = Duration::from_mins(1);
 
 /// How often the default partitions are searched for what is over. They are empty, or nearly so.
 const DRAIN_PERIOD: Duration = Duration::from_hours(1);
+
+/// An order that is not over and of which nothing was heard for so long will not be heard of again: Transak's end within
+/// days.
+const ABANDONED: TimeDelta = TimeDelta::days(730);
+
+/// How long it can be shown that an order was erased. Backups from before must be gone by then.
+const ERASURES_KEPT: TimeDelta = TimeDelta::days(1_096);
 
 /// How many orders or events one statement looks at.
 const BATCH: i64 = 1_000;
@@ -123,7 +133,10 @@ impl Maintenance {
         report.rows += retention::drop_expired_secrets(conn, now).await?;
         let kept = self.retention.and_then(|kept| TimeDelta::from_std(kept).ok());
         let Some(cutoff) = kept.and_then(|kept| now.checked_sub_signed(kept)) else { return Ok(report) };
+        let cutoff = cutoffs(now, cutoff);
         delete_old(conn, cutoff, &mut report).await?;
+        report.rows += leftovers::delete(conn, cutoff).await?;
+        let cutoff = cutoff.over;
         for table in TABLES {
             drop_over(conn, (table, cutoff), &mut report).await?;
         }
@@ -206,11 +219,13 @@ async fn make_missing(
     Ok(())
 }
 
-async fn delete_old(
-    conn: &mut PgConnection,
-    cutoff: DateTime<Utc>,
-    report: &mut Report,
-) -> store::Result<()> {
+/// Nothing goes earlier than what is over.
+fn cutoffs(now: DateTime<Utc>, over: DateTime<Utc>) -> Cutoff {
+    let before = |kept: TimeDelta| now.checked_sub_signed(kept).map_or(over, |then| then.min(over));
+    Cutoff { over, abandoned: before(ABANDONED), erasures: before(ERASURES_KEPT) }
+}
+
+async fn delete_old(conn: &mut PgConnection, cutoff: Cutoff, report: &mut Report) -> store::Result<()> {
     for partner in retention::partners(conn).await? {
         let mut place = Some((DateTime::UNIX_EPOCH, String::new()));
         for _ in 0..BATCHES {
@@ -222,14 +237,14 @@ async fn delete_old(
         let mut place = Some(EventId::boundary(DateTime::UNIX_EPOCH));
         for _ in 0..BATCHES {
             let Some(after) = place else { break };
-            let step = retention::drop_events(conn, (partner, after), (cutoff, BATCH)).await?;
+            let step = retention::drop_events(conn, (partner, after), (cutoff.over, BATCH)).await?;
             report.events += step.deleted;
             place = step.next;
         }
     }
     for _ in 0..BATCHES {
-        let deleted = retention::drop_quarantined(conn, cutoff, BATCH).await?
-            + retention::drop_ended(conn, cutoff, BATCH).await?;
+        let deleted = retention::drop_quarantined(conn, cutoff.over, BATCH).await?
+            + retention::drop_ended(conn, cutoff.over, BATCH).await?;
         report.rows += deleted;
         if deleted == 0 {
             break;

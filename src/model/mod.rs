@@ -19,6 +19,7 @@ pub mod gap;
 pub mod header;
 pub mod hops;
 pub mod id;
+pub mod mention;
 pub mod order;
 pub mod origin;
 pub mod pace;

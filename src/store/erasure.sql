@@ -1,6 +1,7 @@
--- $1: partner, $2: order, $3: the id of the record, $4: the hash of the caller's token, $5: what its messages contain.
+-- $1: partner, $2: order, $3: the id of the record, $4: the hash of the caller's token. Its messages in quarantine come
+-- after.
 with orders as (
-    delete from "order" where partner_id = $1 and order_id = $2 returning partner_id
+    delete from "order" where partner_id = $1 and order_id = $2 returning partner_id, partner_order_id
 ), events as (
     delete from event where partner_id = $1 and order_id = $2 returning event_id, received_at
 ), deliveries as (
@@ -19,16 +20,13 @@ with orders as (
     where sighting.partner_id = $1 and sighting.event_id = events.event_id
     returning 1
 ), watches as (
-    delete from watch where partner_id = $1 and order_id = $2
-), quarantined as (
-    delete from quarantine
-    where (partner_id = $1 or partner_id is null)
-      and exists (select from unnest($5::bytea[]) as trace where position(trace in raw) > 0)
-    returning 1
+    delete from watch
+    where partner_id = $1
+      and (order_id = $2 or partner_order_id = (select partner_order_id from orders))
 ), record as (
     insert into erasure (partner_id, erasure_id, order_id, token_hash, events, deliveries, attempts, sightings, quarantined)
     select partner_id, $3, $2, $4, (select count(*) from events), (select count(*) from deliveries),
-           (select count(*) from attempts), (select count(*) from sightings), (select count(*) from quarantined)
+           (select count(*) from attempts), (select count(*) from sightings), 0
     from orders
     returning 1
 )

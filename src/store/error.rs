@@ -30,6 +30,19 @@ impl Error {
         matches!(self, Self::Unavailable(_))
     }
 
+    /// The server had ended the session before it did what was asked, or while it did: it may be another one's turn.
+    pub fn is_session_ended(&self) -> bool {
+        let source = std::error::Error::source(self).and_then(|source| source.downcast_ref::<sqlx::Error>());
+        match source {
+            Some(sqlx::Error::Io(error)) => ENDED.contains(&error.kind()),
+            // By an administrator or a crash, as idle for too long.
+            Some(sqlx::Error::Database(refusal)) => {
+                refusal.code().is_some_and(|code| matches!(&*code, "57P01" | "57P02" | "57P05" | "25P03"))
+            }
+            _ => false,
+        }
+    }
+
     /// Somebody else holds a lock for longer than a statement was to wait for it.
     pub fn is_lock_timeout(&self) -> bool {
         let source = std::error::Error::source(self).and_then(|source| source.downcast_ref::<sqlx::Error>());
@@ -44,6 +57,15 @@ impl Error {
         }
     }
 }
+
+/// How a connection ends that was in order.
+const ENDED: [io::ErrorKind; 5] = [
+    io::ErrorKind::ConnectionReset,
+    io::ErrorKind::ConnectionAborted,
+    io::ErrorKind::BrokenPipe,
+    io::ErrorKind::UnexpectedEof,
+    io::ErrorKind::NotConnected,
+];
 
 /// Lock not available; or cancelled, as a statement is that has a deadline.
 pub(super) fn is_lock_timeout(error: &sqlx::Error) -> bool {

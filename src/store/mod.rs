@@ -4,8 +4,10 @@
 //! that is not there is `Ok(None)` or `false`, never an error. Nothing in here decides: decisions are in `model`.
 
 pub mod access_token;
+mod again;
 pub mod api_token;
 pub mod attempt;
+pub mod connecting;
 pub mod delivery;
 pub mod dispatcher;
 pub mod endpoint;
@@ -37,4 +39,5 @@ pub mod token_refresh;
 pub mod wake;
 pub mod watch;
 
+pub use again::{again, begin};
 pub use error::{Error, Result, within};

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgPoolOptions;
 use sqlx::{Executor as _, PgPool};
 
-use super::migration;
+use super::{again, connecting, migration};
 
 /// The schema, embedded in the binary.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
@@ -58,34 +58,47 @@ pub fn for_requests(pool: &PgPool, max_connections: u32) -> PgPool {
     options.connect_lazy_with(pool.connect_options().as_ref().clone())
 }
 
-/// Opens a pool and checks the server's version.
+/// Opens a pool and checks the server's version and the database's encoding.
 ///
 /// # Errors
-/// One line that says what to do: the URL does not parse, nobody answers, the password is wrong, or the server is
-/// older than PostgreSQL 15.
+/// One sentence that says what to do: the URL does not parse, nobody answers, the password is wrong, there is no such
+/// database, the server is older than PostgreSQL 15, or the encoding is not UTF8.
 pub async fn connect(url: &str, max_connections: u32) -> anyhow::Result<PgPool> {
-    let options: PgConnectOptions = url
-        .parse()
-        .ok()
-        .context("DATABASE_URL is not a Postgres URL (postgres://user:password@host:port/database)")?;
-    let place = format!("{}:{}", options.get_host(), options.get_port());
-    let pool = pool_options()
-        .max_connections(max_connections)
-        .connect_with(options.application_name("transak-relay"))
-        .await
-        .with_context(|| {
-            format!("cannot connect to Postgres at {place}: check DATABASE_URL and that it runs")
-        })?;
-    let version = server_version(&pool).await?;
-    if version < OLDEST_SERVER {
-        bail!("Postgres at {place} is version {}, but 15 or newer is needed", version / 10_000);
+    let options = connecting::options(url)?.application_name("transak-relay");
+    let place = connecting::place(&options);
+    let connected = pool_options().max_connections(max_connections).connect_with(options.clone()).await;
+    let pool = match connected {
+        Ok(pool) => pool,
+        Err(error) => bail!(connecting::sentence(&error, &options)),
+    };
+    let server = server(&pool).await.with_context(|| format!("cannot ask Postgres at {place} what it is"))?;
+    if server.version < OLDEST_SERVER {
+        bail!("Postgres at {place} is version {}, but 15 or newer is needed", server.version / 10_000);
+    }
+    if server.encoding != "UTF8" {
+        bail!(
+            "the database {} at {place} is encoded in {}, but messages hold every character and need UTF8: create one with \
+             `create database … encoding 'UTF8' template template0` and name it in DATABASE_URL",
+            options.get_database().unwrap_or(options.get_username()),
+            server.encoding,
+        );
     }
     Ok(pool)
 }
 
-async fn server_version(pool: &PgPool) -> anyhow::Result<i32> {
-    let version = sqlx::query_scalar!(r#"select current_setting('server_version_num')::int as "version!""#);
-    version.fetch_one(pool).await.context("cannot read the version of Postgres")
+struct Server {
+    version: i32,
+    encoding: String,
+}
+
+async fn server(pool: &PgPool) -> sqlx::Result<Server> {
+    sqlx::query_as!(
+        Server,
+        r#"select current_setting('server_version_num')::int as "version!",
+                  current_setting('server_encoding') as "encoding!""#
+    )
+    .fetch_one(pool)
+    .await
 }
 
 /// Brings the schema up to date, as [`migration`] says. Several processes may call it at once: they take turns.
@@ -135,7 +148,9 @@ async fn refuse_newer(pool: &PgPool) -> anyhow::Result<()> {
 
 /// Whether the database has every migration this program knows; `false` also when it was never migrated.
 pub async fn is_migrated(pool: &PgPool) -> bool {
-    let applied: Result<Vec<i64>, _> =
-        sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(pool).await;
+    let applied: super::Result<Vec<i64>> = again(|| async {
+        Ok(sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(pool).await?)
+    })
+    .await;
     applied.is_ok_and(|applied| MIGRATOR.iter().all(|known| applied.contains(&known.version)))
 }

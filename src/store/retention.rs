@@ -1,12 +1,13 @@
 //! Deleting what is older than it needs to be, a bounded number of rows at a time.
 //!
 //! Every statement is a transaction of its own, walks an index from its old end, and deletes what hangs together in one
-//! go. Nothing that is still owed to somebody is deleted, and no order that is not over.
+//! go. Nothing that is still owed to somebody is deleted, and no order that is not over, unless nothing was heard of it for
+//! years. docs/retention.md says of every table what deletes from it.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::Result;
+use super::{Error, Result};
 use crate::model::id::{EventId, PartnerId};
 use crate::model::status::Status;
 
@@ -28,12 +29,23 @@ pub async fn partners(conn: &mut PgConnection) -> Result<Vec<PartnerId>> {
     Ok(ids.fetch_all(conn).await?)
 }
 
-/// Looks at the next `limit` of a partner's orders that were made before `cutoff`, and deletes those that are over, of
-/// which nothing was heard since, and of which nothing is owed; with their events and deliveries.
+/// Since when nothing was heard of what may be deleted.
+#[derive(Debug, Clone, Copy)]
+pub struct Cutoff {
+    /// Of what is over.
+    pub over: DateTime<Utc>,
+    /// Of orders that are not over.
+    pub abandoned: DateTime<Utc>,
+    /// Of the records of erasures.
+    pub erasures: DateTime<Utc>,
+}
+
+/// Looks at the next `limit` of a partner's orders that were made before the cutoff, and deletes those that are over or
+/// abandoned, of which nothing was heard since, and of which nothing is owed; with their events and deliveries.
 pub async fn drop_orders(
     conn: &mut PgConnection,
     (partner_id, after): (PartnerId, &OrderPlace),
-    (cutoff, limit): (DateTime<Utc>, i64),
+    (cutoff, limit): (Cutoff, i64),
 ) -> Result<Step<OrderPlace>> {
     let page = sqlx::query!(
         r#"select created_at, order_id from "order"
@@ -42,7 +54,7 @@ pub async fn drop_orders(
         partner_id as _,
         after.0,
         after.1,
-        cutoff,
+        cutoff.over,
         limit,
     );
     let page: Vec<_> =
@@ -54,7 +66,8 @@ pub async fn drop_orders(
         partner_id as _,
         &ids,
         &Status::TERMINAL.map(str::to_owned) as &[String],
-        cutoff,
+        cutoff.over,
+        cutoff.abandoned,
     );
     let deleted = deleted.fetch_one(conn).await?;
     let next = page.into_iter().next_back().filter(|_| full);
@@ -128,4 +141,83 @@ pub async fn drop_ended(conn: &mut PgConnection, cutoff: DateTime<Utc>, limit: i
 pub async fn drop_expired_secrets(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<u64> {
     let deleted = sqlx::query!("delete from endpoint_secret where expires_at <= $1", now);
     Ok(deleted.execute(conn).await?.rows_affected())
+}
+
+/// Ends up to `limit` watches that were made before `cutoff`: their orders never came, or never ended.
+pub async fn end_watches(conn: &mut PgConnection, cutoff: DateTime<Utc>, limit: i64) -> Result<u64> {
+    let ended = sqlx::query!(
+        "update watch set ended_at = now() where (partner_id, watch_id) in (
+             select partner_id, watch_id from watch where ended_at is null and created_at < $1 limit $2)",
+        cutoff,
+        limit,
+    );
+    Ok(ended.execute(conn).await?.rows_affected())
+}
+
+/// Deletes up to `limit` records of erasures from before `cutoff`.
+pub async fn drop_erasures(conn: &mut PgConnection, cutoff: DateTime<Utc>, limit: i64) -> Result<u64> {
+    let deleted = sqlx::query!(
+        "delete from erasure where (partner_id, erasure_id) in (
+             select partner_id, erasure_id from erasure where erased_at < $1 limit $2)",
+        cutoff,
+        limit,
+    );
+    Ok(deleted.execute(conn).await?.rows_affected())
+}
+
+/// Deletes the access tokens that ended before `cutoff` and are not among their partner's newest five, which still verify.
+pub async fn drop_access_tokens(conn: &mut PgConnection, cutoff: DateTime<Utc>) -> Result<u64> {
+    let deleted = sqlx::query!(
+        "delete from access_token old
+         where old.expires_at < $1
+           and old.access_token_id not in (
+               select access_token_id from access_token newer where newer.partner_id = old.partner_id
+               order by access_token_id desc limit 5)",
+        cutoff,
+    );
+    Ok(deleted.execute(conn).await?.rows_affected())
+}
+
+/// Deletes up to `limit` endpoints that were deleted before `cutoff` and to which no delivery belongs any more, with their
+/// secrets and leases.
+pub async fn drop_endpoints(conn: &mut PgConnection, cutoff: DateTime<Utc>, limit: i64) -> Result<u64> {
+    let deleted = sqlx::query_scalar!(
+        r#"with gone as (
+               delete from endpoint where (partner_id, endpoint_id) in (
+                   select partner_id, endpoint_id from endpoint old
+                   where deleted_at < $1
+                     and not exists (select from delivery
+                                     where delivery.partner_id = old.partner_id
+                                       and delivery.endpoint_id = old.endpoint_id)
+                   limit $2)
+               returning partner_id, endpoint_id
+           ), leases as (
+               delete from endpoint_lease using gone
+               where endpoint_lease.partner_id = gone.partner_id and endpoint_lease.endpoint_id = gone.endpoint_id
+           )
+           select count(*) as "deleted!" from gone"#,
+        cutoff,
+        limit,
+    );
+    Ok(deleted.fetch_one(conn).await?.unsigned_abs())
+}
+
+/// The partners that were deleted before `cutoff`.
+pub async fn deleted_partners(conn: &mut PgConnection, cutoff: DateTime<Utc>) -> Result<Vec<PartnerId>> {
+    let ids = sqlx::query_scalar!(
+        r#"select partner_id as "id: PartnerId" from partner where deleted_at < $1 order by partner_id"#,
+        cutoff,
+    );
+    Ok(ids.fetch_all(conn).await?)
+}
+
+/// Deletes a partner of which nothing is kept any more. `false`: something still is.
+pub async fn drop_partner(conn: &mut PgConnection, partner: PartnerId) -> Result<bool> {
+    let deleted = sqlx::query_file!("src/store/retention_partner.sql", partner as _).execute(conn).await;
+    match deleted.map_err(Error::from) {
+        Ok(done) => Ok(done.rows_affected() > 0),
+        // A table that is not named there still has something of it.
+        Err(error) if error.constraint().is_some() => Ok(false),
+        Err(error) => Err(error),
+    }
 }

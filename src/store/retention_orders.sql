@@ -1,7 +1,9 @@
--- $1: partner, $2: orders to look at, $3: the statuses of orders that are over, $4: what is older may go.
+-- $1: partner, $2: orders to look at, $3: the statuses of orders that are over, $4: what is older may go, $5: so may orders
+-- that are not over and of which nothing was heard since then.
 with gone as (
     select one.order_id from "order" one
-    where one.partner_id = $1 and one.order_id = any ($2) and one.status = any ($3)
+    where one.partner_id = $1 and one.order_id = any ($2) 
+      and (one.status = any ($3) or (one.updated_at < $5 and one.snapshot_received_at < $5))
       and one.updated_at < $4 and one.snapshot_received_at < $4
       and not exists (
           select from event

@@ -82,7 +82,7 @@ async fn what_is_over_goes_with_its_partitions_and_not_a_day_too_soon(pool: PgPo
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
-async fn an_order_that_is_not_over_is_kept_whole_however_old_it_is(pool: PgPool) {
+async fn an_order_that_is_not_over_is_kept_whole_long_after_the_age(pool: PgPool) {
     let mut world = World::new(pool).await;
     run(&world, 90 * DAY, 0).await;
     let _receiver = world.endpoint(json!({})).await;

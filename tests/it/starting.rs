@@ -118,3 +118,35 @@ async fn a_relay_starts_beside_a_dump_and_what_it_hears_is_kept_and_told(pool: P
     let told = relay.log().matches("partitions are made and dropped later").count();
     assert_eq!(told, 1, "{}", relay.log());
 }
+
+#[sqlx::test(migrations = false)]
+async fn a_database_that_is_missing_or_of_another_encoding_is_refused_in_one_sentence(pool: PgPool) {
+    let around = Around::new(pool).await;
+    let (url, name) = (around.database(), database_name(&around.pool).await);
+    // Names are at most 63 characters.
+    let latin = format!("latin1{}", &name[10..45]);
+    let make = format!(
+        "create database \"{latin}\" encoding 'LATIN1' lc_collate 'C' lc_ctype 'C' template template0"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(make)).execute(&around.pool).await.unwrap();
+    let another = |database: &str| url.replace(&name, database);
+    for (url, expected) in [
+        (another("not_there"), "there is no database not_there at 127.0.0.1:"),
+        (another(&latin), "is encoded in LATIN1, but messages hold every character and need UTF8"),
+        (
+            url.replace("://", "://nobody_of_that_name:hidden@").replace("relay@", ""),
+            "does not let this user in",
+        ),
+        (url.replace("postgres", "mysql"), "DATABASE_URL is not a Postgres URL"),
+    ] {
+        let (line, code) = refused(around.bare(&["migrate"], &[("DATABASE_URL", &url)])).await;
+        println!("{line}");
+        assert!(line.starts_with("transak-relay: ") && line.contains(expected), "{line}");
+        assert!(!line.contains("hidden") && !line.contains("error returned"), "{line}");
+        assert_eq!(code, Some(1), "{line}");
+    }
+}
+
+async fn database_name(pool: &PgPool) -> String {
+    sqlx::query_scalar("select current_database()").fetch_one(pool).await.unwrap()
+}

@@ -31,6 +31,7 @@ use crate::model::endpoint::SignatureVersion;
 use crate::model::id::EndpointId;
 use crate::model::queue::Place;
 use crate::model::signing::EndpointSecret;
+use crate::store::begin;
 use crate::store::endpoint::secret::SigningKey;
 use crate::store::endpoint::{self as store, EndpointSettings, secret};
 use crate::store::list::snapshot;
@@ -55,7 +56,7 @@ pub async fn create_endpoint(
     let secret = secret.map_err(|error| Problem::field("secret", error.to_string()))?;
     let id = EndpointId::new();
     let settings = new.into_patch().apply(defaults(), &judge(&api, id))?;
-    let mut tx = api.pool.begin().await?;
+    let mut tx = begin(&api.pool).await?;
     if let Some(answer) = once.replay(&mut tx, &api.master_key).await? {
         return Ok(answer);
     }
@@ -142,7 +143,7 @@ pub async fn change_endpoint(
     Edit { writer, id, if_match }: Edit,
     Body(patch): Body<EndpointPatch>,
 ) -> Result<Response, Problem> {
-    let mut tx = api.pool.begin().await?;
+    let mut tx = begin(&api.pool).await?;
     // Changes take turns: of two that are made from the same state, the later would undo the earlier.
     store::write::lock(&mut tx, &writer.partners, id).await?;
     let found = store::read::find(&mut tx, &writer.partners, id).await?;
@@ -187,7 +188,7 @@ pub async fn delete_endpoint(
     writer: Writer,
     Path(id): Path<EndpointId>,
 ) -> Result<StatusCode, Problem> {
-    let mut tx = api.pool.begin().await?;
+    let mut tx = begin(&api.pool).await?;
     let endpoint = store::read::find(&mut tx, &writer.partners, id).await?;
     store::switch::delete(&mut tx, &endpoint.ok_or(Problem::NotFound("endpoint"))?).await?;
     tx.commit().await?;

@@ -22,6 +22,7 @@ use crate::http::problem::openapi::{WithBody, WithoutBody};
 use crate::model::endpoint::SignatureVersion;
 use crate::model::id::EndpointId;
 use crate::model::signing::{Ed25519Key, EndpointSecret};
+use crate::store::begin;
 use crate::store::endpoint::secret::SigningKey;
 use crate::store::endpoint::{read, secret, switch};
 
@@ -44,7 +45,7 @@ pub async fn enable_endpoint(
     Path(id): Path<EndpointId>,
     NoBody: NoBody,
 ) -> Result<Response, Problem> {
-    let mut tx = api.pool.begin().await?;
+    let mut tx = begin(&api.pool).await?;
     let endpoint = read::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("endpoint"))?;
     switch::enable(&mut tx, &endpoint).await?;
     let after = read::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("endpoint"))?;
@@ -64,7 +65,7 @@ pub async fn disable_endpoint(
     Path(id): Path<EndpointId>,
     NoBody: NoBody,
 ) -> Result<Response, Problem> {
-    let mut tx = api.pool.begin().await?;
+    let mut tx = begin(&api.pool).await?;
     let endpoint = read::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("endpoint"))?;
     switch::disable(&mut tx, &endpoint, BY_HAND).await?;
     let after = read::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("endpoint"))?;
@@ -100,7 +101,7 @@ pub async fn rotate_secret(
     }
     let retire_at = Utc::now() + TimeDelta::seconds(overlap.into());
     let secret = EndpointSecret::generate();
-    let mut tx = api.pool.begin().await?;
+    let mut tx = begin(&api.pool).await?;
     if let Some(answer) = once.replay_as(StatusCode::OK, &mut tx, &api.master_key).await? {
         return Ok(answer);
     }

@@ -19,6 +19,7 @@ use crate::model::delivery::MAX_TOTAL_DEADLINE;
 use crate::model::endpoint::EndpointState;
 use crate::model::id::{DeliveryId, EndpointId, PartnerId};
 use crate::store::attempt::read as attempt;
+use crate::store::begin;
 use crate::store::delivery::trial;
 use crate::store::endpoint::read;
 
@@ -50,7 +51,7 @@ pub async fn test_endpoint(
     Path(id): Path<EndpointId>,
     NoBody: NoBody,
 ) -> Result<Json<AttemptView>, Problem> {
-    let mut tx = api.pool.begin().await?;
+    let mut tx = begin(&api.pool).await?;
     let endpoint = read::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("endpoint"))?;
     if endpoint.state == EndpointState::Disabled {
         return Err(Problem::Conflict("The endpoint is disabled: enable it first."));

@@ -13,6 +13,7 @@ use problem_details::ProblemDetails;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::again::SessionEnded;
 use crate::store;
 use catalogue::Kind;
 
@@ -183,6 +184,7 @@ struct Extension {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let session_ended = matches!(&self, Self::Store(error) if error.is_session_ended());
         self.log();
         let kind = self.kind();
         let detail = self.detail();
@@ -198,6 +200,9 @@ impl IntoResponse for Problem {
         let mut response = body.into_response();
         if let Some((name, value)) = kind.header {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        if session_ended {
+            response.extensions_mut().insert(SessionEnded);
         }
         response
     }

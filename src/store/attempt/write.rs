@@ -8,15 +8,21 @@ use crate::model::delivery::Job;
 use crate::store::Result;
 
 /// Records attempts, also those whose delivery was taken over meanwhile: each was a request that somebody received. One that is
-/// recorded already stays as it is: a write-back may come twice.
+/// recorded already stays as it is: a write-back may come twice. Of a delivery that was erased meanwhile nothing is
+/// recorded; the lock lets an erasure of this moment see what is.
 pub async fn insert(conn: &mut PgConnection, attempts: &[(&Job, &AttemptRecord)]) -> Result<()> {
     sqlx::query!(
         "insert into attempt (partner_id, delivery_id, attempt_id, at, status_code, error, remote_ip, dns_ms, connect_ms,
                               tls_ms, first_byte_ms, total_ms, request_headers, response_headers, response_body,
                               response_truncated)
-         select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::smallint[], $6::text[],
-                              $7::text[], $8::integer[], $9::integer[], $10::integer[], $11::integer[], $12::integer[],
-                              $13::text[], $14::text[], $15::bytea[], $16::boolean[])
+         select given.*
+         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::smallint[], $6::text[], $7::text[],
+                     $8::integer[], $9::integer[], $10::integer[], $11::integer[], $12::integer[], $13::text[],
+                     $14::text[], $15::bytea[], $16::boolean[])
+             as given (partner_id, delivery_id, attempt_id, at, status_code, error, remote_ip, dns_ms, connect_ms, tls_ms,
+                       first_byte_ms, total_ms, request_headers, response_headers, response_body, response_truncated)
+         join delivery on delivery.partner_id = given.partner_id and delivery.delivery_id = given.delivery_id
+         for key share of delivery
          on conflict do nothing",
         &column(attempts, |job, _| job.partner_id.uuid()) as &[Uuid],
         &column(attempts, |job, _| job.delivery_id.uuid()),

@@ -1,5 +1,5 @@
 -- $1: the partner, $2: events, $3: their orders, $4: to which endpoints, $5: the ids of deliveries that are new. What is
--- under way is left as it is. Answered: what is owed now.
+-- under way is left as it is. Answered: what is owed now. An event that is erased at this moment is owed to nobody.
 insert into delivery as d (partner_id, delivery_id, event_id, endpoint_id, order_id, state, next_attempt_at, position)
 select e.partner_id, n.delivery_id, n.event_id, e.endpoint_id, n.order_id,
        case e.state when 'enabled' then 'pending' else 'held' end::delivery_state,
@@ -9,6 +9,8 @@ select e.partner_id, n.delivery_id, n.event_id, e.endpoint_id, n.order_id,
        case when e.ordered and n.order_id is not null then nextval('delivery_position') end
 from unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[]) as n (event_id, order_id, endpoint_id, delivery_id)
 join endpoint e on e.partner_id = $1 and e.endpoint_id = n.endpoint_id and e.deleted_at is null
+join event on event.partner_id = $1 and event.event_id = n.event_id
+for key share of event
 on conflict on constraint delivery_one_per_event_and_endpoint do update
 set state = excluded.state,
     next_attempt_at = case when excluded.next_attempt_at is not null and excluded.position is not null
