@@ -8,6 +8,7 @@ pub mod api_token;
 pub mod attempt;
 pub mod delivery;
 pub mod dispatcher;
+pub mod due;
 pub mod endpoint;
 pub mod erasure;
 mod error;
