@@ -73,8 +73,8 @@ impl World {
     }
 
     fn end_as(&mut self, job: &Job, succeeded: bool, gone: bool) -> Effect {
-        let ended = Ended { succeeded, answered: true, gone, began: self.now };
-        self.queues.ended(job.endpoint_id, ended, self.now)
+        let ended = Ended { succeeded, down: !succeeded && !gone, answered: true, gone, began: self.now };
+        self.queues.ended((job.partner_id, job.endpoint_id), ended, self.now)
     }
 }
 
