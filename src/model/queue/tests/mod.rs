@@ -1,6 +1,7 @@
 //! Queues on a clock that the tests turn.
 
 mod leases;
+mod partners;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
