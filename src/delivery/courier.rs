@@ -53,7 +53,7 @@ pub(super) async fn deliver(courier: Arc<Courier>, first: Job, done: mpsc::Sende
 impl Courier {
     /// Ends a delivery that was started.
     async fn settle(&self, job: Job) -> Done {
-        let (id, place) = (job.endpoint_id, (job.partner_id, job.endpoint_id));
+        let (id, place) = (job.endpoint_id, job.place());
         if job.is_out_of_lane() {
             self.queues.with(|queues| queues.ended_unsent(place));
             return Done::OutOfLane(job);
@@ -101,7 +101,7 @@ impl Courier {
             gone: verdict == Verdict::Gone,
             began,
         };
-        let effect = self.queues.with(|queues| queues.ended((job.partner_id, job.endpoint_id), ended, Instant::now()));
+        let effect = self.queues.with(|queues| queues.ended(job.place(), ended, Instant::now()));
         measure::attempt(&job, &verdict, (attempt.durations.total, moment.now));
         if let Some(span) = span {
             end_span(&span, &job, &outcome);
@@ -114,7 +114,7 @@ impl Courier {
 impl Courier {
     /// Nothing was sent, for a reason that says nothing of the receiver.
     fn no_attempt(&self, job: Job) -> Done {
-        self.queues.with(|queues| queues.ended_unsent(job.endpoint_id));
+        self.queues.with(|queues| queues.ended_unsent(job.place()));
         metrics::counter!("relay_delivery_shortages_total").increment(1);
         tracing::warn!(
             delivery.id = %job.delivery_id,

@@ -76,7 +76,7 @@ async fn a_claim_reads_as_much_as_it_takes(options: PgConnectOptions, mode: &str
 }
 
 /// Index entries that this session has read and not yet told of.
-async fn entries_read(conn: &mut PgConnection) -> i64 {
+pub(crate) async fn entries_read(conn: &mut PgConnection) -> i64 {
     let read = "select sum(pg_stat_get_xact_tuples_returned(indexrelid))::bigint from pg_stat_user_indexes";
     sqlx::query_scalar(read).fetch_one(conn).await.unwrap()
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::model::delivery::{Job, LEASE, Terms, Told};
 use crate::model::hops::Hops;
 use crate::model::id::{DeliveryId, EndpointId, EventId, PartnerId};
-use crate::model::queue::{Place, Room};
+use crate::model::queue::Room;
 use crate::model::rate::Rate;
 use crate::store::Result;
 use crate::store::due::{self, Due};
@@ -93,8 +93,7 @@ fn rate(thousandths: Option<i32>, burst: Option<i32>) -> Option<Rate> {
 /// Gives leased deliveries back unsent: due after a wait, the attempt not counted; held if the endpoint was disabled
 /// meanwhile. Answers how many were still ours. In a transaction.
 pub async fn release(conn: &mut PgConnection, jobs: &[(&Job, Duration)]) -> Result<u64> {
-    let place = |job: &Job| -> Place { (job.partner_id, job.endpoint_id) };
-    let due = jobs.iter().map(|(job, wait)| Due { place: place(job), within: *wait });
+    let due = jobs.iter().map(|(job, wait)| Due { place: job.place(), within: *wait });
     due::note(&mut *conn, &due.collect::<Vec<_>>()).await?;
     let done = sqlx::query!(
         "update delivery
