@@ -288,7 +288,10 @@ impl Relay {
             intake: Some(intake),
             feed,
             rates: TokenRates::new(self.config.interface.token_rate),
-            limits: http::Limits { watches: self.config.limits.max_watches_per_partner.get() },
+            limits: http::Limits {
+                endpoints: self.config.limits.max_endpoints_per_partner.get(),
+                watches: self.config.limits.max_watches_per_partner.get(),
+            },
             cors_origins: self.config.interface.cors_origins,
             strangers: Strangers::default(),
             metrics: Some(self.metrics),

@@ -108,6 +108,9 @@ pub struct Interface {
 /// How much one partner may make.
 #[derive(Debug, Clone, Args)]
 pub struct Limits {
+    /// The most endpoints of one partner, unless its `maxEndpoints` says another number.
+    #[arg(long, env = "RELAY_MAX_ENDPOINTS_PER_PARTNER", default_value = "1000", value_name = "NUMBER")]
+    pub max_endpoints_per_partner: NonZeroU32,
     /// The most channels that one partner may watch at once.
     #[arg(long, env = "RELAY_MAX_WATCHES_PER_PARTNER", default_value = "10000", value_name = "NUMBER")]
     pub max_watches_per_partner: NonZeroU32,

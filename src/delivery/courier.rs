@@ -53,24 +53,24 @@ pub(super) async fn deliver(courier: Arc<Courier>, first: Job, done: mpsc::Sende
 impl Courier {
     /// Ends a delivery that was started.
     async fn settle(&self, job: Job) -> Done {
-        let id = job.endpoint_id;
+        let (id, place) = (job.endpoint_id, job.place());
         if job.is_out_of_lane() {
-            self.queues.with(|queues| queues.ended_unsent(id));
+            self.queues.with(|queues| queues.ended_unsent(place));
             return Done::OutOfLane(job);
         }
         if job.told.payload.is_empty() {
-            self.queues.with(|queues| queues.ended_unsent(id));
+            self.queues.with(|queues| queues.ended_unsent(place));
             tracing::error!(delivery.id = %job.delivery_id, "what a delivery tells is not kept any more; it is cancelled");
             return Done::Orphaned(job);
         }
         match self.targets.of(&job).await {
             Ok(Some(target)) => self.attempt(job, &target).await,
             Ok(None) => {
-                self.queues.with(|queues| queues.ended_unsent(id));
+                self.queues.with(|queues| queues.ended_unsent(place));
                 Done::Orphaned(job)
             }
             Err(error) => {
-                self.queues.with(|queues| queues.ended_unsent(id));
+                self.queues.with(|queues| queues.ended_unsent(place));
                 tracing::error!(error = &error as &dyn std::error::Error, endpoint.id = %id, "an endpoint cannot be read; its delivery waits");
                 // Not due at once, or it would be claimed and fail again in a hot loop.
                 Done::Unsent(job, UNREADABLE)
@@ -90,17 +90,18 @@ impl Courier {
                 }
                 (attempt.outcome(), record(attempt, at))
             }
-            Err(error) => (Outcome::Failed { kind: error.kind() }, not_sent(&error, at)),
+            Err(error) => (Outcome::NotSent { kind: error.kind() }, not_sent(&error, at)),
         };
         let moment = Moment { now: Utc::now(), jitter: Jitter::per_mille(fastrand::u16(0..=1000)) };
         let verdict = once_only(&job, target.policy.verdict(&outcome, job.tries(), moment));
         let ended = Ended {
             succeeded: verdict == Verdict::Succeeded,
+            down: outcome.is_down(),
             answered: matches!(outcome, Outcome::Answered { .. }),
             gone: verdict == Verdict::Gone,
             began,
         };
-        let effect = self.queues.with(|queues| queues.ended(job.endpoint_id, ended, Instant::now()));
+        let effect = self.queues.with(|queues| queues.ended(job.place(), ended, Instant::now()));
         measure::attempt(&job, &verdict, (attempt.durations.total, moment.now));
         if let Some(span) = span {
             end_span(&span, &job, &outcome);
@@ -113,7 +114,7 @@ impl Courier {
 impl Courier {
     /// Nothing was sent, for a reason that says nothing of the receiver.
     fn no_attempt(&self, job: Job) -> Done {
-        self.queues.with(|queues| queues.ended_unsent(job.endpoint_id));
+        self.queues.with(|queues| queues.ended_unsent(job.place()));
         metrics::counter!("relay_delivery_shortages_total").increment(1);
         tracing::warn!(
             delivery.id = %job.delivery_id,
@@ -144,7 +145,7 @@ fn end_span(span: &Span, job: &Job, outcome: &Outcome) {
                 span.fail("status");
             }
         }
-        Outcome::Failed { kind } => span.fail(kind),
+        Outcome::Failed { kind } | Outcome::NotSent { kind } => span.fail(kind),
     }
     span.end();
 }

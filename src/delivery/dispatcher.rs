@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::claims::Claims;
+use super::claims::{Claims, Wanted};
 use super::courier::{Courier, deliver};
 use super::finisher::{self, Done};
 use super::presence::Presence;
@@ -20,8 +20,9 @@ use super::recovery;
 use super::sender::Sender;
 use super::targets::Targets;
 use crate::model::delivery::Job;
-use crate::model::queue::{HandOver, Wanted};
+use crate::model::queue::HandOver;
 use crate::model::seal::MasterKey;
+use crate::store::due::Sweep;
 
 /// How often the table is looked at without being told to. Waits of a schedule are a second at least.
 const POLL: Duration = Duration::from_secs(1);
@@ -98,6 +99,8 @@ impl Dispatcher {
         let mut sent = 0;
         loop {
             self.presence.beat(&self.queues).await?;
+            let mut sweep = Sweep::default();
+            while !recovery::look_after(&self.pool, &mut sweep).await? {}
             while recovery::step(&self.pool).await? == recovery::Step::Worked {}
             self.claim_due().await?;
             let (done, results) = mpsc::channel(self.concurrency);
@@ -134,10 +137,15 @@ impl Dispatcher {
     }
 
     async fn claim_due(&self) -> anyhow::Result<()> {
-        if let Some(wanted) = self.queues.with(|queues| queues.wanted(true, Instant::now())) {
-            self.claims.fill_once(&wanted).await?;
+        if self.queues.with(|queues| queues.may_claim(Instant::now())) {
+            self.claims.fill_once(Wanted::Anybody).await?;
         }
-        Ok(())
+        loop {
+            let rooms = self.queues.with(|queues| queues.wanted(Instant::now()));
+            if rooms.is_empty() || self.claims.fill_once(Wanted::Of(rooms)).await? == 0 {
+                return Ok(());
+            }
+        }
     }
 }
 
@@ -160,9 +168,8 @@ impl Sending {
         loop {
             self.start();
             if claims.is_empty()
-                && let Some(wanted) = self.queues.with(|queues| queues.wanted(scan, Instant::now()))
+                && let Some(wanted) = self.wanted(&mut scan)
             {
-                scan = false;
                 claims.spawn(claim(Arc::clone(&self.claims), wanted));
             }
             let timer = self.queues.with(|queues| queues.next_timer());
@@ -184,6 +191,18 @@ impl Sending {
         self.queues.with(crate::model::queue::Queues::close);
         claims.join_all().await;
         self.wind_down().await;
+    }
+
+    /// What to claim now, if anything. `scan`: others than those that are known may be due.
+    fn wanted(&self, scan: &mut bool) -> Option<Wanted> {
+        let now = Instant::now();
+        self.queues.with(|queues| {
+            if *scan && queues.may_claim(now) {
+                *scan = false;
+                return Some(Wanted::Anybody);
+            }
+            Some(queues.wanted(now)).filter(|rooms| !rooms.is_empty()).map(Wanted::Of)
+        })
     }
 
     fn start(&mut self) {
@@ -213,5 +232,6 @@ impl Sending {
 
 /// Claims what is wanted. `true`: others than those that were known may be due as well.
 async fn claim(claims: Arc<Claims>, wanted: Wanted) -> bool {
-    claims.fill(&wanted).await > 0 && wanted.scan
+    let scan = matches!(wanted, Wanted::Anybody);
+    claims.fill(wanted).await > 0 && scan
 }

@@ -1,12 +1,13 @@
-//! What is owed besides what is heard, step by step: what a recovery is about, and what an endpoint that was enabled,
-//! disabled, deleted or taken out of its lanes leaves to do.
+//! What is owed besides what is heard, step by step: what a recovery is about, what an endpoint that was enabled,
+//! disabled, deleted or taken out of its lanes leaves to do, and what nobody noted as due.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use crate::store::recovery::Step;
+use crate::store::due::{self, Sweep};
 use crate::store::{self, Result};
 
 /// How long a step may take.
@@ -21,7 +22,17 @@ const OTHERWISE: Duration = Duration::from_secs(1);
 
 /// Works on whatever there is until told to stop.
 pub(super) async fn run(pool: PgPool, stop: CancellationToken) {
+    let (mut sweep, mut swept_at) = (Sweep::default(), None::<Instant>);
     loop {
+        if swept_at.is_none_or(|at| at.elapsed() >= OTHERWISE) {
+            swept_at = Some(Instant::now());
+            if let Err(error) = store::within(DEADLINE, look_after(&pool, &mut sweep)).await {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "what is due and not noted waits for the database"
+                );
+            }
+        }
         let pause = match store::within(DEADLINE, step(&pool)).await {
             Ok(Step::Worked) => BETWEEN,
             Ok(Step::Waits) => WHILE_RUNNING,
@@ -40,6 +51,15 @@ pub(super) async fn run(pool: PgPool, stop: CancellationToken) {
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// What a process of an earlier version wrote, and some of what everybody did. `true`: nothing is left to look at.
+pub(super) async fn look_after(pool: &PgPool, sweep: &mut Sweep) -> Result<bool> {
+    let mut tx = pool.begin().await?;
+    let adopted = due::adopt(&mut tx).await?;
+    let swept = due::sweep(&mut tx, sweep).await?;
+    tx.commit().await?;
+    Ok(swept && !adopted)
 }
 
 /// Some deliveries of one endpoint, and one batch of one recovery.

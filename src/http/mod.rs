@@ -102,6 +102,8 @@ pub struct Api {
 /// The most that one partner may have at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
+    /// Endpoints, unless the partner's own bound is another.
+    pub endpoints: u32,
     /// Channels that it watches.
     pub watches: u32,
 }

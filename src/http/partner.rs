@@ -53,6 +53,9 @@ pub struct PartnerView {
         example = "the access token ends at 2026-11-23T18:00:00Z: there is no API secret to make another with, so give the next one"
     )]
     access_token_worry: Option<String>,
+    /// How many endpoints it may have; null: as many as the installation says.
+    #[schema(required)]
+    max_endpoints: Option<i32>,
     created_at: Time,
     updated_at: Time,
 }
@@ -74,6 +77,7 @@ impl From<store::Partner> for PartnerView {
             has_api_secret: partner.has_api_secret,
             has_access_token: partner.has_access_token,
             access_token_expires_at: partner.access_token_expires_at.map(Time),
+            max_endpoints: partner.max_endpoints,
             created_at: Time(partner.created_at),
             updated_at: Time(partner.updated_at),
         }
@@ -119,6 +123,10 @@ pub struct PartnerPatch {
     #[schema(value_type = Option<String>, min_length = 1, max_length = 8192, pattern = "^[!-~]+$", write_only)]
     #[serde(default)]
     api_secret: Change<Secret>,
+    /// How many endpoints it may have. Null: as many as the installation says.
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 1_000_000)]
+    #[serde(default)]
+    max_endpoints: Change<i32>,
 }
 
 /// Register a partner.
@@ -158,6 +166,9 @@ impl NewPartner {
         Ok((row, self.access_token))
     }
 }
+
+/// The most endpoints that can be allowed to a partner.
+const MOST_ENDPOINTS: i32 = 1_000_000;
 
 const API_KEY_TAKEN: Problem = Problem::Conflict("Another partner has this `apiKey` in this `environment`.");
 
@@ -244,7 +255,11 @@ impl PartnerPatch {
             environment: never_null("environment", self.environment, &mut errors),
             api_key: never_null("apiKey", self.api_key, &mut errors).map(|key| key.0),
             api_secret: self.api_secret.map(|secret| secret.0),
+            max_endpoints: self.max_endpoints,
         };
+        if change.max_endpoints.value().is_some_and(|most| !(1..=MOST_ENDPOINTS).contains(most)) {
+            errors.push(FieldError::new("maxEndpoints", format!("must be from 1 to {MOST_ENDPOINTS}")));
+        }
         if !errors.is_empty() {
             return Err(Problem::Validation(errors));
         }

@@ -190,7 +190,12 @@ impl Sink {
     /// Nothing is sent here any more: somebody else may send them. If that cannot be written, their leases run out.
     async fn give_back(&self, jobs: &[Job]) {
         let jobs: Vec<_> = jobs.iter().map(|job| (job, Duration::ZERO)).collect();
-        let released = async { release(&mut *self.pool.acquire().await?, &jobs).await };
+        let released = async {
+            let mut tx = self.pool.begin().await?;
+            let released = release(&mut tx, &jobs).await?;
+            tx.commit().await?;
+            store::Result::Ok(released)
+        };
         match tokio::time::timeout(COMMIT_DEADLINE, released).await {
             Ok(Ok(_)) => self.due.store(true, Ordering::Release),
             Ok(Err(error)) => {

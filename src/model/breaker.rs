@@ -1,4 +1,7 @@
-//! When to stop calling an endpoint that only fails, and when to try it again. Pure: outcomes and times are handed in.
+//! When to stop calling an endpoint that is down, and when to try it again. Pure: outcomes and times are handed in.
+//!
+//! It listens to what says that the *endpoint* is down: no answer, 5xx, 429. An endpoint that refuses one event (any other
+//! status) is up, and says nothing of the next event: that it refused concerns the delivery alone.
 //!
 //! Closed: everything is sent. Open: nothing is sent for a while; that is no failure and costs no attempt. Then half-open:
 //! one delivery is sent as a probe, and its outcome closes the breaker or opens it for twice as long.
@@ -27,7 +30,7 @@ pub enum Change {
 /// The breaker of one endpoint.
 #[derive(Debug, Clone, Copy)]
 pub struct Breaker {
-    /// How often it opened since the last success; 0: closed.
+    /// How often it opened since it last found the endpoint up; 0: closed.
     trips: u16,
     opened_at: Option<Instant>,
     in_a_row: u32,
@@ -48,25 +51,25 @@ impl Breaker {
         self.trips > 0
     }
 
-    /// Takes note of how a request that began at `began` ended. One that began before the breaker opened decides
-    /// nothing any more.
-    pub fn note(&mut self, succeeded: bool, began: Instant, now: Instant) -> Option<Change> {
+    /// Takes note of whether a request that began at `began` found the endpoint up. One that began before the breaker
+    /// opened decides nothing any more.
+    pub fn note(&mut self, up: bool, began: Instant, now: Instant) -> Option<Change> {
         if self.trips > 0 {
             if self.opened_at.is_some_and(|opened| began <= opened) {
                 return None;
             }
-            return Some(if succeeded { self.close() } else { self.open(now) });
+            return Some(if up { self.close() } else { self.open(now) });
         }
         if self.last_at.is_some_and(|last| now.saturating_duration_since(last) > MEMORY) {
             *self = Self::after(0);
         }
         self.last_at = Some(now);
-        self.in_a_row = if succeeded { 0 } else { self.in_a_row + 1 };
-        self.latest = (self.latest << 1 | u32::from(!succeeded)) & ((1 << REMEMBERED) - 1);
+        self.in_a_row = if up { 0 } else { self.in_a_row + 1 };
+        self.latest = (self.latest << 1 | u32::from(!up)) & ((1 << REMEMBERED) - 1);
         self.remembered = (self.remembered + 1).min(REMEMBERED);
         let mostly_fails =
             self.remembered >= MOST_IN_A_ROW && self.latest.count_ones() * 10 >= self.remembered * 7;
-        (!succeeded && (self.in_a_row >= MOST_IN_A_ROW || mostly_fails)).then(|| self.open(now))
+        (!up && (self.in_a_row >= MOST_IN_A_ROW || mostly_fails)).then(|| self.open(now))
     }
 
     fn open(&mut self, now: Instant) -> Change {

@@ -108,6 +108,11 @@ pub struct Job {
 }
 
 impl Job {
+    /// Whose endpoint, and which.
+    pub const fn place(&self) -> (PartnerId, EndpointId) {
+        (self.partner_id, self.endpoint_id)
+    }
+
     /// Attempts since the schedule started, this one included.
     pub fn tries(&self) -> u32 {
         u32::try_from(self.attempts - self.schedule_start).unwrap_or(1)

@@ -41,6 +41,11 @@ impl Rate {
         Ok(Self { thousandths, burst: u32::try_from(burst).map_err(|_| InvalidRate::Burst)? })
     }
 
+    /// So many a second, and so many at once: neither is 0.
+    pub(in crate::model) const fn of(per_second: u32, burst: u32) -> Self {
+        Self { thousandths: per_second * 1000, burst }
+    }
+
     /// A rate as it is stored.
     pub fn from_stored(thousandths: i32, burst: i32) -> Option<Self> {
         let (thousandths, burst) = (u32::try_from(thousandths).ok()?, u32::try_from(burst).ok()?);

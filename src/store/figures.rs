@@ -1,7 +1,7 @@
 //! What is measured in the database itself, every few seconds, by each process.
 //!
 //! Guarantees: no statement's cost grows with the history. Backlogs are counted up to [`MOST_COUNTED`]; the rest is one
-//! step along an index for each endpoint, small tables, and Postgres' own statistics.
+//! step along an index for each endpoint that has something due, small tables, and Postgres' own statistics.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -19,7 +19,7 @@ pub struct Queue {
     pub due: i64,
     /// How long the oldest of them has been waiting.
     pub oldest_due_seconds: f64,
-    /// The same, among endpoints that nobody is sending to although somebody should.
+    /// For how long no dispatcher has looked at one of their endpoints.
     pub oldest_stuck_seconds: f64,
     /// Deliveries kept for disabled endpoints, up to [`MOST_COUNTED`].
     pub held: i64,

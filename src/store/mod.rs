@@ -10,6 +10,7 @@ pub mod attempt;
 pub mod connecting;
 pub mod delivery;
 pub mod dispatcher;
+pub mod due;
 pub mod endpoint;
 pub mod erasure;
 mod error;

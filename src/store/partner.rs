@@ -26,6 +26,8 @@ pub struct Partner {
     pub access_token_expires_at: Option<DateTime<Utc>>,
     /// Why the access token could not be replaced, if that failed the last time.
     pub refresh_error: Option<String>,
+    /// How many endpoints it may have; `None`: as many as the installation says.
+    pub max_endpoints: Option<i32>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
@@ -46,6 +48,7 @@ pub struct PartnerChange {
     pub environment: Option<Environment>,
     pub api_key: Option<String>,
     pub api_secret: Change<SecretString>,
+    pub max_endpoints: Change<i32>,
 }
 
 /// The context of a partner's sealed API secret.
@@ -96,7 +99,7 @@ async fn select(
                   p.api_secret is not null as "has_api_secret!", t.partner_id is not null as "has_access_token!",
                   t.expires_at as "access_token_expires_at?",
                   case when p.token_refresh_failures > 0 then p.token_last_error end as refresh_error,
-                  p.created_at, p.updated_at
+                  p.max_endpoints, p.created_at, p.updated_at
            from partner p
            left join lateral (
                select partner_id, expires_at from access_token t
@@ -179,7 +182,8 @@ pub async fn change(
     let changed = sqlx::query!(
         "update partner
          set name = coalesce($2, name), environment = coalesce($3, environment), api_key = coalesce($4, api_key),
-             api_secret = case when $5 then $6 else api_secret end, updated_at = now()
+             api_secret = case when $5 then $6 else api_secret end,
+             max_endpoints = case when $7 then $8 else max_endpoints end, updated_at = now()
          where partner_id = $1 and deleted_at is null",
         id as _,
         change.name,
@@ -187,6 +191,8 @@ pub async fn change(
         change.api_key,
         change.api_secret.is_change(),
         sealed,
+        change.max_endpoints.is_change(),
+        change.max_endpoints.value().copied(),
     );
     let changed = match changed.execute(&mut *conn).await.map_err(Error::from) {
         Ok(done) if done.rows_affected() > 0 => Changed::Yes,

@@ -79,7 +79,7 @@ impl Relay {
         let mut api = Api {
             intake: None,
             rates: transak_relay::http::rate::TokenRates::default(),
-            limits: transak_relay::http::Limits { watches: 10_000 },
+            limits: transak_relay::http::Limits { endpoints: 1_000, watches: 10_000 },
             turns: transak_relay::http::turns::Turns::new(8),
             vitals: pool.clone(),
             cors_origins: Vec::new(),

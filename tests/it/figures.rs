@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use sqlx::PgPool;
+use transak_relay::store::dispatcher::DispatcherId;
+use transak_relay::store::due::look;
 use transak_relay::store::figures;
 use transak_relay::store::pool::MIGRATOR;
 use transak_relay::telemetry::names;
@@ -23,6 +25,7 @@ async fn what_is_owed_held_and_put_aside_is_counted(pool: PgPool) {
     world.hear("nonsense").await;
     sqlx::query("update delivery set leased_at = null, next_attempt_at = now() - interval '10 minutes' where state = 'pending'")
         .execute(&world.pool).await.unwrap();
+    world.sql("update endpoint_due set due_at = now() - interval '10 minutes'").await;
     let mut conn = world.pool.acquire().await.unwrap();
     let queue = figures::queue(&mut conn).await.unwrap();
     assert_eq!((queue.due, queue.held), (1, 1));
@@ -44,9 +47,12 @@ async fn a_queue_that_somebody_works_on_is_old_but_not_stuck(pool: PgPool) {
         let message = world.signed(&order(id, "COMPLETED", 1));
         world.hear(&message).await;
     }
-    // One is under way, the other waits behind it.
+    // One is under way, the other waits behind it, and whoever sends has just looked at their endpoint.
     sqlx::query("update delivery set leased_at = null, next_attempt_at = now() - interval '10 minutes' where order_id = 'o1'")
         .execute(&world.pool).await.unwrap();
+    world.sql("update endpoint_due set due_at = now() - interval '10 minutes'").await;
+    let mut dispatcher = world.pool.acquire().await.unwrap();
+    look(&mut dispatcher, DispatcherId::new(), None).await.unwrap();
     sqlx::query("update delivery set attempts = 1, leased_at = now(), next_attempt_at = now() + interval '1 minute' where order_id = 'o2'")
         .execute(&world.pool).await.unwrap();
     let mut conn = world.pool.acquire().await.unwrap();

@@ -8,7 +8,7 @@ use serde_json::json;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgConnection, PgPool, Postgres};
-use transak_relay::model::queue::Wanted;
+use transak_relay::model::queue::Room;
 use transak_relay::store::delivery::claim::claim;
 use transak_relay::store::dispatcher::{DispatcherId, beat};
 use transak_relay::store::figures;
@@ -69,14 +69,14 @@ async fn a_claim_reads_as_much_as_it_takes(options: PgConnectOptions, mode: &str
     let mut tx = world.pool.begin().await.unwrap();
     beat(&mut tx, dispatcher).await.unwrap();
     let before = entries_read(&mut tx).await;
-    let wanted = Wanted { scan: true, rooms: vec![(endpoint.parse().unwrap(), 50)], limit: 100 };
+    let wanted = [Room { place: (world.partner, endpoint.parse().unwrap()), most: 50 }];
     assert_eq!(claim(&mut tx, dispatcher, &wanted).await.unwrap().len(), 50);
     let read = entries_read(&mut tx).await - before;
     assert!(read < 500, "{read} index entries were read to claim 50 of 10,000");
 }
 
 /// Index entries that this session has read and not yet told of.
-async fn entries_read(conn: &mut PgConnection) -> i64 {
+pub(crate) async fn entries_read(conn: &mut PgConnection) -> i64 {
     let read = "select sum(pg_stat_get_xact_tuples_returned(indexrelid))::bigint from pg_stat_user_indexes";
     sqlx::query_scalar(read).fetch_one(conn).await.unwrap()
 }

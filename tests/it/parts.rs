@@ -26,7 +26,7 @@ pub(crate) fn api(pool: &PgPool, key: &MasterKey, (intake, feed): (Intake, Feed)
     http::router(Api {
         intake: Some(intake),
         rates: transak_relay::http::rate::TokenRates::default(),
-        limits: http::Limits { watches: 20_000 },
+        limits: http::Limits { endpoints: 1_000, watches: 20_000 },
         turns: transak_relay::http::turns::Turns::new(8),
         vitals: pool.clone(),
         cors_origins: Vec::new(),

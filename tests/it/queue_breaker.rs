@@ -148,3 +148,87 @@ async fn one_answer_in_five_days_keeps_an_endpoint_enabled(pool: PgPool) {
     world.dispatcher.drain().await.unwrap();
     assert_eq!(world.show(&endpoint).await["state"], json!("enabled"));
 }
+
+/// What a back end answers that knows some orders and not the others.
+async fn knows_every_fifth() -> Stub {
+    Stub::start(|_, body| async move {
+        let id = body["data"]["id"].as_str().unwrap_or_default();
+        let number: usize = id.trim_start_matches("many-").parse().unwrap();
+        if number.is_multiple_of(5) { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }.into_response()
+    })
+    .await
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn an_endpoint_that_refuses_most_events_is_told_its_own_at_once(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let stub = knows_every_fifth().await;
+    let endpoint = stub.register(&world, json!({ "retrySchedule": [3600] })).await;
+    world.hear_many(40).await;
+    world.dispatcher.drain().await.unwrap();
+    assert_eq!((world.in_state("succeeded").await, stub.count()), (8, 40));
+    assert_eq!(world.show(&endpoint).await["pausedUntil"], Value::Null);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_is_refused_uses_up_its_own_schedule(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let stub = Stub::always(StatusCode::NOT_FOUND).await;
+    stub.register(&world, json!({ "retrySchedule": [60] })).await;
+    world.hear_many(12).await;
+    world.dispatcher.drain().await.unwrap();
+    world.pass_time().await;
+    world.dispatcher.drain().await.unwrap();
+    assert_eq!((world.in_state("exhausted").await, stub.count()), (12, 24));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_refused_probe_ends_the_pause_because_the_endpoint_is_up(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let up = Arc::new(AtomicBool::new(false));
+    let state = Arc::clone(&up);
+    let stub = Stub::start(move |_, _| {
+        let up = state.load(Ordering::SeqCst);
+        async move { if up { StatusCode::NOT_FOUND } else { StatusCode::BAD_GATEWAY }.into_response() }
+    })
+    .await;
+    let endpoint = stub.register(&world, json!({ "retrySchedule": [3600, 3600] })).await;
+    world.hear_many(20).await;
+    world.dispatcher.drain().await.unwrap();
+    assert!(world.show(&endpoint).await["pausedUntil"].is_string());
+    up.store(true, Ordering::SeqCst);
+    world.sql("update endpoint set paused_until = now() where paused_until is not null").await;
+    world.dispatcher.drain().await.unwrap();
+    assert_eq!(world.show(&endpoint).await["pausedUntil"], Value::Null);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn only_refusals_for_five_days_are_only_failures(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let stub = Stub::always(StatusCode::NOT_FOUND).await;
+    let endpoint = stub.register(&world, json!({})).await;
+    world.hear_many(1).await;
+    world.dispatcher.drain().await.unwrap();
+    world.sql("update endpoint set failing_since = failing_since - interval '5 days'").await;
+    world.pass_time().await;
+    world.dispatcher.drain().await.unwrap();
+    assert_eq!(world.show(&endpoint).await["state"], json!("disabled"));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn probes_are_by_turns_of_what_was_never_tried_and_what_was(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let stub = Stub::always(StatusCode::BAD_GATEWAY).await;
+    stub.register(&world, json!({ "maxInFlight": 1, "retrySchedule": [1, 1, 1, 1, 1, 1, 1] })).await;
+    world.hear_many(30).await;
+    world.dispatcher.drain().await.unwrap();
+    let before = stub.count();
+    for _ in 0..4 {
+        world.pass_time().await;
+        assert_eq!(world.dispatcher.drain().await.unwrap(), 1, "one probe");
+    }
+    let (earlier, probes) = (stub.seen(), stub.seen().split_off(before));
+    let tried = |at: usize| earlier[..before + at].iter().any(|seen| seen.id == probes[at].id);
+    let tried: Vec<bool> = (0..4).map(tried).collect();
+    assert!(tried == [false, true, false, true] || tried == [true, false, true, false], "{tried:?}");
+}

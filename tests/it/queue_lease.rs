@@ -5,7 +5,6 @@ use serde_json::json;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use transak_relay::model::delivery::DeliveryState;
-use transak_relay::model::queue::Wanted;
 use transak_relay::store::delivery::claim::{Claimed, claim, release};
 use transak_relay::store::delivery::finish::{Finished, finish};
 use transak_relay::store::dispatcher::{DispatcherId, beat};
@@ -15,7 +14,7 @@ use crate::stub::Stub;
 use crate::world::{World, order};
 
 async fn claim_all(world: &World, id: DispatcherId) -> Vec<Claimed> {
-    let wanted = Wanted { scan: true, rooms: Vec::new(), limit: 100 };
+    let wanted = world.rooms(2).await;
     claim(&mut world.pool.acquire().await.unwrap(), id, &wanted).await.unwrap()
 }
 

@@ -13,7 +13,6 @@ use serde_json::json;
 use sqlx::PgPool;
 use transak_relay::model::delivery::{DeliveryState, Job};
 use transak_relay::model::id::DeliveryId;
-use transak_relay::model::queue::Wanted;
 use transak_relay::store::delivery::claim::{claim, release};
 use transak_relay::store::delivery::finish::{Finished, finish};
 use transak_relay::store::dispatcher::{DispatcherId, beat};
@@ -81,7 +80,7 @@ impl Fences {
         let mut conn = world.pool.acquire().await.unwrap();
         match work {
             Work::Claim => {
-                let wanted = Wanted { scan: true, rooms: Vec::new(), limit: 2 };
+                let wanted = world.rooms(2).await;
                 for one in claim(&mut conn, dispatcher, &wanted).await.unwrap() {
                     self.holds.insert(one.job.delivery_id, self.claimed.len());
                     self.claimed.push(one.job);

@@ -64,7 +64,7 @@ async fn a_partner_that_is_deleted_watches_nothing_any_more(pool: PgPool) {
 
 #[sqlx::test]
 async fn a_partner_watches_as_many_channels_as_it_may_and_no_more_at_once(pool: PgPool) {
-    let relay = Relay::with(pool, |api| api.limits = Limits { watches: 2 });
+    let relay = Relay::with(pool, |api| api.limits = Limits { watches: 2, ..api.limits });
     let (ours, theirs) = (relay.tenant("ours").await, relay.tenant("theirs").await);
     let watch = async |order: &str| relay.post(&ours.token, "/v1/watches", json!({ "orderId": order })).await;
     let first = watch("o-1").await.text_at("/id");

@@ -20,9 +20,11 @@ use transak_relay::intake::spool::Spool;
 use transak_relay::intake::{Form, Heard, Intake, Writer, directory};
 use transak_relay::model::event::Source;
 use transak_relay::model::id::PartnerId;
+use transak_relay::model::queue::Room;
 use transak_relay::model::seal::MasterKey;
 use transak_relay::sandbox::receiver::Receiver;
 use transak_relay::sandbox::signing;
+use uuid::Uuid;
 
 use crate::parts::{api, dispatcher, intake};
 
@@ -93,6 +95,15 @@ impl World {
     /// Has the intake read the partners again.
     pub(crate) async fn look_again(&self) {
         self.directory.send_replace(Arc::new(directory::load(&self.pool, &self.key).await.unwrap()));
+    }
+
+    /// Every endpoint, with room for so many deliveries each.
+    pub(crate) async fn rooms(&self, most: usize) -> Vec<Room> {
+        let places: Vec<(Uuid, Uuid)> = sqlx::query_as("select partner_id, endpoint_id from endpoint")
+            .fetch_all(&self.pool)
+            .await
+            .unwrap();
+        places.into_iter().map(|(partner, endpoint)| Room { place: (partner.into(), endpoint.into()), most }).collect()
     }
 
     /// The dispatcher of another process.

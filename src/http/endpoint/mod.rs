@@ -32,10 +32,10 @@ use crate::model::id::EndpointId;
 use crate::model::queue::Place;
 use crate::model::signing::EndpointSecret;
 use crate::store::begin;
+use crate::store::endpoint::bound::{self, Bound};
 use crate::store::endpoint::secret::SigningKey;
 use crate::store::endpoint::{self as store, EndpointSettings, secret};
 use crate::store::list::snapshot;
-use crate::store::partner;
 use settings::{EndpointPatch, Judge, NewEndpoint, defaults};
 use view::{CreatedEndpoint, EndpointView, etag, tagged};
 
@@ -60,7 +60,11 @@ pub async fn create_endpoint(
     if let Some(answer) = once.replay(&mut tx, &api.master_key).await? {
         return Ok(answer);
     }
-    partner::lock(&mut tx, owner).await?.ok_or(Problem::NotFound("partner"))?;
+    match bound::lock(&mut tx, owner, api.limits.endpoints).await? {
+        Bound::Room => {}
+        Bound::NoSuchPartner => return Err(Problem::NotFound("partner")),
+        Bound::Full { most } => return Err(Problem::field("url", full(most))),
+    }
     store::write::insert(&mut tx, owner, id, &settings).await?;
     secret::add(&mut tx, &api.master_key, ((owner, id), &SigningKey::Secret(&secret))).await?;
     add_pair(&mut tx, &api, ((owner, id), &settings)).await?;
@@ -69,6 +73,14 @@ pub async fn create_endpoint(
     let answer = once.answer(&mut tx, &api.master_key, &shown).await?;
     tx.commit().await?;
     Ok(answer)
+}
+
+fn full(most: u32) -> String {
+    format!(
+        "would be one more than the {most} endpoints that this partner may have: delete endpoints that are not needed \
+         (DELETE /v1/endpoints/{{id}}), or have an administrator raise the partner's `maxEndpoints` \
+         (PATCH /v1/partners/{{id}}) or RELAY_MAX_ENDPOINTS_PER_PARTNER"
+    )
 }
 
 /// An endpoint that wants `v1a` has a key pair.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::{Effect, Ended, Place};
+use super::{Effect, Ended, Load, Place, Standing};
 use crate::model::breaker::{Breaker, Change};
 use crate::model::delivery::{Job, LONGEST_WAIT, Terms};
 use crate::model::rate::Bucket;
@@ -24,8 +24,10 @@ pub(super) struct Queue {
     pub(super) place: Place,
     pub(super) waiting: VecDeque<Job>,
     pub(super) in_flight: usize,
-    /// It stands in the line of those that may start.
+    /// It stands in the line of those of its partner that may start.
     pub(super) listed: bool,
+    /// It stands in the line of those of its partner that may have more due.
+    pub(super) hungry: bool,
     /// There may be more due in the table.
     pub(super) more: bool,
     /// Its breaker opened, or it is gone, and the table does not know it yet: what it hands out meanwhile must not be sent.
@@ -41,6 +43,8 @@ pub(super) struct Queue {
     breaker: Breaker,
     /// Whether the last request failed; unknown at first.
     failing: Option<bool>,
+    /// Whether the last request found the endpoint up; unknown at first.
+    up: Option<bool>,
     finished: usize,
     pace: usize,
     measured_at: Instant,
@@ -54,6 +58,7 @@ impl Queue {
             waiting: VecDeque::new(),
             in_flight: 0,
             listed: false,
+            hungry: false,
             more: true,
             shutting: false,
             revision: 0,
@@ -63,11 +68,20 @@ impl Queue {
             lost,
             breaker: Breaker::after(0),
             failing: None,
+            up: None,
             finished: 0,
             pace: 0,
             measured_at: now,
             used_at: now,
         }
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        if self.up == Some(true) && !self.breaker.is_probing() { Standing::Proven } else { Standing::Doubtful }
+    }
+
+    pub(super) fn load(&self) -> Load {
+        Load { standing: self.standing(), under_way: self.in_flight, waiting: self.waiting.len() }
     }
 
     pub(super) fn push(&mut self, job: Job, now: Instant) {
@@ -89,7 +103,7 @@ impl Queue {
         };
         self.lost = false;
         self.breaker = Breaker::after(terms.trips);
-        self.failing = None;
+        (self.failing, self.up) = (None, None);
         self.terms = Some(terms);
     }
 
@@ -159,13 +173,13 @@ impl Queue {
         self.finished += 1;
         self.measure(now);
         let first_success = ended.succeeded && self.failing != Some(false);
-        self.failing = Some(!ended.succeeded);
+        (self.failing, self.up) = (Some(!ended.succeeded), Some(!ended.down));
         if ended.succeeded {
             self.window = (self.window + 1).min(self.most_allowed());
         } else if !ended.answered {
             self.window = (self.window / 2).max(1);
         }
-        let change = self.breaker.note(ended.succeeded, ended.began, now);
+        let change = self.breaker.note(!ended.down, ended.began, now);
         if matches!(change, Some(Change::Opened { .. })) {
             self.window = FIRST_WINDOW;
         }

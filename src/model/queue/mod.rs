@@ -4,16 +4,20 @@
 //! and its failures are counted exactly, without a row for each. Pure: deliveries, outcomes and times are handed in.
 //!
 //! Guarantees: never more requests of an endpoint under way than its `max_in_flight`, nor faster than its rate; one probe
-//! at a time while its breaker is half-open; endpoints take turns. An endpoint begins with two requests at a time and
-//! earns one more with each answer, and the less is free, the fewer of them it may use, so that many that hang cannot
-//! take every slot before they are found out.
+//! at a time while its breaker is half-open. Partners take turns, and the endpoints of a partner take its turns in turn. An
+//! endpoint begins with two requests at a time and earns one more with each answer; the less is free, the fewer of them
+//! it may use, and so its partner. What is not known to answer has a small part of the slots, a partner's and all
+//! partners' together, so that many that hang or refuse keep nobody else waiting.
+//! Does not guarantee: that nobody waits when the proven endpoints of several partners stop answering in the same second.
 
 mod claim;
 mod endpoint;
 mod hand_over;
 mod news;
+mod partner;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -21,22 +25,23 @@ use std::time::{Duration, Instant};
 use super::breaker::Change;
 use super::delivery::Job;
 use super::id::{EndpointId, PartnerId};
-pub use claim::Wanted;
+pub use claim::Room;
 pub use endpoint::FIRST_WINDOW;
 use endpoint::Queue;
 pub use hand_over::HandOver;
 pub use news::{Effect, Ended, Leased};
+use partner::{Load, Partner, Slots, Standing};
+use turns::Alarm;
 
-/// An endpoint that was not sent to for this long is let go, so that another process may have it.
+/// An endpoint that is not sent to for this long is let go, so that another process may have it.
 const IDLE: Duration = Duration::from_mins(1);
 
 /// The most deliveries that wait here, of all endpoints together. Those that are born leased share their payloads and
 /// cost one write less than those that are claimed.
 const MOST_WAITING: usize = 8_192;
 
-/// An endpoint has no more under way than this part of what is free, so that many that stop answering in the same second
-/// leave something over, whatever they had earned before. One that is alone comes to a fifth of all.
-const SHARE: usize = 4;
+/// Of the places to wait a partner has no more than this many times what is free.
+const WAITING_OF_PARTNER: usize = 3;
 
 /// Whose endpoint, and which.
 pub type Place = (PartnerId, EndpointId);
@@ -45,13 +50,18 @@ pub type Place = (PartnerId, EndpointId);
 #[derive(Debug)]
 pub struct Queues {
     by_endpoint: HashMap<EndpointId, Queue>,
-    /// Endpoints that may be able to start something, in turn.
-    ready: VecDeque<EndpointId>,
-    /// When endpoints have their next token.
-    timers: BTreeSet<(Instant, EndpointId)>,
+    by_partner: HashMap<PartnerId, Partner>,
+    /// Partners that may be able to start something, in turn.
+    turns: VecDeque<PartnerId>,
+    /// Partners that wait until doubtful endpoints of others have fewer slots.
+    after_others: Vec<PartnerId>,
+    /// When somebody has a token again.
+    timers: BTreeSet<(Instant, Alarm)>,
     /// Deliveries to be given back.
     unsent: Vec<Job>,
     under_way: usize,
+    /// Requests under way of doubtful endpoints.
+    doubtful: usize,
     waiting: usize,
     /// The most requests at once.
     most: usize,
@@ -65,10 +75,13 @@ impl Queues {
     pub fn new(most: usize) -> Self {
         Self {
             by_endpoint: HashMap::new(),
-            ready: VecDeque::new(),
+            by_partner: HashMap::new(),
+            turns: VecDeque::new(),
+            after_others: Vec::new(),
             timers: BTreeSet::new(),
             unsent: Vec::new(),
             under_way: 0,
+            doubtful: 0,
             waiting: 0,
             most,
             ours_until: None,
@@ -98,11 +111,11 @@ impl Queues {
         let lost: Vec<_> = self.by_endpoint.keys().filter(|id| !held.contains(id)).copied().collect();
         for id in lost {
             self.drain(id);
-            self.by_endpoint.remove(&id);
+            self.remove(id);
         }
         for &Leased { place, lost, enabled, revision } in leased {
-            self.by_endpoint.entry(place.1).or_insert_with(|| Queue::new(place, lost, now)).revision =
-                revision;
+            self.queue(place, lost, now).revision = revision;
+            self.note_hungry(place.1);
             if !enabled {
                 self.drain(place.1);
             }
@@ -111,11 +124,10 @@ impl Queues {
 
     /// Takes a leased delivery in. `lost`: its endpoint's last holder died.
     pub fn push(&mut self, job: Job, lost: bool, now: Instant) {
-        let id = job.endpoint_id;
-        let queue = self.by_endpoint.entry(id).or_insert_with(|| Queue::new((job.partner_id, id), lost, now));
-        queue.push(job, now);
-        self.waiting += 1;
-        self.list(id);
+        let place = (job.partner_id, job.endpoint_id);
+        self.queue(place, lost, now);
+        self.update(place.1, |queue| queue.push(job, now));
+        self.list(place.1);
     }
 
     /// Takes a delivery in that was born leased to this process. If its endpoint has become another's, it is to be given
@@ -134,53 +146,37 @@ impl Queues {
         if !self.is_ours(now) || self.waiting >= MOST_WAITING {
             return 0;
         }
-        self.by_endpoint.get_mut(&id).map_or(0, |queue| queue.room_for_fresh(now))
+        let (slots, free) = (self.slots(), MOST_WAITING - self.waiting);
+        let Some(queue) = self.by_endpoint.get_mut(&id) else { return 0 };
+        let room = queue.room_for_fresh(now);
+        let Some(partner) = self.by_partner.get(&queue.place.0) else { return 0 };
+        match queue.standing() {
+            Standing::Proven => room.min((WAITING_OF_PARTNER * free).saturating_sub(partner.waiting())),
+            Standing::Doubtful => room.min(partner.doubtful_room(slots, now)),
+        }
     }
 
     /// Says that deliveries of this endpoint are due in the table. `true`: it is this process that must fetch them.
     pub fn note_due(&mut self, id: EndpointId) -> bool {
-        self.by_endpoint.get_mut(&id).map(|queue| queue.more = true).is_some()
-    }
-
-    /// The next delivery to send, if one may be sent now. Endpoints take turns.
-    pub fn start(&mut self, now: Instant) -> Option<Job> {
-        // Also while nothing may be sent: a time that has passed would be waited for again and again.
-        self.ring(now);
-        if !self.is_ours(now) {
-            return None;
-        }
-        while self.under_way < self.most {
-            let id = self.ready.pop_front()?;
-            let Some(queue) = self.by_endpoint.get_mut(&id) else { continue };
-            queue.listed = false;
-            let stale = queue.take_stale(now);
-            self.waiting -= stale.len();
-            self.unsent.extend(stale);
-            // Who is held back by its share has requests under way, and is listed again when one ends.
-            let share = FIRST_WINDOW.max((self.most - self.under_way) / SHARE);
-            match queue.start(share, now) {
-                Ok(Some(job)) => {
-                    self.under_way += 1;
-                    self.waiting -= 1;
-                    self.list(id);
-                    return Some(job);
-                }
-                Ok(None) => {}
-                Err(token_at) => drop(self.timers.insert((token_at, id))),
-            }
-        }
-        None
+        let ours = self.by_endpoint.get_mut(&id).map(|queue| queue.more = true).is_some();
+        self.note_hungry(id);
+        ours
     }
 
     /// A delivery that was started ended with a request.
-    pub fn ended(&mut self, id: EndpointId, ended: Ended, now: Instant) -> Effect {
-        self.under_way -= 1;
-        let Some(queue) = self.by_endpoint.get_mut(&id) else { return Effect::default() };
-        let effect = queue.ended(ended, now);
-        if matches!(effect.change, Some(Change::Opened { .. })) || ended.gone {
-            self.drain(id);
+    pub fn ended(&mut self, place: Place, ended: Ended, now: Instant) -> Effect {
+        self.free_slot(place.0);
+        if ended.down
+            && let Some(partner) = self.by_partner.get_mut(&place.0)
+        {
+            partner.note_failure(now);
         }
-        self.list(id);
+        let effect = self.update(place.1, |queue| queue.ended(ended, now)).unwrap_or_default();
+        if matches!(effect.change, Some(Change::Opened { .. })) || ended.gone {
+            self.drain(place.1);
+        }
+        self.list(place.1);
+        self.list_again(place.0);
         effect
     }
 
@@ -193,12 +189,11 @@ impl Queues {
     }
 
     /// A delivery that was started ended without a request.
-    pub fn ended_unsent(&mut self, id: EndpointId) {
-        self.under_way -= 1;
-        if let Some(queue) = self.by_endpoint.get_mut(&id) {
-            queue.in_flight = queue.in_flight.saturating_sub(1);
-        }
-        self.list(id);
+    pub fn ended_unsent(&mut self, place: Place) {
+        self.free_slot(place.0);
+        self.update(place.1, |queue| queue.in_flight = queue.in_flight.saturating_sub(1));
+        self.list(place.1);
+        self.list_again(place.0);
     }
 
     /// The table knows that this endpoint's breaker opened, or that it is gone: whatever it hands out from now on may be
@@ -212,10 +207,10 @@ impl Queues {
 
     /// Deliveries to be given back: their turn did not come in time, or their endpoint is paused or another process's.
     pub fn take_unsent(&mut self, now: Instant) -> Vec<Job> {
-        for queue in self.by_endpoint.values_mut() {
-            let stale = queue.take_stale(now);
-            self.waiting -= stale.len();
-            self.unsent.extend(stale);
+        let ids: Vec<_> = self.by_endpoint.keys().copied().collect();
+        for id in ids {
+            let stale = self.update(id, |queue| queue.take_stale(now));
+            self.unsent.extend(stale.unwrap_or_default());
         }
         std::mem::take(&mut self.unsent)
     }
@@ -231,14 +226,10 @@ impl Queues {
 
     /// Lets endpoints go that were not sent to for a while, and answers which.
     pub fn let_go(&mut self, now: Instant) -> Vec<Place> {
-        let idle: Vec<_> = self
-            .by_endpoint
-            .values()
-            .filter(|queue| queue.is_idle(now, IDLE))
-            .map(|queue| queue.place)
-            .collect();
+        let idle = self.by_endpoint.values().filter(|queue| queue.is_idle(now, IDLE));
+        let idle: Vec<_> = idle.map(|queue| queue.place).collect();
         for (_, id) in &idle {
-            self.by_endpoint.remove(id);
+            self.remove(*id);
         }
         idle
     }
@@ -257,25 +248,20 @@ impl Queues {
         !self.closed && self.ours_until.is_some_and(|until| now < until)
     }
 
-    fn ring(&mut self, now: Instant) {
-        while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
-            self.timers.remove(&(at, id));
-            self.list(id);
-        }
+    fn slots(&self) -> Slots {
+        Slots { most: self.most, under_way: self.under_way, doubtful: self.doubtful }
     }
 
-    fn list(&mut self, id: EndpointId) {
-        if let Some(queue) = self.by_endpoint.get_mut(&id).filter(|queue| !queue.listed && queue.may_start())
-        {
-            queue.listed = true;
-            self.ready.push_back(id);
-        }
+    fn queue(&mut self, place: Place, lost: bool, now: Instant) -> &mut Queue {
+        let partner = self.by_partner.entry(place.0).or_insert_with(|| Partner::new(now));
+        self.by_endpoint.entry(place.1).or_insert_with(|| {
+            partner.endpoints += 1;
+            Queue::new(place, lost, now)
+        })
     }
 
     fn drain(&mut self, id: EndpointId) {
-        if let Some(queue) = self.by_endpoint.get_mut(&id) {
-            self.waiting -= queue.waiting.len();
-            self.unsent.extend(queue.waiting.drain(..));
-        }
+        let drained = self.update(id, |queue| std::mem::take(&mut queue.waiting));
+        self.unsent.extend(drained.unwrap_or_default());
     }
 }

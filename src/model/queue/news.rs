@@ -23,6 +23,8 @@ pub struct Leased {
 pub struct Ended {
     /// It was answered with 2xx.
     pub succeeded: bool,
+    /// It says that the endpoint is down.
+    pub down: bool,
     /// There was an answer.
     pub answered: bool,
     /// The answer was that the endpoint wants nothing any more.

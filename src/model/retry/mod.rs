@@ -73,9 +73,23 @@ pub enum Outcome {
         /// Why, in one word.
         kind: &'static str,
     },
+    /// There was no request: what is owed cannot be made into one.
+    NotSent {
+        /// Why, in one word.
+        kind: &'static str,
+    },
 }
 
 impl Outcome {
+    /// Whether it says that the endpoint is down, and not only that it refuses this delivery.
+    pub fn is_down(&self) -> bool {
+        match self {
+            Self::Answered { status, .. } => matches!(status, 429 | 500..),
+            Self::Failed { .. } => true,
+            Self::NotSent { .. } => false,
+        }
+    }
+
     /// How long from `now` the receiver asked to be spared, if it did: nothing may hasten the next try below that.
     pub fn asked_wait(&self, now: DateTime<Utc>) -> Option<Duration> {
         match self {
@@ -174,7 +188,7 @@ impl RetryPolicy {
         match *outcome {
             Outcome::Answered { status: 200..=299, .. } => return Verdict::Succeeded,
             Outcome::Answered { status: 410, .. } => return Verdict::Gone,
-            Outcome::Answered { .. } | Outcome::Failed { .. } => {}
+            Outcome::Answered { .. } | Outcome::Failed { .. } | Outcome::NotSent { .. } => {}
         }
         let index = usize::try_from(tries_made.saturating_sub(1)).unwrap_or(usize::MAX);
         let Some(&scheduled) = self.schedule.0.get(index) else {

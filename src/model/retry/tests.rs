@@ -42,6 +42,15 @@ fn only_410_means_gone_even_on_the_last_try() {
 }
 
 #[test]
+fn only_no_answer_5xx_and_429_say_that_an_endpoint_is_down() {
+    for status in 0..=599 {
+        assert_eq!(answered(status, None).is_down(), status == 429 || status >= 500, "{status}");
+    }
+    assert!(Outcome::Failed { kind: "connect" }.is_down());
+    assert!(!Outcome::NotSent { kind: "no_access_token" }.is_down());
+}
+
+#[test]
 fn the_default_schedule_is_ten_tries_over_three_days() {
     let waits = [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400];
     for (tries, wait) in (1..).zip(waits) {

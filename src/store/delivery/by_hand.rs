@@ -8,8 +8,8 @@ use sqlx::PgConnection;
 use super::lane::{self, LaneKey};
 use super::read::Delivery;
 use crate::model::id::{DeliveryId, EndpointId, EventId, PartnerId};
-use crate::store::Result;
 use crate::store::event::read::Event;
+use crate::store::{Result, due};
 
 /// Owes a delivery again, due now, or as soon as the request for it that is under way is over; held if its endpoint is
 /// disabled. `false`: there is no such delivery, or its endpoint was deleted.
@@ -32,6 +32,7 @@ pub async fn retry(conn: &mut PgConnection, partner_id: PartnerId, delivery_id: 
     let Some(row) = changed.fetch_optional(&mut *conn).await? else {
         return Ok(ask_again(conn, partner_id, &[delivery_id]).await? > 0);
     };
+    due::note_now(conn, [(partner_id, row.endpoint_id)]).await?;
     if let Some(order_id) = row.order_id.filter(|_| row.in_lane) {
         lane::advance(conn, &[LaneKey { partner_id, endpoint_id: row.endpoint_id, order_id }]).await?;
     }
@@ -126,6 +127,7 @@ pub async fn owe(conn: &mut PgConnection, partner_id: PartnerId, owed: &[Owed]) 
         &owed.iter().map(|one| one.delivery_id.uuid()).collect::<Vec<_>>(),
     );
     let rows = rows.fetch_all(&mut *conn).await?;
+    due::note_now(conn, rows.iter().map(|row| (partner_id, row.endpoint_id))).await?;
     let ids = rows.iter().map(|row| row.delivery_id).collect();
     let lanes = rows.into_iter().filter(|row| row.in_lane).filter_map(|row| {
         Some(LaneKey { partner_id, endpoint_id: row.endpoint_id, order_id: row.order_id? })

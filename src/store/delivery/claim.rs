@@ -10,9 +10,10 @@ use uuid::Uuid;
 use crate::model::delivery::{Job, LEASE, Terms, Told};
 use crate::model::hops::Hops;
 use crate::model::id::{DeliveryId, EndpointId, EventId, PartnerId};
-use crate::model::queue::{FIRST_WINDOW, Wanted};
+use crate::model::queue::Room;
 use crate::model::rate::Rate;
 use crate::store::Result;
+use crate::store::due::{self, Due};
 use crate::store::dispatcher::DispatcherId;
 
 /// A delivery that was leased.
@@ -24,29 +25,29 @@ pub struct Claimed {
     pub lost: bool,
 }
 
-/// Leases due deliveries of the endpoints that `dispatcher` sends to, the longest due first, as many as there is room
-/// for; with `wanted.scan` also of endpoints nobody sends to, which become this dispatcher's.
+/// Leases due deliveries of these endpoints, the longest due first, as many as there is room for. An endpoint nobody sends
+/// to becomes this dispatcher's; one that is another's is left out.
 ///
-/// An endpoint is one dispatcher's at a time, so the room that its queue knows of is a cap over all processes. Endpoints
-/// are visited in random order, so that a long queue of one cannot keep the others waiting; each is found by one step
-/// along the index, so the size of a backlog does not matter. The lease of a delivery is `next_attempt_at` moved past
-/// [`LEASE`]: a worker that dies needs no clean-up.
+/// An endpoint is one dispatcher's at a time, so the room that its queue knows of is a cap over all processes. What is due
+/// of each is found by one step along the index, so the size of a backlog does not matter. The lease of a delivery is
+/// `next_attempt_at` moved past [`LEASE`]: a worker that dies needs no clean-up.
+///
+/// Of an endpoint whose breaker is half-open one is leased, the probe: by turns what was never tried and what was, among
+/// the fifty that have been due longest and the fifty that have been due shortest.
 pub async fn claim(
     conn: &mut PgConnection,
     dispatcher: DispatcherId,
-    wanted: &Wanted,
+    wanted: &[Room],
 ) -> Result<Vec<Claimed>> {
     let leased_at = Instant::now();
-    let (endpoints, rooms): (Vec<Uuid>, Vec<i32>) = wanted.rooms.iter().map(room).unzip();
+    let most = |room: &Room| i32::try_from(room.most).unwrap_or(i32::MAX);
     let rows = sqlx::query_file!(
         "src/store/delivery/claim.sql",
-        most(wanted.limit),
         LEASE.as_secs_f64(),
         dispatcher.0,
-        &endpoints,
-        &rooms,
-        wanted.scan,
-        i32::try_from(FIRST_WINDOW).unwrap_or(1),
+        &wanted.iter().map(|room| room.place.0.uuid()).collect::<Vec<Uuid>>(),
+        &wanted.iter().map(|room| room.place.1.uuid()).collect::<Vec<Uuid>>(),
+        &wanted.iter().map(most).collect::<Vec<i32>>(),
     );
     let rows = rows.fetch_all(conn).await?;
     let claimed = rows.into_iter().map(|row| {
@@ -85,21 +86,15 @@ pub async fn claim(
     Ok(claimed.collect())
 }
 
-fn room((endpoint, room): &(EndpointId, usize)) -> (Uuid, i32) {
-    (endpoint.uuid(), i32::try_from(*room).unwrap_or(i32::MAX))
-}
-
 fn rate(thousandths: Option<i32>, burst: Option<i32>) -> Option<Rate> {
     Rate::from_stored(thousandths?, burst?)
 }
 
-fn most(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
 /// Gives leased deliveries back unsent: due after a wait, the attempt not counted; held if the endpoint was disabled
-/// meanwhile. Answers how many were still ours.
+/// meanwhile. Answers how many were still ours. In a transaction.
 pub async fn release(conn: &mut PgConnection, jobs: &[(&Job, Duration)]) -> Result<u64> {
+    let due = jobs.iter().map(|(job, wait)| Due { place: job.place(), within: *wait });
+    due::note(&mut *conn, &due.collect::<Vec<_>>()).await?;
     let done = sqlx::query!(
         "update delivery
          set attempts = delivery.attempts - 1, leased_at = null,

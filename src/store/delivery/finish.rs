@@ -10,6 +10,7 @@ use super::lane::LaneKey;
 use crate::model::delivery::{DeliveryState, Job};
 use crate::model::id::{DeliveryId, EndpointId, PartnerId};
 use crate::store::Result;
+use crate::store::due::{self, Due};
 
 /// What becomes of a delivery after an attempt.
 #[derive(Debug, Clone)]
@@ -40,8 +41,12 @@ pub struct Written {
 /// Writes back a batch. Answers the deliveries that were still leased to the attempt given; the others were taken over
 /// by somebody else in the meantime and are left as they are.
 ///
-/// To hold what is to be tried again, the caller must have locked the endpoints that failed.
+/// To hold what is to be tried again, the caller must have locked the endpoints that failed. In a transaction.
 pub async fn finish(conn: &mut PgConnection, batch: &[Finished<'_>]) -> Result<Vec<Written>> {
+    let waits = batch.iter().filter(|one| one.state == DeliveryState::Pending);
+    let due =
+        waits.map(|one| Due { place: one.job.place(), within: one.retry_after.unwrap_or_default() });
+    due::note(&mut *conn, &due.collect::<Vec<_>>()).await?;
     let rows = sqlx::query_file!(
         "src/store/delivery/finish.sql",
         &column(batch, |one| one.job.partner_id.uuid()) as &[Uuid],
@@ -53,7 +58,11 @@ pub async fn finish(conn: &mut PgConnection, batch: &[Finished<'_>]) -> Result<V
         &column(batch, |one| one.asked.map(|wait| wait.as_secs_f64())) as &[Option<f64>],
         &column(batch, |one| one.job.claims),
     );
-    let written = rows.fetch_all(conn).await?.into_iter().map(|row| {
+    let rows = rows.fetch_all(&mut *conn).await?;
+    // What was asked for again is due at once.
+    let again = rows.iter().filter(|row| row.due_now).map(|row| (row.partner_id, row.endpoint_id));
+    due::note_now(conn, again).await?;
+    let written = rows.into_iter().map(|row| {
         let finished = !matches!(row.state, DeliveryState::Pending | DeliveryState::Held);
         let order_id = row.order_id.filter(|_| row.in_lane && finished);
         let key = order_id.map(|order_id| LaneKey {

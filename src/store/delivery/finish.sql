@@ -27,4 +27,5 @@ where delivery.partner_id = given.partner_id and delivery.delivery_id = given.de
   and delivery.claims = given.claims and delivery.attempts = given.attempts and delivery.leased_at is not null
 returning delivery.partner_id as "partner_id: PartnerId", delivery.delivery_id as "delivery_id: DeliveryId",
           delivery.endpoint_id as "endpoint_id: EndpointId", delivery.order_id,
-          delivery.state as "state: DeliveryState", position is not null as "in_lane!"
+          delivery.state as "state: DeliveryState", position is not null as "in_lane!",
+          (delivery.state = 'pending' and delivery.next_attempt_at <= now()) as "due_now!"

@@ -3,7 +3,7 @@
 use sqlx::PgPool;
 
 use crate::model::queue::Place;
-use crate::store::Result;
+use crate::store::{Result, due};
 
 /// Rows of one statement: short enough to keep nobody waiting.
 const BATCH: i64 = 1000;
@@ -20,6 +20,8 @@ pub async fn hasten(pool: &PgPool, (partner, endpoint): Place) -> Result<()> {
     );
     let rounds = waiting.fetch_one(pool).await? / BATCH + 1;
     for _ in 0..rounds {
+        let mut tx = pool.begin().await?;
+        due::note_now(&mut tx, [(partner, endpoint)]).await?;
         let hastened = sqlx::query!(
             "update delivery set next_attempt_at = now()
              from (select partner_id, delivery_id from delivery
@@ -32,7 +34,9 @@ pub async fn hasten(pool: &PgPool, (partner, endpoint): Place) -> Result<()> {
             endpoint.uuid(),
             BATCH,
         );
-        if hastened.execute(pool).await?.rows_affected() == 0 {
+        let hastened = hastened.execute(&mut *tx).await?.rows_affected();
+        tx.commit().await?;
+        if hastened == 0 {
             break;
         }
     }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::model::delivery::Job;
 use crate::model::id::{EndpointId, PartnerId};
-use crate::store::Result;
+use crate::store::{Result, due};
 
 /// Whose deliveries of which order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +58,7 @@ pub async fn advance(conn: &mut PgConnection, lanes: &[LaneKey]) -> Result<()> {
     lanes.dedup();
     let partners: Vec<Uuid> = lanes.iter().map(|lane| lane.partner_id.uuid()).collect();
     let endpoints: Vec<Uuid> = lanes.iter().map(|lane| lane.endpoint_id.uuid()).collect();
+    due::note_now(conn, lanes.iter().map(|lane| (lane.partner_id, lane.endpoint_id))).await?;
     let orders: Vec<String> = lanes.into_iter().map(|lane| lane.order_id).collect();
     lock_rows(conn, (&partners, &orders)).await?;
     let due = sqlx::query!(
@@ -143,6 +144,7 @@ pub async fn dissolve(
     (partner, endpoint): (PartnerId, EndpointId),
     most: i64,
 ) -> Result<()> {
+    due::note_now(conn, [(partner, endpoint)]).await?;
     let freed = sqlx::query!(
         "update delivery
          set position = null,

@@ -7,7 +7,7 @@ use crate::model::announcement::Announcement;
 use crate::model::id::DeliveryId;
 use crate::model::queue::Place;
 use crate::store::event::announce;
-use crate::store::{Result, wake};
+use crate::store::{Result, due, wake};
 
 /// Owes an endpoint a test event before everything else it is owed. If it is paused it may be probed now, and the test
 /// is the probe.
@@ -31,6 +31,7 @@ pub async fn owe_test(conn: &mut PgConnection, place: Place) -> Result<DeliveryI
         place.1.uuid(),
     );
     probed.execute(&mut *conn).await?;
+    due::note_now(conn, [place]).await?;
     wake::deliveries(conn).await?;
     Ok(delivery_id)
 }

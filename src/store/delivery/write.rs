@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 use crate::model::delivery::{DeliveryState, NewDelivery};
-use crate::store::Result;
+use crate::store::{Result, due};
 
 /// Writes new deliveries of events without an order: due at once, or held.
 pub async fn insert(conn: &mut PgConnection, deliveries: &[NewDelivery]) -> Result<()> {
@@ -15,9 +15,10 @@ pub async fn insert(conn: &mut PgConnection, deliveries: &[NewDelivery]) -> Resu
         &column(deliveries, |delivery| delivery.endpoint_id.uuid()),
         &column(deliveries, |delivery| delivery.state) as &[DeliveryState],
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(())
+    let due = deliveries.iter().filter(|delivery| delivery.state == DeliveryState::Pending);
+    due::note_now(conn, due.map(|delivery| (delivery.partner_id, delivery.endpoint_id))).await
 }
 
 fn column<'a, T>(deliveries: &'a [NewDelivery], of: impl Fn(&'a NewDelivery) -> T) -> Vec<T> {

@@ -20,6 +20,14 @@ with dead as materialized (
     where delivery.partner_id = freed.partner_id and delivery.endpoint_id = freed.endpoint_id
       and delivery.state = 'pending' and delivery.leased_at is not null
       and delivery.next_attempt_at > now() and delivery.next_attempt_at <= now() + make_interval(secs => $3)
+), noted as (
+    -- As in `store::due`: what had been begun is due now.
+    insert into endpoint_due (partner_id, endpoint_id, due_at)
+    select partner_id, endpoint_id, now() from freed
+    where not exists (select from endpoint_due as noted
+                      where noted.partner_id = freed.partner_id and noted.endpoint_id = freed.endpoint_id
+                        and noted.due_at <= now()
+                      for key share)
 ), buried as (
     delete from dispatcher using dead where dispatcher.dispatcher_id = dead.dispatcher_id
     returning 1

@@ -8,9 +8,9 @@ use uuid::Uuid;
 use crate::model::breaker::Change;
 use crate::model::id::{EndpointId, PartnerId};
 use crate::model::queue::Place;
-use crate::store::Result;
 use crate::store::endpoint::in_line;
 use crate::store::partner::tell_others;
+use crate::store::{Result, due};
 
 /// An endpoint that has only failed for so long is disabled.
 pub const PATIENCE: Duration = Duration::from_hours(5 * 24);
@@ -70,7 +70,7 @@ pub async fn mark_answering(conn: &mut PgConnection, endpoints: &[Place]) -> Res
     Ok(())
 }
 
-/// Notes that an endpoint's breaker opened or closed.
+/// Notes that an endpoint's breaker opened or closed. In a transaction.
 pub async fn mark_breaker(conn: &mut PgConnection, (partner, endpoint): Place, change: Change) -> Result<()> {
     let (trips, pause) = match change {
         Change::Opened { trips, pause } => {
@@ -86,9 +86,12 @@ pub async fn mark_breaker(conn: &mut PgConnection, (partner, endpoint): Place, c
         trips,
         pause,
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(())
+    match change {
+        Change::Opened { .. } => Ok(()),
+        Change::Closed => due::note_now(conn, [(partner, endpoint)]).await,
+    }
 }
 
 /// Disables an endpoint and holds what it is still owed, the first [`in_line::STEP`] at once. Answers whether it was
@@ -105,6 +108,7 @@ pub async fn disable(conn: &mut PgConnection, (partner, endpoint): Place, reason
     if done.execute(&mut *conn).await?.rows_affected() == 0 {
         return Ok(false);
     }
+    in_line::note_change(conn, [(partner, endpoint)]).await?;
     in_line::hold(conn, (partner, endpoint)).await?;
     tell_others(conn).await?;
     Ok(true)

@@ -5,26 +5,78 @@
 //! Guarantees: done in steps that are short whatever an endpoint is owed, so that nobody waits for them: the first one
 //! together with the change of the endpoint, the others by the dispatchers, each a transaction of its own; what a crash
 //! interrupts goes on with the next step, of whichever process comes first. Also found is what somebody wrote at the very
-//! moment at which the endpoint changed, believing it to be as it was.
+//! moment at which the endpoint changed, believing it to be as it was: for [`WATCHED`] a changed endpoint is looked at again
+//! and again, and that is longer than anybody's transaction lasts and any lease.
 //! Does not guarantee: that nothing is out of line between two looks. See ADR 8.
 
-use sqlx::PgConnection;
+use std::time::Duration;
 
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::model::delivery::LEASE;
 use crate::model::id::{EndpointId, PartnerId};
 use crate::model::queue::Place;
 use crate::store::delivery::lane::{self, LaneKey};
-use crate::store::{Result, wake};
+use crate::store::{Result, due, wake};
 
 /// Deliveries of one step: some milliseconds of work.
 pub const STEP: i64 = 500;
 
-/// Brings some deliveries of one endpoint in line, whichever comes first by chance. `false`: everything is.
+/// How long an endpoint that changed is looked at.
+const WATCHED: Duration = Duration::from_mins(3);
+const _: () = assert!(WATCHED.as_secs() > 2 * LEASE.as_secs());
+
+/// Notes that these endpoints changed in a way that what they are owed must follow, in the transaction that changes them.
+pub async fn note_change(conn: &mut PgConnection, places: impl IntoIterator<Item = Place>) -> Result<()> {
+    let (partners, endpoints): (Vec<Uuid>, Vec<Uuid>) =
+        places.into_iter().map(|(partner, endpoint)| (partner.uuid(), endpoint.uuid())).unzip();
+    if partners.is_empty() {
+        return Ok(());
+    }
+    let noted = sqlx::query!(
+        "insert into endpoint_change (partner_id, endpoint_id)
+         select partner_id, endpoint_id from unnest($1::uuid[], $2::uuid[]) as given (partner_id, endpoint_id)
+         order by partner_id, endpoint_id
+         on conflict on constraint endpoint_change_pkey
+         do update set changed_at = excluded.changed_at, looked_at = excluded.looked_at",
+        &partners,
+        &endpoints,
+    );
+    noted.execute(conn).await?;
+    Ok(())
+}
+
+/// Brings some deliveries of one endpoint in line, of the one that was looked at longest ago. `false`: everything is.
 pub async fn step(tx: &mut PgConnection) -> Result<bool> {
     let found = sqlx::query_file!("src/store/endpoint/in_line.sql");
-    let Some(found) = found.fetch_optional(&mut *tx).await? else { return Ok(false) };
-    bring(tx, (found.partner_id, found.endpoint_id)).await?;
+    let Some(found) = found.fetch_optional(&mut *tx).await? else {
+        forget_old_changes(tx).await?;
+        return Ok(false);
+    };
+    let place = (found.partner_id, found.endpoint_id);
+    bring(tx, place).await?;
+    let looked = sqlx::query!(
+        "update endpoint_change set looked_at = now() where partner_id = $1 and endpoint_id = $2",
+        place.0 as _,
+        place.1 as _,
+    );
+    looked.execute(&mut *tx).await?;
     wake::deliveries(tx).await?;
     Ok(true)
+}
+
+/// Everything is in line, and who wrote while an endpoint changed is done.
+async fn forget_old_changes(tx: &mut PgConnection) -> Result<()> {
+    let forgotten = sqlx::query!(
+        "delete from endpoint_change using (
+             select partner_id, endpoint_id from endpoint_change
+             where changed_at < now() - make_interval(secs => $1) for update skip locked) as old
+         where endpoint_change.partner_id = old.partner_id and endpoint_change.endpoint_id = old.endpoint_id",
+        WATCHED.as_secs_f64(),
+    );
+    forgotten.execute(tx).await?;
+    Ok(())
 }
 
 /// Brings some deliveries of this endpoint in line, unless somebody is at it.
@@ -52,6 +104,7 @@ pub async fn bring(tx: &mut PgConnection, place: Place) -> Result<()> {
 
 /// What was held is pending, the oldest first, on a schedule that starts anew.
 async fn resume(tx: &mut PgConnection, (partner, endpoint): Place, ordered: bool) -> Result<()> {
+    due::note_now(tx, [(partner, endpoint)]).await?;
     let resumed = sqlx::query!(
         r#"update delivery
            set state = 'pending', schedule_start = attempts, not_before = null,

@@ -3,6 +3,7 @@
 //! Every write adds one to `revision` and, like a change of a partner, tells the other processes at its commit, so that
 //! whatever they remember of endpoints is read again.
 
+pub mod bound;
 pub mod health;
 pub mod in_line;
 pub mod read;

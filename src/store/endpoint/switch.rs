@@ -8,10 +8,10 @@ use sqlx::PgConnection;
 
 use super::{Endpoint, health, in_line};
 use crate::model::announcement::Announcement;
-use crate::model::id::PartnerId;
+use crate::model::id::{EndpointId, PartnerId};
 use crate::store::event::announce::announce;
 use crate::store::partner::tell_others;
-use crate::store::{Result, wake};
+use crate::store::{Result, due, wake};
 
 /// Enables an endpoint. What was held is owed from now on, each on a schedule that starts anew: the first
 /// [`in_line::STEP`] at once, the others by the dispatchers, as fast as they can without keeping anybody waiting. Nothing
@@ -28,7 +28,10 @@ pub async fn enable(conn: &mut PgConnection, endpoint: &Endpoint) -> Result<()> 
     if enabled.execute(&mut *conn).await?.rows_affected() == 0 {
         return Ok(());
     }
-    in_line::bring(conn, (endpoint.partner_id, endpoint.endpoint_id)).await?;
+    let place = (endpoint.partner_id, endpoint.endpoint_id);
+    due::note_now(conn, [place]).await?;
+    in_line::note_change(conn, [place]).await?;
+    in_line::bring(conn, place).await?;
     wake::deliveries(conn).await?;
     tell_others(conn).await
 }
@@ -54,14 +57,16 @@ pub async fn delete_all(conn: &mut PgConnection, partner_id: PartnerId) -> Resul
 }
 
 async fn delete_some(conn: &mut PgConnection, id: PartnerId, endpoints: Option<&[uuid::Uuid]>) -> Result<()> {
-    let deleted = sqlx::query!(
-        "update endpoint set deleted_at = now(), updated_at = now(), headers = null, tls = null,
+    let deleted = sqlx::query_scalar!(
+        r#"update endpoint set deleted_at = now(), updated_at = now(), headers = null, tls = null,
                              revision = revision + 1
-         where partner_id = $1 and deleted_at is null and ($2::uuid[] is null or endpoint_id = any($2))",
+         where partner_id = $1 and deleted_at is null and ($2::uuid[] is null or endpoint_id = any($2))
+         returning endpoint_id as "endpoint_id: EndpointId""#,
         id as _,
         endpoints,
     );
-    deleted.execute(&mut *conn).await?;
+    let deleted = deleted.fetch_all(&mut *conn).await?;
+    in_line::note_change(conn, deleted.into_iter().map(|endpoint| (id, endpoint))).await?;
     let forgotten = sqlx::query!(
         "delete from endpoint_secret
          where partner_id = $1 and ($2::uuid[] is null or endpoint_id = any($2))",

@@ -9,7 +9,7 @@ use crate::model::queue::Place;
 use crate::model::rate::Rate;
 use crate::store::delivery::lane;
 use crate::store::partner::tell_others;
-use crate::store::{Result, wake};
+use crate::store::{Result, due, wake};
 
 /// Registers an endpoint, enabled. Its secret is added by the same transaction.
 pub async fn insert(
@@ -92,10 +92,12 @@ pub async fn change(
         settings.tls,
     );
     changed.execute(&mut *conn).await?;
+    due::note_now(conn, [place]).await?;
     // Also where it was so before: what was written beside the lanes finds its place.
     if settings.ordered {
         lane::arrange(conn, place).await?;
     } else if was_ordered {
+        in_line::note_change(conn, [place]).await?;
         lane::dissolve(conn, place, in_line::STEP).await?;
     }
     wake::deliveries(conn).await?;

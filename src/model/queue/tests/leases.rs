@@ -50,7 +50,7 @@ fn what_waits_is_sent_as_the_newest_known_revision_has_it() {
     world.push(place, terms(1), 2);
     assert_eq!(world.start_all()[0].terms.revision, 1);
     world.queues.hold(&[Leased { revision: 2, ..leased(place, true) }], world.now);
-    world.queues.ended_unsent(place.1);
+    world.queues.ended_unsent(place);
     assert_eq!(world.start_all()[0].terms.revision, 2);
 }
 
@@ -79,12 +79,12 @@ fn a_scan_claims_for_a_queue_only_when_at_least_half_of_what_it_may_hold_is_miss
         started.extend(world.start_all());
     }
     // 40 in a tenth of a second: a hundred may wait here, beside the 16 that may be under way.
-    let room = |world: &mut World| world.queues.wanted(true, world.now).map(|wanted| wanted.rooms[0].1);
+    let room = |world: &mut World| world.queues.wanted_of(&[busy], world.now).first().map(|room| room.most);
     world.push(busy, terms(16), 20);
     let few = room(&mut world).unwrap();
     assert!(few > 20, "{few}");
     world.push(busy, terms(16), few / 2 + 1);
-    assert_eq!(room(&mut world), Some(0));
+    assert_eq!(room(&mut world), None);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Queues on a clock that the tests turn.
 
 mod leases;
+mod partners;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -73,8 +74,8 @@ impl World {
     }
 
     fn end_as(&mut self, job: &Job, succeeded: bool, gone: bool) -> Effect {
-        let ended = Ended { succeeded, answered: true, gone, began: self.now };
-        self.queues.ended(job.endpoint_id, ended, self.now)
+        let ended = Ended { succeeded, down: !succeeded && !gone, answered: true, gone, began: self.now };
+        self.queues.ended((job.partner_id, job.endpoint_id), ended, self.now)
     }
 }
 

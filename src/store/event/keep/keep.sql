@@ -55,7 +55,7 @@ with arrived as (
 ), owed as (
     -- Born leased, due, waiting in the lane of their order, or held.
     insert into delivery (partner_id, delivery_id, event_id, endpoint_id, order_id, state, attempts, claims,
-                          next_attempt_at, leased_at, position)
+                          next_attempt_at, leased_at, position, due_noted)
     select given.partner_id, given.delivery_id, given.event_id, given.endpoint_id, given.order_id, given.state,
            given.leased::int, given.leased::int,
            case when given.leased then now() + make_interval(secs => $51)
@@ -66,10 +66,23 @@ with arrived as (
                       and earlier.position is not null)) then '9999-01-01Z'
                 when given.state = 'pending' then now() end,
            case when given.leased then now() end,
-           case when given.in_lane then nextval('delivery_position') end
+           case when given.in_lane then nextval('delivery_position') end, true
     from unnest($42::uuid[], $43::uuid[], $44::uuid[], $45::uuid[], $46::text[], $47::delivery_state[], $48::boolean[],
                 $49::boolean[], $50::boolean[])
          as given (partner_id, delivery_id, event_id, endpoint_id, order_id, state, leased, in_lane, follows)
+), noted as (
+    -- As in `store::due`. What waits in a lane is looked at once in vain.
+    insert into endpoint_due (partner_id, endpoint_id, due_at)
+    select given.partner_id, given.endpoint_id, given.due_at
+    from (select partner_id, endpoint_id,
+                 case when bool_and(leased) then now() + make_interval(secs => $51) else now() end as due_at
+          from unnest($42::uuid[], $45::uuid[], $47::delivery_state[], $48::boolean[])
+               as given (partner_id, endpoint_id, state, leased)
+          where state = 'pending' group by partner_id, endpoint_id order by partner_id, endpoint_id) as given
+    where not exists (select from endpoint_due as noted
+                      where noted.partner_id = given.partner_id and noted.endpoint_id = given.endpoint_id
+                        and noted.due_at <= given.due_at
+                      for key share)
 )
 select case when (select count(*) from arrived) = cardinality($1::uuid[])
              and (select count(*) from moved) = cardinality($22::uuid[])
