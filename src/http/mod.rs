@@ -17,6 +17,7 @@ pub mod event;
 pub mod field;
 pub mod gap;
 pub mod health;
+pub mod hearing;
 pub mod history;
 pub mod ingest;
 pub mod live;

@@ -16,6 +16,7 @@ use super::auth::Admin;
 use super::body::Json as Body;
 use super::creation::{Creation, IdempotencyParam};
 use super::field::{Secret, Text, Time};
+use super::hearing::Hearing;
 use super::page::{Listing, PageParams, Paged};
 use super::path::Path;
 use super::problem::openapi::{Common, WithBody, Writing};
@@ -52,6 +53,7 @@ pub struct PartnerView {
         example = "the access token ends at 2026-11-23T18:00:00Z: there is no API secret to make another with, so give the next one"
     )]
     access_token_worry: Option<String>,
+    stream: Hearing,
     created_at: Time,
     updated_at: Time,
 }
@@ -65,6 +67,7 @@ impl From<store::Partner> for PartnerView {
             error: partner.refresh_error.as_deref(),
         };
         Self {
+            stream: Hearing::of(&partner),
             access_token_worry: token_care::worry(&keeping, Utc::now()),
             id: partner.partner_id,
             name: partner.name,
