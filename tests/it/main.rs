@@ -17,6 +17,8 @@ mod api_tenants;
 mod api_webhooks;
 mod arrival;
 mod cli;
+mod coverage;
+mod coverage_schema;
 mod deployment;
 mod exposition;
 mod fake_transak;
