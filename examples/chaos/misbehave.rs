@@ -1,12 +1,11 @@
 //! The stream's client against a server that misbehaves: how long until the channel is heard again.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use transak_relay::pusher::{self, Channel, Notice};
+use transak_relay::pusher::{self, Channels, Notice};
 use transak_relay::sandbox::pusher::{Misbehaviour, Server, Settings};
 
 const CHANNEL: &str = "33333333-0000-4000-8000-000000000000";
@@ -21,14 +20,14 @@ const PROBE: Duration = Duration::from_secs(15);
 struct Client {
     notices: mpsc::UnboundedReceiver<Notice>,
     stop: CancellationToken,
-    _wanted: watch::Sender<Arc<BTreeSet<Channel>>>,
+    _wanted: watch::Sender<Arc<Channels>>,
 }
 
 impl Client {
     fn start(url: &str, tasks: &mut tokio::task::JoinSet<anyhow::Result<()>>) -> anyhow::Result<Self> {
         let mut settings = pusher::Settings::new(url.parse()?, "app");
         settings.timing.fatal_probe = PROBE;
-        let (wanted, channels) = watch::channel(Arc::new(BTreeSet::from([CHANNEL.parse()?])));
+        let (wanted, channels) = watch::channel(Arc::new(Channels::from_iter([CHANNEL.parse()?])));
         let (tell, notices) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
         let sink = move |notice| drop(tell.send(notice));

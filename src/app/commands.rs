@@ -105,7 +105,7 @@ async fn make_token(
         bail!("an admin token belongs to no partner, and any other token needs one: see --partner");
     }
     let pool = pool::connect(database.expose_secret(), 1).await?;
-    if !pool::is_migrated(&pool).await {
+    if !pool::is_migrated(&pool).await? {
         bail!("the database is not up to date: run `transak-relay migrate` first");
     }
     let token = token::generate();

@@ -32,7 +32,7 @@ pub async fn rotate(pool: &PgPool, key: &MasterKey, out: &mut impl Write) -> any
         "RELAY_MASTER_KEY_PREVIOUS is needed: the key that is used now; RELAY_MASTER_KEY is the new one"
     );
     ensure!(
-        pool::is_migrated(pool).await,
+        pool::is_migrated(pool).await?,
         "the database is not up to date: run `transak-relay migrate` first"
     );
     bootstrap::check_master_key(pool, key).await?;

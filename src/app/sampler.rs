@@ -2,6 +2,8 @@
 //!
 //! Every process shows what is true of the whole database: take the maximum over processes, not the sum.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::Utc;
@@ -14,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::intake::stream::StreamHealth;
 use crate::intake::tokens::worries;
 use crate::model::clock::{self, Ahead};
+use crate::model::id::PartnerId;
 use crate::pusher::State;
 use crate::store;
 use crate::store::figures::{self, Queue};
@@ -33,6 +36,8 @@ pub(super) struct Sampler {
     /// What readiness wants to know of it.
     pub(super) queue: watch::Sender<Queue>,
     pub(super) clock: watch::Sender<Ahead>,
+    /// The partners that were shown as unheard: shown as heard once they are, or are gone.
+    pub(super) unheard: Mutex<HashMap<PartnerId, f64>>,
 }
 
 impl Sampler {
@@ -77,7 +82,7 @@ impl Sampler {
         let connected = matches!(health.state, Some(State::Connected { .. }));
         gauge!("relay_stream_connected").set(f64::from(u8::from(connected)));
         gauge!("relay_stream_stands_by").set(f64::from(u8::from(health.stands_by)));
-        gauge!("relay_stream_channels").set(count(i64::try_from(health.confirmed).unwrap_or(0)));
+        gauge!("relay_stream_channels").set(count(i64::try_from(health.confirmed.len()).unwrap_or(0)));
     }
 
     async fn show_database(&self) -> store::Result<()> {
@@ -94,6 +99,7 @@ impl Sampler {
         gauge!("relay_queue_oldest_stuck_seconds").set(queue.oldest_stuck_seconds);
         self.queue.send_replace(queue);
         show_troubles(&figures::troubles(&mut conn).await?);
+        self.show_unheard(figures::unheard(&mut conn).await?);
         let server = figures::server(&mut conn).await?;
         gauge!("relay_database_bytes").set(count(server.bytes));
         gauge!("relay_database_oldest_transaction_seconds").set(server.oldest_transaction_seconds);
@@ -108,6 +114,19 @@ impl Sampler {
                 .set(count(end.timestamp()));
         }
         Ok(())
+    }
+}
+
+impl Sampler {
+    /// Only partners that are or were unheard have a series.
+    fn show_unheard(&self, now: Vec<(PartnerId, f64)>) {
+        let mut shown = self.unheard.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.values_mut().for_each(|seconds| *seconds = 0.0);
+        shown.extend(now);
+        for (partner, seconds) in shown.iter() {
+            gauge!("relay_partner_unheard_seconds", "partner" => partner.to_string()).set(*seconds);
+        }
+        shown.retain(|_, seconds| *seconds > 0.0);
     }
 }
 

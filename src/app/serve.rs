@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -229,7 +229,8 @@ impl Relay {
         let (queue, figures) = watch::channel(Queue::default());
         signs.queue = self.has(Role::Dispatch).then_some(figures);
         let (pool, metrics) = (self.pool.clone(), self.metrics.clone());
-        let sampler = Sampler { pool, stream: signs.stream.clone(), metrics, queue, clock };
+        let stream = signs.stream.clone();
+        let sampler = Sampler { pool, stream, metrics, queue, clock, unheard: Mutex::default() };
         tasks.spawn("sampler", sampler.run(tasks.stop_token()));
     }
 

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::problem::Problem;
 use crate::intake::tokens::worries;
-use crate::store::pool;
+use crate::store::{Error, figures, pool};
 
 /// How long readiness waits for Postgres.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(2);
@@ -60,7 +60,10 @@ pub async fn get_health() -> &'static str {
 pub async fn get_readiness(State(api): State<Arc<Api>>) -> (StatusCode, Json<Readiness>) {
     let (mut reasons, mut warnings) = (api.health.borrow().clone(), Vec::new());
     match tokio::time::timeout(DATABASE_PATIENCE, database_trouble(&api)).await {
-        Ok(None) => warnings.extend(token_warning(&api).await),
+        Ok(None) => {
+            warnings.extend(token_warning(&api).await);
+            warnings.extend(hearing_warning(&api).await);
+        }
         Ok(trouble) => reasons.extend(trouble),
         Err(_) => reasons.push(trouble("database_down", "Postgres does not answer")),
     }
@@ -70,12 +73,39 @@ pub async fn get_readiness(State(api): State<Arc<Api>>) -> (StatusCode, Json<Rea
 }
 
 async fn database_trouble(api: &Api) -> Option<Trouble> {
-    if api.vitals.acquire().await.is_err() {
-        return Some(trouble("database_down", "Postgres cannot be reached"));
+    if let Err(error) = api.vitals.acquire().await {
+        return Some(database_error(&error.into()));
     }
-    let migrated = pool::is_migrated(&api.vitals).await;
-    (!migrated)
-        .then(|| trouble("migrations_behind", "the database is not migrated: run `transak-relay migrate`"))
+    match pool::is_migrated(&api.vitals).await {
+        Ok(true) => None,
+        Ok(false) => {
+            Some(trouble("migrations_behind", "the database is not migrated: run `transak-relay migrate`"))
+        }
+        Err(error) => Some(database_error(&error)),
+    }
+}
+
+/// What is wrong with a database that cannot be asked.
+fn database_error(error: &Error) -> Trouble {
+    if error.is_out_of_connections() {
+        return trouble(
+            "database_no_connection",
+            "Postgres has no connection left: raise its max_connections",
+        );
+    }
+    if error.is_unavailable() {
+        return trouble("database_down", "Postgres cannot be reached");
+    }
+    tracing::warn!(error = error as &dyn std::error::Error, "the database cannot be asked what it is");
+    trouble("database_refuses", "Postgres refuses to be asked: the log of this process says why")
+}
+
+/// Partners whose channel nobody hears are those partners' trouble, not this process's.
+async fn hearing_warning(api: &Api) -> Option<Trouble> {
+    let counted = async { figures::troubles(&mut *api.vitals.acquire().await?).await };
+    let open = tokio::time::timeout(DATABASE_PATIENCE, counted).await.ok()?.ok()?.gaps_open;
+    let detail = format!("{open} partners are not heard: see `stream` of GET /v1/partners");
+    (open > 0).then(|| trouble("partners_unheard", &detail))
 }
 
 /// Who is asked without a token is not told whose tokens these are.

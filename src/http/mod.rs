@@ -18,6 +18,7 @@ pub mod event;
 pub mod field;
 pub mod gap;
 pub mod health;
+pub mod hearing;
 pub mod history;
 pub mod ingest;
 pub mod live;

@@ -16,6 +16,7 @@ use super::auth::Admin;
 use super::body::Json as Body;
 use super::creation::{Creation, IdempotencyParam};
 use super::field::{Secret, Text, Time};
+use super::hearing::Hearing;
 use super::page::{Listing, PageParams, Paged};
 use super::path::Path;
 use super::problem::openapi::{Common, WithBody, Writing};
@@ -56,6 +57,7 @@ pub struct PartnerView {
     /// How many endpoints it may have; null: as many as the installation says.
     #[schema(required)]
     max_endpoints: Option<i32>,
+    stream: Hearing,
     created_at: Time,
     updated_at: Time,
 }
@@ -69,6 +71,7 @@ impl From<store::Partner> for PartnerView {
             error: partner.refresh_error.as_deref(),
         };
         Self {
+            stream: Hearing::of(&partner),
             access_token_worry: token_care::worry(&keeping, Utc::now()),
             id: partner.partner_id,
             name: partner.name,

@@ -60,6 +60,17 @@ impl Directory {
         self.channels.keys()
     }
 
+    /// The channels of partners: those whose messages are signed. The others are watched.
+    pub fn partner_channels(&self) -> impl Iterator<Item = &Arc<str>> {
+        let partners = self.channels.iter().filter(|(_, owners)| owners.iter().any(|owner| owner.signed));
+        partners.map(|(channel, _)| channel)
+    }
+
+    /// The partners that are heard on a channel, those that watch it not among them.
+    pub fn heard_on(&self, channel: &str) -> Vec<PartnerId> {
+        self.owners(channel).iter().filter(|owner| owner.signed).map(|owner| owner.partner_id).collect()
+    }
+
     /// Adds a partner.
     pub fn add(&mut self, partner_id: PartnerId, api_key: &str, keys: Vec<VerifyingKey>) {
         self.keys.insert(partner_id, keys);

@@ -4,12 +4,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::model::id::PartnerId;
-
-/// What was sent this shortly before may still be in a buffer of the socket's.
-const UNREAD: TimeDelta = TimeDelta::seconds(1);
 
 /// From when to when.
 type Span = (DateTime<Utc>, DateTime<Utc>);
@@ -76,7 +73,7 @@ impl Proof {
             return None;
         }
         self.mark = None;
-        Some(at - UNREAD)
+        Some(at)
     }
 }
 
@@ -91,7 +88,7 @@ mod tests {
     #[test]
     fn what_is_heard_is_safe_only_once_everything_before_is_settled() {
         let (flow, mut proof) = (Flow::default(), Proof::default());
-        assert_eq!(proof.until(&flow, at(10)), Some(at(9)));
+        assert_eq!(proof.until(&flow, at(10)), Some(at(10)));
         flow.take();
         flow.take();
         assert_eq!(proof.until(&flow, at(20)), None);
@@ -99,10 +96,10 @@ mod tests {
         assert_eq!(proof.until(&flow, at(22)), None);
         flow.take();
         flow.settle(1);
-        assert_eq!(proof.until(&flow, at(24)), Some(at(19)), "the third came after the question");
+        assert_eq!(proof.until(&flow, at(24)), Some(at(20)), "the third came after the question");
         assert_eq!(proof.until(&flow, at(26)), None);
         flow.settle(1);
-        assert_eq!(proof.until(&flow, at(28)), Some(at(25)));
+        assert_eq!(proof.until(&flow, at(28)), Some(at(26)));
     }
 
     #[test]
@@ -115,6 +112,6 @@ mod tests {
         flow.give_back(losses);
         assert_eq!(proof.until(&flow, at(12)), None);
         flow.take_lost();
-        assert_eq!(proof.until(&flow, at(14)), Some(at(9)));
+        assert_eq!(proof.until(&flow, at(14)), Some(at(10)));
     }
 }

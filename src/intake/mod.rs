@@ -194,6 +194,16 @@ impl Intake {
         self.queue.max_capacity() - self.queue.capacity()
     }
 
+    /// How far what is heard has got.
+    fn flow(&self) -> Arc<flow::Flow> {
+        Arc::clone(&self.flow)
+    }
+
+    /// What was heard of this partner at this time is not kept, and nobody will send it again: a gap is written down.
+    fn lose(&self, partner: PartnerId, at: DateTime<Utc>) {
+        self.flow.lose([(partner, at)]);
+    }
+
     /// Whether a message would be believed, without taking it.
     pub fn verifies(&self, heard: &Heard) -> bool {
         let directory = self.directory();

@@ -2,43 +2,79 @@
 //!
 //! Guarantees: nothing here waits, so the socket is always read.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::directory::Watch;
-use super::listener::Note;
+use super::directory::{Directory, Watch};
+use super::listener::Book;
 use super::stream_log::{StreamLog, Wanted};
 use super::{Form, Heard, Intake};
+use crate::model::coverage::UNREAD;
 use crate::model::event::Source;
 use crate::model::hops::Hops;
-use crate::model::id::PartnerId;
-use crate::pusher::{self, Channel, Notice, Reason, State};
+use crate::pusher::{self, Channel, Channels, Notice, Reason, State};
+
+/// What other processes hear.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Others {
+    /// The partners' channels that at least one of them hears.
+    pub channels: Arc<HashSet<String>>,
+    /// At least one of them has a connection.
+    pub listen: bool,
+}
+
+/// Why no slot can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlotTrouble {
+    /// Postgres has no connection left for it.
+    NoConnection,
+    /// Anything else.
+    Unavailable,
+}
 
 /// What the stream is doing, for readiness and metrics.
 #[derive(Debug, Clone, Default)]
 pub struct StreamHealth {
-    /// Other processes listen; this one takes over when one of them dies.
+    /// This process has no slot: others listen, and it takes over when one of them dies.
     pub stands_by: bool,
+    /// Why it could not even ask for a slot when it last tried.
+    pub slots: Option<SlotTrouble>,
     /// The connection's state, once it has one.
     pub state: Option<State>,
-    /// How many channels are heard.
-    pub confirmed: usize,
+    /// The channels that are heard.
+    pub confirmed: HashSet<Channel>,
     /// When the last event arrived.
     pub last_event_at: Option<DateTime<Utc>>,
     /// How many changes of what is heard were written down.
     pub noted: u64,
+    /// How often a partner's gaps were changed by this process.
+    pub gaps_changed: u64,
+    /// What other processes hear, as far as is known.
+    pub others: Others,
+}
+
+impl StreamHealth {
+    /// A slot was taken: nothing is heard yet.
+    pub(super) fn begin(&mut self) {
+        (self.stands_by, self.slots, self.state) = (false, None, None);
+        self.confirmed.clear();
+    }
 }
 
 /// What a stream reads and feeds.
 pub(super) struct Feeds {
     pub(super) directory: Watch,
     pub(super) intake: Intake,
-    pub(super) notes: mpsc::UnboundedSender<Note>,
+    pub(super) book: Book,
+    /// When anything last arrived on the connection.
+    pub(super) pulse: watch::Receiver<Option<Instant>>,
 }
 
 /// Listens on the channels of all partners until told to stop.
@@ -48,11 +84,12 @@ pub(super) async fn listen(
     health: watch::Sender<StreamHealth>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let (wanted_sender, wanted) = watch::channel(Arc::new(channels(&feeds.directory)));
-    let mut changes = feeds.directory.clone();
+    let (wanted_sender, wanted) = watch::channel(Arc::new(channels(&feeds.directory.borrow())));
+    let (mut changes, book) = (feeds.directory.clone(), feeds.book.clone());
     let following = async {
         while changes.changed().await.is_ok() {
-            let channels = channels(&changes);
+            let directory = Arc::clone(&changes.borrow());
+            let channels = channels(&directory);
             wanted_sender.send_if_modified(|wanted| {
                 let differs = **wanted != channels;
                 if differs {
@@ -60,6 +97,7 @@ pub(super) async fn listen(
                 }
                 differs
             });
+            book.owned(|channel| directory.heard_on(channel));
         }
         std::future::pending::<()>().await;
     };
@@ -74,7 +112,8 @@ pub(super) async fn listen(
     }
 }
 
-fn channels(directory: &Watch) -> BTreeSet<Channel> {
+/// The partners' own channels come first: whatever is watched must not keep them waiting.
+fn channels(directory: &Directory) -> Channels {
     let parse = |name: &Arc<str>| match name.parse() {
         Ok(channel) => Some(channel),
         Err(error) => {
@@ -82,7 +121,9 @@ fn channels(directory: &Watch) -> BTreeSet<Channel> {
             None
         }
     };
-    directory.borrow().channels().filter_map(parse).collect()
+    let first = directory.partner_channels().filter_map(parse).collect();
+    let watched = directory.channels().filter(|name| directory.heard_on(name).is_empty());
+    Channels { first, then: watched.filter_map(parse).collect() }
 }
 
 impl Feeds {
@@ -101,18 +142,39 @@ impl Feeds {
             }
             Notice::Unreadable { raw, reason, at } => self.hear_unreadable(raw, reason, at),
             Notice::Confirmed { channel, at } => {
-                health.send_modify(|health| health.confirmed += 1);
-                self.note(&channel, |partner| Note::Confirmed(partner, at));
+                let partners = self.directory.borrow().heard_on(channel.as_str());
+                self.book.confirmed(&channel, partners, at);
+                health.send_modify(|health| {
+                    health.confirmed.insert(channel);
+                });
             }
-            Notice::Lost { channel, since, at, reason } => {
-                health.send_modify(|health| health.confirmed = health.confirmed.saturating_sub(1));
-                // Told to stop, it was heard until now; otherwise only what was last received is sure.
-                let since = if reason == Reason::Stopped { at } else { since };
-                self.note(&channel, |partner| Note::Lost(partner, since, reason.to_string()));
+            Notice::Lost { channel, since, reason, .. } => {
+                self.book.lost(&channel, heard_until(since, reason), &reason.to_string());
+                health.send_modify(|health| {
+                    health.confirmed.remove(&channel);
+                });
+            }
+            Notice::Left { channel, at } => {
+                self.book.lost(&channel, at, "the channel is not wanted any more");
+                health.send_modify(|health| {
+                    health.confirmed.remove(&channel);
+                });
             }
             Notice::Refused { .. } => {}
-            Notice::State(state) => health.send_modify(|health| health.state = Some(state)),
+            Notice::State(state) => {
+                match state {
+                    State::Connected { since } => self.book.opened(since),
+                    _ => self.book.closed(self.last_sign(), &state.to_string()),
+                }
+                health.send_modify(|health| health.state = Some(state));
+            }
         }
+    }
+
+    /// Until when the connection that has ended was heard for sure.
+    fn last_sign(&self) -> DateTime<Utc> {
+        let silent = self.pulse.borrow().map_or(Duration::ZERO, |at| at.elapsed());
+        Utc::now() - silent
     }
 
     fn hear_event(&self, channel: &Channel, event: &str, (data, at): (&str, DateTime<Utc>)) {
@@ -158,15 +220,6 @@ impl Feeds {
         }
     }
 
-    /// Gaps are those of the partners' own channels: a watched channel repeats what those tell.
-    fn note(&self, channel: &Channel, note: impl Fn(PartnerId) -> Note) {
-        let directory = self.directory.borrow().clone();
-        for owner in directory.owners(channel.as_str()).iter().filter(|owner| owner.signed) {
-            // The listener that reads the notes outlives the stream.
-            let _ = self.notes.send(note(owner.partner_id));
-        }
-    }
-
     fn offer(&self, heard: Heard) {
         let (partner, at) = (heard.partner_id, heard.at);
         if self.intake.offer(heard).is_err() {
@@ -175,8 +228,14 @@ impl Feeds {
                 "the intake is full: a message of the stream is not kept, and a gap is written down"
             );
             if let Some(partner) = partner {
-                let _ = self.notes.send(Note::Dropped(partner, at));
+                self.intake.lose(partner, at);
             }
         }
     }
+}
+
+/// Until when a channel that was lost was heard for sure, if something last arrived at `since`. A server that says goodbye,
+/// or withdraws a channel, says so in its turn; otherwise what was last on its way was not heard.
+fn heard_until(since: DateTime<Utc>, reason: Reason) -> DateTime<Utc> {
+    if matches!(reason, Reason::Stopped | Reason::Refused) { since } else { since - UNREAD }
 }

@@ -44,7 +44,7 @@ impl StreamLog {
                     (self.confirmed, self.all_told) = (0, false);
                 }
             }
-            Notice::Event { .. } | Notice::Unreadable { .. } => {}
+            Notice::Event { .. } | Notice::Unreadable { .. } | Notice::Left { .. } => {}
         }
     }
 

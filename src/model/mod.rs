@@ -12,6 +12,7 @@ pub mod canonical;
 pub mod change;
 pub mod channel;
 pub mod clock;
+pub mod coverage;
 pub mod delivery;
 pub mod endpoint;
 pub mod event;

@@ -5,6 +5,7 @@
 //! does not make; such a name is a valid [`Channel`] that is never confirmed.
 
 use std::borrow::Borrow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -48,6 +49,34 @@ impl FromStr for Channel {
         } else {
             Err(InvalidChannel::Character)
         }
+    }
+}
+
+/// The channels to be subscribed to, all of them, in two ranks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Channels {
+    /// Subscribed first, whatever waits of the others.
+    pub first: BTreeSet<Channel>,
+    /// The others: however many of them are never confirmed, they neither hold up those that are first nor cost a
+    /// connection.
+    pub then: BTreeSet<Channel>,
+}
+
+impl Channels {
+    /// Whether a channel is one of them.
+    pub fn contains(&self, channel: &Channel) -> bool {
+        self.first.contains(channel) || self.then.contains(channel)
+    }
+
+    /// All of them, those that are first first.
+    pub fn iter(&self) -> impl Iterator<Item = &Channel> {
+        self.first.iter().chain(&self.then)
+    }
+}
+
+impl FromIterator<Channel> for Channels {
+    fn from_iter<I: IntoIterator<Item = Channel>>(channels: I) -> Self {
+        Self { first: channels.into_iter().collect(), then: BTreeSet::new() }
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! Guarantees: a message that arrived is handed to the sink exactly once, with its data byte for byte as published, or
 //! is handed over as unreadable; a lost connection is replaced without being asked; each span in which a channel was
-//! not heard is bracketed by a [`Notice::Lost`] and a [`Notice::Confirmed`].
+//! not heard is bracketed by a [`Notice::Lost`] or [`Notice::Left`] and a [`Notice::Confirmed`].
 //! Does not guarantee: that anything published in such a span arrives. The protocol has no history, no acknowledgement
 //! and no message ids; it may also repeat or reorder messages around a reconnection.
 //!
@@ -20,7 +20,7 @@ mod reason;
 pub mod session;
 pub mod timing;
 
-pub use channel::{Channel, InvalidChannel};
+pub use channel::{Channel, Channels, InvalidChannel};
 pub use client::{Settings, run};
 pub use frame::Data;
 pub use notice::{Notice, State};

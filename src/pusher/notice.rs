@@ -45,6 +45,13 @@ pub enum Notice {
         /// When we gave up for now.
         at: DateTime<Utc>,
     },
+    /// A confirmed channel was taken off the wanted set: nothing of it is heard any more.
+    Left {
+        /// The channel.
+        channel: Channel,
+        /// When it was unsubscribed.
+        at: DateTime<Utc>,
+    },
     /// A confirmed channel is not heard any more, and not because it was taken off the wanted set.
     Lost {
         /// The channel.
@@ -121,6 +128,7 @@ impl fmt::Debug for Notice {
             }
             Self::Confirmed { channel, .. } => f.debug_tuple("Confirmed").field(channel).finish(),
             Self::Refused { channel, .. } => f.debug_tuple("Refused").field(channel).finish(),
+            Self::Left { channel, .. } => f.debug_tuple("Left").field(channel).finish(),
             Self::Lost { channel, since, at, reason } => f
                 .debug_struct("Lost")
                 .field("channel", channel)

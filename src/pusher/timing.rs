@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::model::coverage;
+
 /// How long each step may take and how long to wait before the next. [`Timing::default`] is for production.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
@@ -43,21 +45,23 @@ pub struct Timing {
 pub const CONNECT: Duration = Duration::from_secs(10);
 /// The server sends it unasked as its first frame; later than this it will not come.
 pub const ESTABLISH: Duration = Duration::from_secs(10);
-/// The protocol's default; the server may ask for less.
-pub const ACTIVITY: Duration = Duration::from_mins(2);
+/// Less than the protocol's default of two minutes: what is published on a connection that has gone mute is missed until
+/// that is found out. A ping is a few bytes.
+pub const ACTIVITY: Duration = coverage::PROOF_INTERVAL;
 /// A server that says 0 must not make us ping in a loop.
 pub const ACTIVITY_FLOOR: Duration = Duration::from_secs(10);
-/// The protocol's recommendation.
-pub const PONG: Duration = Duration::from_secs(30);
+/// An answer takes a round trip, and rides out a lost packet or two.
+pub const PONG: Duration = Duration::from_secs(10);
 /// A refused subscription is often answered by nothing at all, so only a deadline tells.
 pub const CONFIRM: Duration = Duration::from_secs(10);
-/// With [`CONFIRM`]: after 40 s without an answer the connection is not worth keeping.
+/// With [`CONFIRM`]: after 40 s without an answer the channel is given up for a while, or, if nothing at all was confirmed,
+/// the connection.
 pub const RESENDS: u32 = 3;
 /// Few enough that the last of a burst is answered well within [`CONFIRM`], many enough that 10,000 channels need
 /// 20 round trips.
 pub const BURST: usize = 500;
-/// A refusal is healed by a person, not by insisting.
-pub const REFUSED_RETRY: Duration = Duration::from_mins(5);
+/// A refusal is healed by a person, not by insisting; but what was healed is not heard until it is tried again.
+pub const REFUSED_RETRY: Duration = Duration::from_mins(1);
 /// Longer than any close-on-connect loop, shorter than a deploy of the server.
 pub const STABLE: Duration = Duration::from_secs(30);
 /// Spreads many clients of one restarting server without costing events.

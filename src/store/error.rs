@@ -49,6 +49,11 @@ impl Error {
         source.is_some_and(is_lock_timeout)
     }
 
+    /// The server has no connection left for us.
+    pub fn is_out_of_connections(&self) -> bool {
+        matches!(self, Self::Unavailable(sqlx::Error::Database(error)) if error.code().as_deref() == Some("53300"))
+    }
+
     /// The name of the constraint that was violated, if one was.
     pub fn constraint(&self) -> Option<&str> {
         match self {

@@ -108,3 +108,14 @@ pub async fn token_ends(conn: &mut PgConnection) -> Result<Vec<(PartnerId, DateT
     let rows = rows.fetch_all(conn).await?;
     Ok(rows.into_iter().filter_map(|row| Some((row.partner_id, row.expires_at?))).collect())
 }
+
+/// The partners that nobody hears right now, each with how long it has not been heard, in seconds.
+pub async fn unheard(conn: &mut PgConnection) -> Result<Vec<(PartnerId, f64)>> {
+    let rows = sqlx::query!(
+        r#"select partner_id as "partner_id: PartnerId",
+                  extract(epoch from now() - gap.started_at)::float8 as "seconds!"
+           from gap join partner using (partner_id)
+           where ended_at is null and deleted_at is null"#,
+    );
+    Ok(rows.fetch_all(conn).await?.into_iter().map(|row| (row.partner_id, row.seconds)).collect())
+}

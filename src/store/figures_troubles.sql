@@ -1,10 +1,13 @@
 -- $1: the most that is counted.
 select (select count(*) from (select from quarantine limit $1) as counted) as "quarantined!",
-       (select count(*) from gap where ended_at is null) as "gaps_open!",
-       coalesce((select sum(extract(epoch from now() - started_at))::float8 from gap where ended_at is null), 0)
-           as "gaps_open_seconds!",
-       (select count(*) from (select from gap where repaired_at is null and ended_at is not null limit $1) as counted)
-           as "gaps_unrepaired!",
+       (select count(*) from gap join partner using (partner_id) where ended_at is null and partner.deleted_at is null)
+           as "gaps_open!",
+       coalesce((select sum(extract(epoch from now() - started_at))::float8 from gap join partner using (partner_id)
+                 where ended_at is null and partner.deleted_at is null), 0) as "gaps_open_seconds!",
+       -- Of a partner that was deleted nobody can ask Transak any more.
+       (select count(*) from (select from gap join partner using (partner_id)
+                              where repaired_at is null and ended_at is not null and partner.deleted_at is null
+                              limit $1) as counted) as "gaps_unrepaired!",
        count(*) filter (where state = 'enabled' and failing_since is null) as "endpoints_answering!",
        count(*) filter (where state = 'enabled' and failing_since is not null
                           and (paused_until is null or paused_until <= now())) as "endpoints_failing!",

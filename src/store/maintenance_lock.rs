@@ -7,9 +7,6 @@ use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
 use super::Result;
 use super::pool::PLANNING;
 
-/// The lock's key: "maintain" in ASCII.
-const KEY: i64 = 0x6d61_696e_7461_696e;
-
 /// The right to maintain, for as long as the session lives.
 #[derive(Debug)]
 pub struct Turn {
@@ -21,7 +18,8 @@ impl Turn {
     pub async fn take(pool: &PgPool) -> Result<Option<Self>> {
         let mut session = PgConnection::connect_with(&pool.connect_options()).await?;
         session.execute(PLANNING).await?;
-        let taken = sqlx::query_scalar!(r#"select pg_try_advisory_lock($1) as "taken!""#, KEY);
+        let taken =
+            sqlx::query_scalar!(r#"select pg_try_advisory_lock(lock_key('maintenance')) as "taken!""#);
         let taken = taken.fetch_one(&mut session).await?;
         Ok(taken.then_some(Self { session }))
     }
@@ -34,7 +32,9 @@ impl Turn {
     /// Ends the session.
     pub async fn end(mut self) -> Result<()> {
         // Closing alone would give the lock back a moment later.
-        sqlx::query!("select pg_advisory_unlock($1)", KEY).fetch_one(&mut self.session).await?;
+        sqlx::query!("select pg_advisory_unlock(lock_key('maintenance'))")
+            .fetch_one(&mut self.session)
+            .await?;
         Ok(self.session.close().await?)
     }
 }

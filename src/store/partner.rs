@@ -28,6 +28,12 @@ pub struct Partner {
     pub refresh_error: Option<String>,
     /// How many endpoints it may have; `None`: as many as the installation says.
     pub max_endpoints: Option<i32>,
+    /// Since when nobody hears its channel, if that is a gap.
+    pub unheard_since: Option<DateTime<Utc>>,
+    /// A process that lives is subscribed to its channel.
+    pub is_heard: bool,
+    /// Since when it is heard, or is to be heard, without a gap.
+    pub since: DateTime<Utc>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
@@ -99,8 +105,21 @@ async fn select(
                   p.api_secret is not null as "has_api_secret!", t.partner_id is not null as "has_access_token!",
                   t.expires_at as "access_token_expires_at?",
                   case when p.token_refresh_failures > 0 then p.token_last_error end as refresh_error,
+                  open.started_at as "unheard_since?",
+                  exists (select from stream_subscription s join stream_connection c using (stream_connection_id)
+                          where s.partner_id = p.partner_id and s.channel = p.api_key
+                            and s.ended_at is null and c.ended_at is null
+                            and c.renewed_at > now() - interval '15 s') as "is_heard!",
+                  greatest(term.began_at, last.ended_at, p.created_at) as "since!",
                   p.max_endpoints, p.created_at, p.updated_at
            from partner p
+           left join stream_term term on term.partner_id = p.partner_id and term.ended_at is null
+           left join gap open on open.partner_id = p.partner_id and open.ended_at is null
+           left join lateral (
+               select ended_at from gap where gap.partner_id = p.partner_id and ended_at is not null
+               order by gap_id desc
+               limit 1
+           ) as last on true
            left join lateral (
                select partner_id, expires_at from access_token t
                where t.partner_id = p.partner_id
@@ -230,6 +249,5 @@ pub async fn delete(conn: &mut PgConnection, id: PartnerId) -> Result<bool> {
 
 /// Tells every process, when the transaction commits, that partners or their tokens changed.
 pub async fn tell_others(conn: &mut PgConnection) -> Result<()> {
-    sqlx::query!("select pg_notify('relay_partner', '')").execute(conn).await?;
-    Ok(())
+    super::wake::partners(conn).await
 }

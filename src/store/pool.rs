@@ -7,7 +7,7 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Executor as _, PgPool};
 
-use super::{again, connecting, migration};
+use super::{Result, again, connecting, migration};
 
 /// The schema, embedded in the binary.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
@@ -17,6 +17,9 @@ const OLDEST_SERVER: i32 = 150_000;
 
 /// How long a caller waits for a free connection before it is told that the database is not available.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The error of a statement about a table that is not there.
+const NO_SUCH_TABLE: &str = "42P01";
 
 /// How often a process that does not migrate looks whether somebody else has.
 const LOOK: Duration = Duration::from_secs(1);
@@ -118,8 +121,11 @@ pub async fn wait_until_migrated(pool: &PgPool) -> anyhow::Result<()> {
     let mut told = false;
     loop {
         refuse_newer(pool).await?;
-        if is_migrated(pool).await {
-            return Ok(());
+        match is_migrated(pool).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) if error.is_unavailable() => {}
+            Err(error) => return Err(error).context("cannot see whether the database is migrated"),
         }
         if !told {
             tracing::warn!(
@@ -133,7 +139,7 @@ pub async fn wait_until_migrated(pool: &PgPool) -> anyhow::Result<()> {
 
 /// A program does not know what a newer one has made of the schema.
 async fn refuse_newer(pool: &PgPool) -> anyhow::Result<()> {
-    let newest: Result<Option<i64>, _> =
+    let newest: sqlx::Result<Option<i64>> =
         sqlx::query_scalar("select max(version) from _sqlx_migrations").fetch_one(pool).await;
     let known = MIGRATOR.iter().map(|known| known.version).max().unwrap_or_default();
     // An error: it was never migrated, or it is gone, which the next statement will tell.
@@ -147,10 +153,17 @@ async fn refuse_newer(pool: &PgPool) -> anyhow::Result<()> {
 }
 
 /// Whether the database has every migration this program knows; `false` also when it was never migrated.
-pub async fn is_migrated(pool: &PgPool) -> bool {
-    let applied: super::Result<Vec<i64>> = again(|| async {
+///
+/// # Errors
+/// The database cannot say so: it is away, or refuses to be asked. That is no reason to migrate.
+pub async fn is_migrated(pool: &PgPool) -> Result<bool> {
+    let applied: Result<Vec<i64>> = again(|| async {
         Ok(sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(pool).await?)
     })
     .await;
-    applied.is_ok_and(|applied| MIGRATOR.iter().all(|known| applied.contains(&known.version)))
+    match applied {
+        Ok(applied) => Ok(MIGRATOR.iter().all(|known| applied.contains(&known.version))),
+        Err(error) if error.code().as_deref() == Some(NO_SUCH_TABLE) => Ok(false),
+        Err(error) => Err(error),
+    }
 }

@@ -1,5 +1,8 @@
 //! Telling other tasks and processes that there is something to do. A wake-up is a hint: whoever waits for one also
 //! looks from time to time by itself.
+//!
+//! Notifications reach every session of the database, also those of a relay in another schema of it: each carries its
+//! schema, and those of others wake nobody. One without comes from a process of the version before.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +39,7 @@ pub async fn deliveries(conn: &mut PgConnection) -> Result<()> {
 
 /// Wakes the dispatchers of all processes now.
 pub async fn deliveries_now(pool: &PgPool) -> Result<()> {
-    sqlx::query!("select pg_notify($1, '')", DELIVERIES).execute(pool).await?;
+    sqlx::query!("select pg_notify($1, current_schema())", DELIVERIES).execute(pool).await?;
     Ok(())
 }
 
@@ -46,7 +49,7 @@ pub async fn partners(conn: &mut PgConnection) -> Result<()> {
 }
 
 async fn notify(conn: &mut PgConnection, channel: &str) -> Result<()> {
-    sqlx::query!("select pg_notify($1, '')", channel).execute(conn).await?;
+    sqlx::query!("select pg_notify($1, current_schema())", channel).execute(conn).await?;
     Ok(())
 }
 
@@ -65,7 +68,7 @@ pub async fn announce_events(
             () = stop.cancelled() => return Ok(()),
             () = committed.notified() => {}
         }
-        let told = sqlx::query!("select pg_notify($1, '')", EVENTS).execute(&pool).await;
+        let told = sqlx::query!("select pg_notify($1, current_schema())", EVENTS).execute(&pool).await;
         if let Err(error) = told {
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
@@ -106,11 +109,16 @@ pub async fn listen(pool: PgPool, wakes: Wakes, stop: CancellationToken) -> anyh
 async fn listen_once(pool: &PgPool, wakes: &Wakes) -> sqlx::Result<()> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen_all([PARTNERS, DELIVERIES, EVENTS]).await?;
+    let schema =
+        sqlx::query_scalar!(r#"select current_schema()::text as "schema!""#).fetch_one(&mut listener).await?;
     loop {
         wakes.partners.notify_one();
         wakes.deliveries.notify_one();
         wakes.events.notify_one();
         while let Some(notification) = listener.try_recv().await? {
+            if !["", &schema].contains(&notification.payload()) {
+                continue;
+            }
             match notification.channel() {
                 PARTNERS => wakes.partners.notify_one(),
                 EVENTS => wakes.events.notify_one(),

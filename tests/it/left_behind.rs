@@ -1,11 +1,9 @@
-//! What processes leave behind when they die: messages on disk, and a span of which nobody knows.
+//! What processes leave behind when they die: messages on disk.
 
 use std::fs;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use transak_relay::intake::spool::Spool;
-use transak_relay::store::listener::hearing;
 use transak_relay::store::pool::MIGRATOR;
 
 use crate::world::{World, order};
@@ -53,21 +51,4 @@ async fn a_flipped_bit_in_what_was_left_costs_its_message_and_no_neighbour(pool:
         .await
         .unwrap();
     assert_eq!(kept, ["o1", "o3"]);
-}
-
-#[sqlx::test(migrator = "MIGRATOR")]
-async fn after_the_death_of_all_a_gap_begins_where_hearing_was_last_proven(pool: PgPool) {
-    let world = World::new(pool).await;
-    let second = |second: i64| DateTime::from_timestamp(1_700_000_000 + second, 0).unwrap();
-    hearing::begin(&world.pool, 0, second(0)).await.unwrap();
-    hearing::confirmed(&world.pool, 0, (world.partner, second(1))).await.unwrap();
-    hearing::beat(&world.pool, 0, Some(second(10))).await.unwrap();
-    // It lives, but what it has heard since is not committed.
-    hearing::beat(&world.pool, 0, None).await.unwrap();
-    hearing::begin(&world.pool, 0, second(60)).await.unwrap();
-    hearing::confirmed(&world.pool, 0, (world.partner, second(61))).await.unwrap();
-    let gaps: Vec<(DateTime<Utc>, DateTime<Utc>)> =
-        sqlx::query_as("select started_at, ended_at from gap").fetch_all(&world.pool).await.unwrap();
-    assert_eq!(gaps, [(second(10), second(61))]);
-    assert!(gaps[0].1 - gaps[0].0 > TimeDelta::seconds(50));
 }

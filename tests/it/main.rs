@@ -18,6 +18,8 @@ mod api_tenants;
 mod api_webhooks;
 mod arrival;
 mod cli;
+mod coverage;
+mod coverage_schema;
 mod deployment;
 mod ends;
 mod erasing;

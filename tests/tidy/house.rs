@@ -16,7 +16,16 @@ const EMPTY_NAMES: &[&str] = &[
 const MACHINE: &[(&str, &str)] =
     &[("/", "work/"), ("/", "root/"), ("/tmp/", "bash"), ("/home", "/"), ("/Users", "/")];
 
-/// What is left to do, in two parts for the same reason.
+/// Taking or leaving an advisory lock, in two parts for the same reason.
+const LOCKS: &[(&str, &str)] = &[
+    ("advisory_", "lock("),
+    ("advisory_", "lock_shared("),
+    ("advisory_", "xact_lock("),
+    ("advisory_", "xact_lock_shared("),
+    ("advisory_", "unlock("),
+];
+
+/// What is left to do, in two parts.
 const LEFT: &[(&str, &str)] = &[("FIX", "ME"), ("TO", "DO"), ("XX", "X")];
 
 /// What the rules say against a Rust file.
@@ -61,6 +70,15 @@ pub(crate) fn complaints_about_text(source: &Source) -> Vec<String> {
         let mut words = line.split(|c: char| !c.is_alphanumeric());
         if words.any(|word| LEFT.iter().any(|(a, b)| word.strip_prefix(a) == Some(b))) {
             found.push(format!("{place}: something left to do: do it, or open an issue and name no marker"));
+        }
+    }
+    for (number, line) in source.text.lines().enumerate().filter(|_| source.path.starts_with("src/")) {
+        // A lock on the hash of an id that is made once is nobody else's.
+        let keyed =
+            ["lock_key(", "dispatcher_id::text", "$1::uuid::text"].iter().any(|key| line.contains(key));
+        if LOCKS.iter().any(|(a, b)| line.contains(&format!("{a}{b}"))) && !keyed {
+            let place = format!("{}:{}", source.path, number + 1);
+            found.push(format!("{place}: all schemas share advisory locks: name it with lock_key('…')"));
         }
     }
     if source.path.starts_with("src/")
@@ -177,6 +195,11 @@ mod tests {
         for ((a, b), rest) in MACHINE.iter().zip([""; 5]).chain(LEFT.iter().zip([": later"; 3])) {
             let source = Source::new("README.md", &format!("see {a}{b}{rest}"));
             assert_eq!(complaints_about_text(&source).len(), 1, "{}", source.text);
+        }
+        for (a, b) in LOCKS {
+            let lock = |key: &str| Source::new("src/store/a.rs", &format!("select pg_{a}{b}{key})"));
+            assert_eq!(complaints_about_text(&lock("7")).len(), 1, "{a}{b}");
+            assert!(complaints_about_text(&lock("lock_key('slot/' || $1)")).is_empty());
         }
         assert_eq!(complaints_about_text(&Source::new("src/http/list.sql", "select 1")).len(), 1);
         assert!(complaints_about_text(&Source::new("src/store/list.sql", "select 1")).is_empty());

@@ -12,7 +12,6 @@ mod scanner;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::Utc;
@@ -25,10 +24,10 @@ use url::Url;
 use self::connect::Target;
 use self::link::{Incoming, Link};
 use super::session::{Input, Now, Output, Session};
-use super::{Channel, Notice, State, Timing};
+use super::{Channels, Notice, State, Timing};
 
 /// The channels to be subscribed to, all of them. An empty set still keeps a connection.
-pub type Wanted = watch::Receiver<Arc<BTreeSet<Channel>>>;
+pub type Wanted = watch::Receiver<Arc<Channels>>;
 
 /// The default of [`Settings::max_message_bytes`]. Pusher publishes at most 10 kB, about twice that once escaped;
 /// dedicated clusters may allow more.
@@ -45,7 +44,8 @@ pub struct Settings {
     pub timing: Timing,
     /// The longest message that is read, in bytes; a longer one is handed over cut, as unreadable.
     pub max_message_bytes: usize,
-    /// Is told when anything arrives, a pong or a frame: a task that reads no more is seen from outside.
+    /// Is told when the server sends anything, a pong or a frame: until then the connection is proven alive, and a task
+    /// that reads no more is seen from outside.
     pub pulse: watch::Sender<Option<Instant>>,
 }
 
@@ -117,7 +117,9 @@ impl<S: FnMut(Notice)> Driver<S> {
             let heard_out = async {
                 loop {
                     match self.link.next().await {
-                        Incoming::Closed(_) | Incoming::Dropped => break,
+                        // It was heard until it said goodbye itself.
+                        Incoming::Closed(_) => break self.take(Incoming::Control),
+                        Incoming::Dropped => break,
                         incoming => self.take(incoming),
                     }
                 }
@@ -130,7 +132,11 @@ impl<S: FnMut(Notice)> Driver<S> {
     }
 
     fn take(&mut self, incoming: Incoming) {
-        self.pulse.send_replace(Some(Instant::now()));
+        if let Incoming::Text(_) | Incoming::Control | Incoming::Unreadable(..) | Incoming::Closed(_) =
+            incoming
+        {
+            self.pulse.send_replace(Some(Instant::now()));
+        }
         match incoming {
             Incoming::Opened => self.tell(Input::Opened),
             Incoming::NotConnected => self.tell(Input::NotConnected),
@@ -173,6 +179,7 @@ impl<S: FnMut(Notice)> Driver<S> {
             // Said by the consumer, who knows whose the channels are.
             Notice::Event { .. }
             | Notice::Confirmed { .. }
+            | Notice::Left { .. }
             | Notice::Lost { .. }
             | Notice::Refused { .. } => {}
         }
@@ -200,7 +207,7 @@ async fn until(due: Option<std::time::Instant>) {
 }
 
 /// The next wanted set; never, once there is nobody left to change it.
-async fn changed(wanted: &mut Wanted) -> Arc<BTreeSet<Channel>> {
+async fn changed(wanted: &mut Wanted) -> Arc<Channels> {
     if wanted.changed().await.is_err() {
         std::future::pending::<()>().await;
     }

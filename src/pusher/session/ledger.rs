@@ -3,14 +3,14 @@
 //! Guarantees: each step costs at most the logarithm of the number of channels, a changed wanted set costs its length;
 //! no more than [`Timing::burst`] subscriptions are unanswered at one time, so that a deadline measures the server and
 //! not our own queue.
-//! Does not guarantee: that every wanted channel gets confirmed. One that the server ignores costs at most one
-//! connection that serves others; after that it is only tried again from time to time.
+//! Does not guarantee: that every wanted channel gets confirmed. One that the server ignores is only tried again from time
+//! to time. It never costs a connection that serves others: only one on which nothing at all was confirmed is given up.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::pusher::{Channel, Timing};
+use crate::pusher::{Channel, Channels, Timing};
 
 /// How far a wanted channel has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,11 +18,18 @@ enum Step {
     /// Waiting for its turn; sent so often before.
     Queued { sent: u32 },
     /// Sent so often; the answer is due.
-    Awaiting { sent: u32, due: Instant },
+    Awaiting { sent: u32, due: Instant, rank: Rank },
     /// Heard.
     Confirmed,
     /// Given up until then.
     Refused { until: Instant },
+}
+
+/// Which of the wanted a channel is one of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rank {
+    First,
+    Then,
 }
 
 /// What a passed deadline asks for.
@@ -39,18 +46,19 @@ pub(super) enum Overdue {
 pub(super) struct Ledger {
     timing: Timing,
     live: bool,
-    wanted: Arc<BTreeSet<Channel>>,
+    wanted: Arc<Channels>,
     /// One entry for each wanted channel while live, none otherwise.
     steps: HashMap<Channel, Step>,
-    /// Channels to send. May name one that has moved on; its step tells.
-    queue: VecDeque<Channel>,
+    /// Channels to send, by rank. May name one that has moved on; its step tells.
+    queue: [VecDeque<Channel>; 2],
     /// Deadlines of the unanswered, oldest first, because all wait equally long. May hold answered ones.
     answers: VecDeque<(Instant, Channel)>,
     /// When refused channels are due again; the same holds.
     retries: VecDeque<(Instant, Channel)>,
-    awaiting: usize,
+    /// How many are unanswered, by rank.
+    awaiting: [usize; 2],
     confirmed: usize,
-    /// Channels that were unanswered when a connection was given up.
+    /// Channels that were not confirmed when they were last tried: they come last.
     doubtful: HashSet<Channel>,
 }
 
@@ -61,30 +69,37 @@ impl Ledger {
             live: false,
             wanted: Arc::default(),
             steps: HashMap::new(),
-            queue: VecDeque::new(),
+            queue: Default::default(),
             answers: VecDeque::new(),
             retries: VecDeque::new(),
-            awaiting: 0,
+            awaiting: [0, 0],
             confirmed: 0,
             doubtful: HashSet::new(),
         }
     }
 
-    /// Replaces the wanted set. Answers the channels to unsubscribe from.
-    pub(super) fn want(&mut self, wanted: Arc<BTreeSet<Channel>>) -> Vec<Channel> {
+    /// Replaces the wanted set. Answers the channels to unsubscribe from, and whether each was heard.
+    pub(super) fn want(&mut self, wanted: Arc<Channels>) -> Vec<(Channel, bool)> {
         let before = std::mem::replace(&mut self.wanted, wanted);
         self.doubtful.retain(|channel| self.wanted.contains(channel));
         if !self.live {
             return Vec::new();
         }
-        let added: Vec<_> = self.wanted.difference(&before).cloned().collect();
-        let mut leaving: Vec<_> = before.difference(&self.wanted).cloned().collect();
-        for channel in added {
-            self.enqueue(channel);
+        let wanted = Arc::clone(&self.wanted);
+        for channel in wanted.iter() {
+            if !before.contains(channel) {
+                self.enqueue(channel.clone());
+            } else if wanted.first.contains(channel) && !before.first.contains(channel) {
+                self.queue[Rank::First as usize].push_back(channel.clone());
+            }
         }
-        leaving
-            .retain(|channel| matches!(self.forget(channel), Some(Step::Awaiting { .. } | Step::Confirmed)));
-        leaving
+        let gone = before.iter().filter(|channel| !wanted.contains(channel));
+        let left = gone.filter_map(|channel| match self.forget(channel)? {
+            Step::Confirmed => Some((channel.clone(), true)),
+            Step::Awaiting { .. } => Some((channel.clone(), false)),
+            Step::Queued { .. } | Step::Refused { .. } => None,
+        });
+        left.collect()
     }
 
     /// The connection is established: everything is to be subscribed anew, the doubtful last.
@@ -101,8 +116,8 @@ impl Ledger {
     /// The connection is gone. Answers the channels that were heard.
     pub(super) fn end(&mut self) -> Vec<Channel> {
         self.live = false;
-        (self.awaiting, self.confirmed) = (0, 0);
-        self.queue.clear();
+        (self.awaiting, self.confirmed) = ([0, 0], 0);
+        self.queue = Default::default();
         self.answers.clear();
         self.retries.clear();
         self.steps.drain().filter(|(_, step)| *step == Step::Confirmed).map(|(channel, _)| channel).collect()
@@ -113,14 +128,19 @@ impl Ledger {
         self.steps.get_key_value(name).map(|(channel, _)| channel.clone())
     }
 
-    /// The next channel to subscribe to, if another unanswered subscription may be afforded.
+    /// The next channel to subscribe to, if another unanswered subscription may be afforded. Those that are not first take
+    /// half of the places at most.
     pub(super) fn next_to_send(&mut self, now: Instant) -> Option<Channel> {
-        while self.awaiting < self.timing.burst {
-            let channel = self.queue.pop_front()?;
-            if let Some(Step::Queued { sent }) = self.steps.get(&channel).copied() {
-                self.awaiting += 1;
-                self.await_answer(&channel, sent + 1, now);
-                return Some(channel);
+        for (rank, most) in [(Rank::First, self.timing.burst), (Rank::Then, (self.timing.burst / 2).max(1))] {
+            while self.awaiting.iter().sum::<usize>() < self.timing.burst
+                && self.awaiting[rank as usize] < most
+                && let Some(channel) = self.queue[rank as usize].pop_front()
+            {
+                if let Some(Step::Queued { sent }) = self.steps.get(&channel).copied() {
+                    self.awaiting[rank as usize] += 1;
+                    self.await_answer(&channel, (sent + 1, rank), now);
+                    return Some(channel);
+                }
             }
         }
         None
@@ -131,7 +151,7 @@ impl Ledger {
         let channel = self.channel(name)?;
         match self.steps.insert(channel.clone(), Step::Confirmed)? {
             Step::Confirmed => return None,
-            Step::Awaiting { .. } => self.awaiting -= 1,
+            Step::Awaiting { rank, .. } => self.awaiting[rank as usize] -= 1,
             Step::Queued { .. } | Step::Refused { .. } => {}
         }
         self.confirmed += 1;
@@ -152,8 +172,8 @@ impl Ledger {
                 self.confirmed -= 1;
                 true
             }
-            Step::Awaiting { .. } => {
-                self.awaiting -= 1;
+            Step::Awaiting { rank, .. } => {
+                self.awaiting[rank as usize] -= 1;
                 false
             }
             Step::Queued { .. } => false,
@@ -166,21 +186,24 @@ impl Ledger {
     /// Deals with one passed deadline. To be called until there is none.
     pub(super) fn overdue(&mut self, now: Instant) -> Option<Overdue> {
         self.requeue_refused(now);
-        let (channel, sent) = loop {
+        let (channel, sent, rank) = loop {
             let (due, channel) = self.answers.pop_front_if(|(due, _)| *due <= now)?;
             match self.steps.get(&channel) {
-                Some(Step::Awaiting { sent, due: current }) if *current == due => break (channel, *sent),
+                Some(Step::Awaiting { sent, due: current, rank }) if *current == due => {
+                    break (channel, *sent, *rank);
+                }
                 _ => {}
             }
         };
         if sent <= self.timing.resends {
-            self.await_answer(&channel, sent + 1, now);
+            self.await_answer(&channel, (sent + 1, rank), now);
             return Some(Overdue::Resend(channel));
         }
-        if self.confirmed > 0 && self.doubtful.contains(&channel) {
+        if self.confirmed > 0 || rank == Rank::Then {
             return self.refuse(channel.as_str(), now).map(|(channel, _)| Overdue::Refused(channel));
         }
-        self.doubt_all_resent();
+        // Nothing is heard on it, so nothing is lost with it.
+        self.doubtful.insert(channel);
         Some(Overdue::Recycle)
     }
 
@@ -193,21 +216,25 @@ impl Ledger {
         answer.into_iter().chain(self.retries.front().map(|(due, _)| *due)).min()
     }
 
-    fn enqueue(&mut self, channel: Channel) {
-        self.steps.insert(channel.clone(), Step::Queued { sent: 0 });
-        self.queue.push_back(channel);
+    fn rank(&self, channel: &Channel) -> Rank {
+        if self.wanted.first.contains(channel) { Rank::First } else { Rank::Then }
     }
 
-    fn await_answer(&mut self, channel: &Channel, sent: u32, now: Instant) {
+    fn enqueue(&mut self, channel: Channel) {
+        self.steps.insert(channel.clone(), Step::Queued { sent: 0 });
+        self.queue[self.rank(&channel) as usize].push_back(channel);
+    }
+
+    fn await_answer(&mut self, channel: &Channel, (sent, rank): (u32, Rank), now: Instant) {
         let due = now + self.timing.confirm;
-        self.steps.insert(channel.clone(), Step::Awaiting { sent, due });
+        self.steps.insert(channel.clone(), Step::Awaiting { sent, due, rank });
         self.answers.push_back((due, channel.clone()));
     }
 
     fn forget(&mut self, channel: &Channel) -> Option<Step> {
         let step = self.steps.remove(channel);
         match step {
-            Some(Step::Awaiting { .. }) => self.awaiting -= 1,
+            Some(Step::Awaiting { rank, .. }) => self.awaiting[rank as usize] -= 1,
             Some(Step::Confirmed) => self.confirmed -= 1,
             _ => {}
         }
@@ -219,14 +246,8 @@ impl Ledger {
         while let Some((due, channel)) = self.retries.pop_front_if(|(due, _)| *due <= now) {
             if self.steps.get(&channel) == Some(&Step::Refused { until: due }) {
                 self.steps.insert(channel.clone(), Step::Queued { sent: self.timing.resends });
-                self.queue.push_back(channel);
+                self.queue[self.rank(&channel) as usize].push_back(channel);
             }
         }
-    }
-
-    fn doubt_all_resent(&mut self) {
-        let resent =
-            self.steps.iter().filter(|(_, step)| matches!(step, Step::Awaiting { sent, .. } if *sent > 1));
-        self.doubtful.extend(resent.map(|(channel, _)| channel.clone()));
     }
 }

@@ -15,7 +15,6 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,7 +24,7 @@ use self::backoff::Backoff;
 pub use self::backoff::Jitter;
 use self::ledger::Ledger;
 use super::reason::Verdict;
-use super::{Channel, Notice, Reason, State, Timing};
+use super::{Channels, Notice, Reason, State, Timing};
 
 /// One moment on both clocks: one to measure with, one to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +51,7 @@ pub enum Input<'a> {
     /// The connection ended without a close frame.
     Dropped,
     /// The channels to be subscribed to, all of them.
-    Wanted(Arc<BTreeSet<Channel>>),
+    Wanted(Arc<Channels>),
     /// Time has passed.
     Tick,
     /// Stop for good. The connection is already closed or will be dropped.
@@ -136,9 +135,13 @@ impl Session {
             Input::NotConnected => self.ended(Reason::NotConnected, now),
             Input::Text(text) => self.text(text, now),
             Input::Traffic => self.heard(now),
-            Input::Closed(code) => self.ended(Reason::Code(code), now),
+            Input::Closed(code) => {
+                // Whatever it had to say came before.
+                self.heard(now);
+                self.ended(Reason::Code(code), now);
+            }
             Input::Dropped => self.ended(Reason::Dropped, now),
-            Input::Wanted(wanted) => self.want(wanted),
+            Input::Wanted(wanted) => self.want(wanted, now),
             Input::Tick => {}
             Input::Stop => self.stop(now),
         }
@@ -166,9 +169,12 @@ impl Session {
         }
     }
 
-    fn want(&mut self, wanted: Arc<BTreeSet<Channel>>) {
-        for channel in self.ledger.want(wanted) {
+    fn want(&mut self, wanted: Arc<Channels>, now: Now) {
+        for (channel, heard) in self.ledger.want(wanted) {
             self.out.push(Output::Send(super::frame::unsubscribe(&channel)));
+            if heard {
+                self.out.push(Output::Notice(Notice::Left { channel, at: now.wall }));
+            }
         }
     }
 

@@ -27,7 +27,7 @@ const GREETING: &str =
 struct Bench {
     listener: TcpListener,
     told: mpsc::UnboundedReceiver<Notice>,
-    wanted: watch::Sender<Arc<BTreeSet<Channel>>>,
+    wanted: watch::Sender<Arc<Channels>>,
     stop: CancellationToken,
 }
 
@@ -43,7 +43,7 @@ fn quick() -> Timing {
     }
 }
 
-fn set(names: &[&str]) -> Arc<BTreeSet<Channel>> {
+fn set(names: &[&str]) -> Arc<Channels> {
     Arc::new(names.iter().map(|name| name.parse().unwrap()).collect())
 }
 

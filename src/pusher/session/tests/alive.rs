@@ -24,6 +24,19 @@ fn silence_is_measured_by_the_smaller_wish_within_ten_and_120_seconds() {
 }
 
 #[test]
+fn by_default_a_mute_connection_is_given_up_after_twenty_seconds() {
+    let mut rig = Rig::timed(Timing::default(), true, 50);
+    rig.establish();
+    assert_eq!(
+        rig.until_due(),
+        (secs(10), vec![Output::Send(PING.to_owned())]),
+        "whatever the server wishes"
+    );
+    let (time, outputs) = rig.until_due();
+    assert_eq!((time, closes(&outputs)), (secs(10), true));
+}
+
+#[test]
 fn whatever_arrives_starts_the_silence_anew() {
     let noise = [
         Input::Traffic,

@@ -44,7 +44,8 @@ fn a_changed_set_sends_only_the_difference() {
     let mut rig = Rig::confirmed(&["A", "B"]);
     let outputs = rig.tell(Input::Wanted(set(["B", "C"])));
     assert_eq!(sent(&outputs), [unsubscribe(&channel("A")), subscribe(&channel("C"))]);
-    assert!(notices(&outputs).is_empty(), "a channel that is not wanted is not lost");
+    let left = Notice::Left { channel: channel("A"), at: rig.now.wall };
+    assert_eq!(notices(&outputs), [&left], "a channel that is not wanted is not lost");
     assert_eq!(rig.tell(Input::Wanted(set(["B", "C"]))), []);
     let at = rig.now.wall;
     assert!(rig.text(&confirmation("C")).contains(&confirmed_notice("C", at)));
@@ -75,56 +76,84 @@ fn protocol_events_on_a_wanted_channel_are_no_messages() {
     }
 }
 
-#[test]
-fn an_unconfirmed_channel_is_sent_three_more_times_and_then_costs_the_connection() {
-    let mut rig = Rig::live(&["A", "B"]);
+/// A rig that hears B and has sent these, which are never answered.
+fn beside_b(first: &[&str], then: &[&str]) -> Rig {
+    let mut rig = Rig::new(true, 50);
+    let first = first.iter().chain(&["B"]).map(|name| channel(name)).collect();
+    let then = then.iter().map(|name| channel(name)).collect();
+    rig.tell(Input::Wanted(Arc::new(Channels { first, then })));
+    rig.establish();
     rig.text(&confirmation("B"));
-    for _ in 0..3 {
-        let (time, outputs) = rig.until_due();
-        assert_eq!((time, sent(&outputs)), (secs(10), vec![subscribe(&channel("A")).as_str()]));
-    }
-    let (time, outputs) = rig.until_due();
-    assert_eq!((time, closes(&outputs)), (secs(10), true));
-    let (at, reason) = (rig.now.wall, Reason::Unconfirmed);
-    let lost = Notice::Lost { channel: channel("B"), since: at - secs(40), at, reason };
-    assert!(notices(&outputs).contains(&&lost), "{outputs:?}");
+    rig
 }
 
 #[test]
-fn a_channel_that_is_never_confirmed_costs_a_serving_connection_only_once() {
-    let mut rig = Rig::live(&["A", "B"]);
-    rig.text(&confirmation("B"));
+fn a_channel_that_is_never_confirmed_costs_no_connection_that_serves_another() {
+    for mut rig in [beside_b(&["A"], &[]), beside_b(&[], &["A"])] {
+        for _ in 0..3 {
+            let (time, outputs) = rig.until_due();
+            assert_eq!((time, sent(&outputs)), (secs(10), vec![subscribe(&channel("A")).as_str()]));
+        }
+        let (time, outputs) = rig.until_due();
+        let refused = Notice::Refused { channel: channel("A"), at: rig.now.wall };
+        assert_eq!((time, outputs), (secs(10), vec![Output::Notice(refused.clone())]));
+        rig.tell(Input::Traffic);
+        let (time, outputs) = rig.until_due();
+        assert_eq!((time, sent(&outputs).len()), (secs(60), 1), "tried again after a minute");
+        let (time, outputs) = rig.until_due();
+        let refused = Notice::Refused { at: rig.now.wall, channel: channel("A") };
+        assert_eq!((time, outputs), (secs(10), vec![Output::Notice(refused)]), "and that only once");
+        assert!(
+            rig.text(&confirmation("A")).contains(&confirmed_notice("A", rig.now.wall)),
+            "late is not too late"
+        );
+    }
+}
+
+#[test]
+fn watched_channels_that_are_never_confirmed_cost_no_connection_even_if_nothing_else_is() {
+    let mut rig = Rig::new(true, 50);
+    let then = (0..9).map(|number| channel(&format!("watched-{number}"))).collect();
+    rig.tell(Input::Wanted(Arc::new(Channels { then, ..Channels::default() })));
+    rig.establish();
+    for _ in 0..20 {
+        rig.tell(Input::Traffic);
+        assert!(!closes(&rig.until_due().1));
+    }
+}
+
+#[test]
+fn a_partners_channel_waits_for_no_watched_one_however_many_are_unanswered() {
+    let mut rig = Rig::new(true, 50);
+    let then: BTreeSet<_> = (0..2_000).map(|number| channel(&format!("a-{number:04}"))).collect();
+    rig.tell(Input::Wanted(Arc::new(Channels { then: then.clone(), ..Channels::default() })));
+    assert_eq!(sent(&rig.establish()).len(), 250, "half of the places at most");
+    let first = BTreeSet::from([channel("partner")]);
+    let outputs = rig.tell(Input::Wanted(Arc::new(Channels { first: first.clone(), then: then.clone() })));
+    assert_eq!(sent(&outputs), subscribes(&["partner"]));
+    rig.tell(Input::Dropped);
+    rig.pause();
+    rig.tell(Input::Opened);
+    assert_eq!(
+        sent(&rig.text(&greeting(120)))[0],
+        subscribe(&channel("partner")),
+        "also on the next connection"
+    );
+    let promoted = Channels { first: first.into_iter().chain([channel("a-1999")]).collect(), then };
+    let outputs = rig.tell(Input::Wanted(Arc::new(promoted)));
+    assert_eq!(sent(&outputs), subscribes(&["a-1999"]), "what becomes a partner's passes the others");
+}
+
+#[test]
+fn a_channel_that_was_not_confirmed_comes_last_on_the_next_connection() {
+    let mut rig = beside_b(&["A"], &[]);
     for _ in 0..4 {
         rig.until_due();
     }
+    rig.tell(Input::Dropped);
     rig.pause();
     rig.tell(Input::Opened);
-    assert_eq!(sent(&rig.text(&greeting(120))), subscribes(&["B", "A"]), "the doubtful one last");
-    rig.text(&confirmation("B"));
-    for _ in 0..3 {
-        rig.until_due();
-        rig.tell(Input::Traffic);
-    }
-    let (_, outputs) = rig.until_due();
-    let refused = Notice::Refused { channel: channel("A"), at: rig.now.wall };
-    assert_eq!(outputs, [Output::Notice(refused)]);
-    let mut waited = Duration::ZERO;
-    let outputs = loop {
-        rig.tell(Input::Traffic);
-        let (time, outputs) = rig.until_due();
-        waited += time;
-        if sent(&outputs) == subscribes(&["A"]) {
-            break outputs;
-        }
-    };
-    assert_eq!((waited, outputs.len()), (secs(300), 1), "tried again after five minutes");
-    let (time, outputs) = rig.until_due();
-    let refused = Notice::Refused { channel: channel("A"), at: rig.now.wall };
-    assert_eq!((time, outputs), (secs(10), vec![Output::Notice(refused)]), "and that only once");
-    assert!(
-        rig.text(&confirmation("A")).contains(&confirmed_notice("A", rig.now.wall)),
-        "late is not too late"
-    );
+    assert_eq!(sent(&rig.text(&greeting(120))), subscribes(&["B", "A"]));
 }
 
 #[test]

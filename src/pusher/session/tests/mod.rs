@@ -5,7 +5,10 @@ mod channels;
 mod connection;
 mod storm;
 
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::pusher::Channel;
 
 /// Drives a session along a clock of its own.
 struct Rig {
@@ -30,7 +33,7 @@ fn channel(name: &str) -> Channel {
     name.parse().unwrap()
 }
 
-fn set<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> Arc<BTreeSet<Channel>> {
+fn set<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> Arc<Channels> {
     Arc::new(names.into_iter().map(|name| channel(name.as_ref())).collect())
 }
 
@@ -56,8 +59,14 @@ fn message(name: &str) -> String {
 
 impl Rig {
     fn new(secure: bool, percent: u32) -> Self {
+        // The signs of life have a table of their own; here they must not come in between.
+        let timing = Timing { activity: secs(120), pong: secs(30), ..Timing::default() };
+        Self::timed(timing, secure, percent)
+    }
+
+    fn timed(timing: Timing, secure: bool, percent: u32) -> Self {
         let now = Now { mono: Instant::now(), wall: DateTime::UNIX_EPOCH };
-        Self { session: Session::new(Timing::default(), secure, dice(percent), now), now }
+        Self { session: Session::new(timing, secure, dice(percent), now), now }
     }
 
     /// A rig that is established, with these channels sent but not confirmed.

@@ -88,10 +88,6 @@ proptest! {
         for step in steps {
             let ends = matches!(step, Step::NotConnected | Step::Closed(_) | Step::Dropped);
             held &= !ends;
-            if let Step::Wanted(names) = &step {
-                let wanted = set(names.iter().copied().map(name));
-                heard.retain(|channel| wanted.contains(channel));
-            }
             let outputs = take(&mut rig, step);
             check(&outputs, &mut held);
             for notice in notices(&outputs) {
@@ -99,8 +95,9 @@ proptest! {
                     Notice::Confirmed { channel, .. } => prop_assert!(heard.insert(channel.clone()), "confirmed twice"),
                     Notice::Lost { channel, since, at, .. } => {
                         prop_assert!(since <= at);
-                        heard.remove(channel);
+                        prop_assert!(heard.remove(channel), "lost and not heard before");
                     }
+                    Notice::Left { channel, .. } => prop_assert!(heard.remove(channel), "left and not heard before"),
                     _ => {}
                 }
             }

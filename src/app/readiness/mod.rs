@@ -1,6 +1,7 @@
 //! Why a process is not ready, from what its tasks say of themselves.
 
-use std::sync::Arc;
+mod stream;
+
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -12,7 +13,6 @@ use crate::intake::directory::Watch;
 use crate::intake::stream::StreamHealth;
 use crate::intake::{Intake, IntakeHealth};
 use crate::model::clock::Ahead;
-use crate::pusher::State;
 use crate::store::figures::Queue;
 
 /// How often the signs that nobody announces are looked at.
@@ -20,10 +20,6 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Messages that wait longer than this while none is taken: a commit that takes longer goes to the spool instead.
 const STALLED: Duration = Duration::from_secs(15);
-
-/// A connection on which nothing arrives for so long: it is pinged after two minutes at most, and given up half a minute
-/// later, unless the task that reads it hangs.
-const SILENT: Duration = Duration::from_mins(4);
 
 /// A delivery that is due for longer than this at an endpoint to which nobody sends: it should take a second.
 const STUCK: Duration = Duration::from_mins(2);
@@ -120,7 +116,7 @@ fn list(signs: &Signs, progress: &mut Progress) -> Vec<Trouble> {
     if let Some(stream) = &signs.stream {
         let silence = signs.pulse.as_ref().and_then(|pulse| *pulse.borrow()).map(|heard| heard.elapsed());
         let directory = signs.directory.borrow().clone();
-        troubles.extend(stream_trouble(&stream.borrow(), silence.unwrap_or_default(), &directory));
+        troubles.extend(stream::trouble(&stream.borrow(), silence.unwrap_or_default(), &directory));
     }
     if let Some((intake, health)) = &signs.intake {
         troubles.extend(intake_trouble((intake.waiting(), Instant::now()), &health.borrow(), progress));
@@ -173,41 +169,15 @@ fn queue_trouble(queue: &Queue) -> Option<Trouble> {
     })
 }
 
-fn stream_trouble(
-    stream: &StreamHealth,
-    silence: Duration,
-    directory: &Arc<crate::intake::directory::Directory>,
-) -> Option<Trouble> {
-    let wanted = directory.channels().len();
-    match stream.state {
-        _ if stream.stands_by => None,
-        Some(State::Connected { .. }) if silence > SILENT => {
-            let detail =
-                format!("the stream is connected, but nothing was read for {} seconds", silence.as_secs());
-            Some(trouble("stream_silent", detail))
-        }
-        Some(State::Connected { .. }) if stream.confirmed >= wanted => None,
-        Some(State::Connected { .. }) => {
-            let waiting = wanted - stream.confirmed;
-            Some(trouble(
-                "stream_subscribing",
-                format!("{waiting} of {wanted} channels are not confirmed yet"),
-            ))
-        }
-        Some(state) => Some(trouble("stream_down", state.to_string())),
-        None => Some(trouble("stream_down", "the stream has not connected yet".to_owned())),
-    }
-}
-
 fn trouble(code: &'static str, detail: String) -> Trouble {
     Trouble { code, detail }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn codes(troubles: impl IntoIterator<Item = Trouble>) -> Vec<&'static str> {
+    pub(super) fn codes(troubles: impl IntoIterator<Item = Trouble>) -> Vec<&'static str> {
         troubles.into_iter().map(|trouble| trouble.code).collect()
     }
 
@@ -221,18 +191,6 @@ mod tests {
         assert_eq!(codes(intake_trouble((3, later), &health, &mut progress)), ["intake_stalled"]);
         let moving = IntakeHealth { batches: 8, ..health };
         assert_eq!(codes(intake_trouble((3, later), &moving, &mut progress)), [""; 0], "one batch was taken");
-    }
-
-    #[test]
-    fn a_connected_stream_on_which_nothing_is_read_is_told() {
-        let state = Some(State::Connected { since: chrono::DateTime::UNIX_EPOCH });
-        let stream = StreamHealth { state, ..StreamHealth::default() };
-        let directory = Arc::default();
-        assert_eq!(codes(stream_trouble(&stream, SILENT, &directory)), [""; 0]);
-        let longer = SILENT + Duration::from_secs(1);
-        assert_eq!(codes(stream_trouble(&stream, longer, &directory)), ["stream_silent"]);
-        let stands_by = StreamHealth { stands_by: true, ..stream };
-        assert_eq!(codes(stream_trouble(&stands_by, longer, &directory)), [""; 0]);
     }
 
     #[test]
