@@ -4,16 +4,17 @@
 //! is not true any more, or nothing is remembered, they are read, without a lock.
 //!
 //! Guarantees: what is kept here is what the long way would have kept. If an event is kept already, or what was believed
-//! of its order or of the endpoints is not so, the statement fails as a whole and nothing is written.
+//! of its order or of the endpoints is not so, the statement fails as a whole and nothing is written. What is not newer
+//! than all that is known of its order goes the long way.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Fate;
-use super::commit::{CommitError, Committed, Desk, follow_all, orders_of};
+use super::commit::{CommitError, Committed, Desk};
+use super::follow::follow;
 use super::owe::owe;
 use super::recent::{Known, partners};
 use crate::model::event::{NewEvent, Source};
@@ -45,7 +46,7 @@ pub(super) async fn keep(
     }
     let guess = desk.recent().guess(events);
     if let Some(known) = guess {
-        if let Some(committed) = write((desk, writing), events, (&known, true), how).await? {
+        if let Some(committed) = write((desk, writing), events, &known, how).await? {
             return Ok(Some(committed));
         }
         desk.recent().was_wrong(events);
@@ -60,38 +61,31 @@ pub(super) async fn keep(
     if desk.recent().has_lanes(events) {
         return Ok(None);
     }
-    write((desk, writing), events, (&Known { orders, subscriptions }, false), how).await
+    write((desk, writing), events, &Known { orders, subscriptions }, how).await
 }
 
 /// `None`: what was believed is not so, and nothing is written.
 async fn write(
     (desk, writing): (&Desk, &mut PgConnection),
     events: &[&NewEvent],
-    (known, is_guess): (&Known, bool),
+    known: &Known,
     (hand_over, reconcile_every): (Option<&HandOver>, Duration),
 ) -> Result<Option<Committed>, CommitError> {
+    let Some(moved) = follow(events, &known.orders, reconcile_every) else { return Ok(None) };
     let owed = owe(events, &known.subscriptions, hand_over);
-    let (writes, anomalies) = follow_all(events, &known.orders, reconcile_every);
-    // What is believed of an order is checked where it is written.
-    if is_guess && writes.len() < orders_of(events).len() {
-        return Ok(None);
-    }
-    let odd: HashMap<_, _> = anomalies.iter().map(|(_, event, why)| (*event, why.as_str())).collect();
-    let arriving: Vec<_> = events.iter().map(|one| (*one, odd.get(&one.event_id).copied())).collect();
     let heard: Vec<_> = events.iter().map(|one| (one.event_id, *one)).collect();
     let partners: Vec<Uuid> = partners(events).into_iter().map(PartnerId::uuid).collect();
     let versions: Vec<i64> = known.subscriptions.iter().map(|endpoint| endpoint.version).collect();
     let batch = event::keep::Batch {
-        arriving: &arriving,
+        arriving: &moved.arriving(events),
         heard: &heard,
-        new: events,
-        orders: &writes,
+        orders: &moved.orders,
         owed: &owed.deliveries,
         subscribed: (&partners, &versions),
     };
     match event::keep::keep(&mut *writing, &batch).await {
         Ok(()) => {
-            desk.recent().wrote(&writes);
+            desk.recent().wrote(&moved.orders);
             Ok(Some(Committed { fates: vec![Fate::New; events.len()], owed }))
         }
         Err(store::Error::Contended(_)) => Ok(None),

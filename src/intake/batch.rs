@@ -162,7 +162,7 @@ impl Sink {
             trace_commit(events, began.elapsed());
             match committed {
                 Ok(Ok(committed)) => return Ok(Ok(committed)),
-                Ok(Err(CommitError::Raced | CommitError::Store(store::Error::Contended(_)))) => {}
+                Ok(Err(CommitError::Store(store::Error::Contended(_)))) => {}
                 Ok(Err(CommitError::Store(error))) if error.is_unavailable() => {
                     tracing::debug!(error = &error as &dyn Error, "the database cannot take a batch");
                     return Err(Unavailable);

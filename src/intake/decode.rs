@@ -1,8 +1,6 @@
 //! From a message as it was heard to an event, or to the reason why it is none. Pure.
 
-use std::borrow::Cow;
-
-use serde::Deserialize;
+use chrono::SubsecRound as _;
 use serde_json::value::RawValue;
 
 use super::directory::Directory;
@@ -13,9 +11,13 @@ use crate::model::order::Snapshot;
 use crate::model::quarantine::{Reason, Refusal};
 use crate::store::quarantine::write::Quarantined;
 use crate::trace::Span;
-use crate::transak::claims::{self, Unreadable};
+use crate::transak::claims::{self, About, Unreadable};
 use crate::transak::jws::{self, Unverified, VerifyingKey};
-use crate::transak::order;
+use crate::transak::packing::signed_text;
+use crate::transak::{json, order};
+
+/// Times are kept in microseconds, and compared with what is kept.
+const MICROS: u16 = 6;
 
 /// What a message turned out to be.
 #[derive(Debug)]
@@ -120,11 +122,13 @@ fn event(heard: &Heard, keys: &[VerifyingKey]) -> Result<NewEvent, Failure> {
         || Failure::Unreadable(Refusal::new(Reason::NoPartner, "it belongs to no known partner"));
     let partner_id = heard.partner_id.ok_or_else(no_partner)?;
     let message = claims::read(&claims)?;
-    if claims::is_kyc(message.event.as_deref()) {
-        return Ok(without_order(heard, partner_id, (&message, verified)));
+    match message.about {
+        About::Kyc => Ok(without_order(heard, partner_id, (&message, verified))),
+        About::Order => {
+            let snapshot = order::read(&message.body)?;
+            Ok(with_order(heard, (partner_id, verified), &message, snapshot))
+        }
     }
-    let snapshot = order::read(message.body)?;
-    Ok(with_order(heard, (partner_id, verified), &message, snapshot))
 }
 
 fn with_order(
@@ -135,6 +139,7 @@ fn with_order(
 ) -> NewEvent {
     let outside = heard.event.as_deref().filter(|name| claims::is_event_name(name));
     let name = message.event.as_deref().or(outside).unwrap_or_else(|| snapshot.status.event_name());
+    let heard_at = heard.at.trunc_subsecs(MICROS);
     NewEvent {
         partner_id,
         event_id: EventId::new(),
@@ -144,8 +149,8 @@ fn with_order(
         source: heard.source,
         verified,
         from_history: heard.form == Form::History,
-        occurred_at: snapshot.reached_at().or(message.triggered_at).unwrap_or(heard.at),
-        received_at: heard.at,
+        occurred_at: snapshot.reached_at().or(message.triggered_at).unwrap_or(heard_at),
+        received_at: heard_at,
         hops: heard.hops,
         trace: heard.trace.as_ref().and_then(Span::context),
         order: Some(snapshot),
@@ -157,20 +162,23 @@ fn without_order(
     partner_id: PartnerId,
     (message, verified): (&claims::Message<'_>, bool),
 ) -> NewEvent {
-    let name = message.event.clone().unwrap_or_default();
+    let outside = heard.event.clone().filter(|name| claims::is_event_name(name));
+    let name =
+        message.event.clone().or(outside).or_else(|| claims::kyc_name(&message.body)).unwrap_or_default();
+    let heard_at = heard.at.trunc_subsecs(MICROS);
     let payload = bytes::Bytes::copy_from_slice(message.body.get().as_bytes());
     NewEvent {
         partner_id,
         event_id: EventId::new(),
-        identity: Identity::of_other(&name, &payload),
+        identity: Identity::of_other(&name, &payload, message.triggered_at),
         event: name,
         order: None,
         payload,
         source: heard.source,
         verified,
         from_history: heard.form == Form::History,
-        occurred_at: message.triggered_at.unwrap_or(heard.at),
-        received_at: heard.at,
+        occurred_at: message.triggered_at.unwrap_or(heard_at),
+        received_at: heard_at,
         hops: heard.hops,
         trace: heard.trace.as_ref().and_then(Span::context),
     }
@@ -178,26 +186,12 @@ fn without_order(
 
 fn verified_claims(heard: &Heard, keys: &[VerifyingKey]) -> Result<Box<RawValue>, Unverified> {
     let text = std::str::from_utf8(&heard.data).map_err(|_| Unverified::NotSigned)?;
-    let message = signed_message(text).ok_or(Unverified::NotSigned)?;
+    let message = signed_text(text).ok_or(Unverified::NotSigned)?;
     jws::verify(&message, keys)
 }
 
 fn open_claims(heard: &Heard) -> Result<Box<RawValue>, Unreadable> {
-    serde_json::from_slice(&heard.data).map_err(|_| Unreadable::NotAnObject)
-}
-
-/// The signed text, whichever way it was packed: bare, as a JSON string, or under `data` of an object.
-fn signed_message(text: &str) -> Option<Cow<'_, str>> {
-    #[derive(Deserialize)]
-    struct Wrapped<'a> {
-        #[serde(borrow)]
-        data: Cow<'a, str>,
-    }
-    match text.trim_start().as_bytes().first()? {
-        b'"' => serde_json::from_str(text).ok().map(Cow::Owned),
-        b'{' => serde_json::from_str::<Wrapped<'_>>(text).ok().map(|wrapped| wrapped.data),
-        _ => Some(Cow::Borrowed(text.trim())),
-    }
+    json::read(&heard.data).ok_or(Unreadable::NotAnObject)
 }
 
 #[cfg(test)]

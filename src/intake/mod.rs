@@ -12,6 +12,7 @@ mod commit;
 pub mod decode;
 pub mod directory;
 mod flow;
+mod follow;
 pub mod listener;
 mod owe;
 mod recent;

@@ -6,9 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use chrono::SubsecRound as _;
-
-use super::commit::orders_of;
+use super::follow::orders_of;
 use crate::model::delivery::Subscription;
 use crate::model::event::NewEvent;
 use crate::model::id::PartnerId;
@@ -16,9 +14,6 @@ use crate::store::order::write::{Current, Orders, Write};
 
 /// The most orders that are remembered; beyond it all are forgotten, which costs a read each.
 const CAPACITY: usize = 10_000;
-
-/// Postgres keeps times in microseconds.
-const MICROS: u16 = 6;
 
 /// How the orders of some events stand, and who is to be told.
 #[derive(Debug)]
@@ -86,12 +81,8 @@ impl Recent {
             self.orders.clear();
         }
         for write in writes {
-            let mut standing = write.standing.clone();
-            standing.at = standing.at.trunc_subsecs(MICROS);
-            let snapshot_at = write.snapshot_times.1.trunc_subsecs(MICROS);
-            let key = (write.partner_id, write.snapshot.0.order_id.as_str().to_owned());
-            let revision = write.read_revision + 1;
-            self.orders.insert(key, Current { revision, standing, snapshot_at });
+            let current = Current { revision: write.read_revision + 1, state: write.state.clone() };
+            self.orders.insert((write.partner_id, write.order_id.to_owned()), current);
         }
     }
 

@@ -43,26 +43,25 @@ impl Source {
 pub struct Identity(pub [u8; 16]);
 
 impl Identity {
-    /// The identity of an order event: `(orderId, status, updatedAt)`; where `updatedAt` is absent, a hash of the
-    /// payload stands in. The event name is no part of it: Transak's documents disagree on the name for `CANCELLED`.
+    /// The identity of an order event: `(orderId, status, updatedAt)`, the last as an instant, however it is written;
+    /// where it is absent or no time, a hash of the payload stands in. The event name is no part of it: Transak's
+    /// documents disagree on the name for `CANCELLED`.
     pub fn of_order(snapshot: &Snapshot) -> Self {
-        let when = snapshot.updated_at.map(|at| at.timestamp_micros().to_string());
-        let head = [snapshot.order_id.as_str(), snapshot.status.as_str()];
-        match when.as_ref().or(snapshot.updated_at_text.as_ref()) {
-            Some(when) => hash(&[b"order", head[0].as_bytes(), head[1].as_bytes(), b"at", when.as_bytes()]),
-            None => hash(&[
-                b"order",
-                head[0].as_bytes(),
-                head[1].as_bytes(),
-                b"payload",
-                &canonical_bytes(&snapshot.raw),
-            ]),
+        let (id, status) = (snapshot.order_id.as_str().as_bytes(), snapshot.status.as_str().as_bytes());
+        match snapshot.updated_at {
+            Some(at) => hash(&[b"order", id, status, b"at", at.timestamp_micros().to_string().as_bytes()]),
+            None => hash(&[b"order", id, status, b"payload", &canonical_bytes(&snapshot.raw)]),
         }
     }
 
-    /// The identity of an event without an order: its name, and its payload or whatever makes it one of a kind.
-    pub fn of_other(name: &str, payload: &[u8]) -> Self {
-        hash(&[b"other", name.as_bytes(), &canonical_bytes(payload)])
+    /// The identity of an event without an order: its name, its payload or whatever makes it one of a kind, and when
+    /// Transak triggered it, where that is said: a user may be rejected twice in the same words.
+    pub fn of_other(name: &str, payload: &[u8], triggered_at: Option<DateTime<Utc>>) -> Self {
+        let told = hash(&[b"other", name.as_bytes(), &canonical_bytes(payload)]);
+        match triggered_at {
+            Some(at) => hash(&[b"other at", &told.0, at.timestamp_micros().to_string().as_bytes()]),
+            None => told,
+        }
     }
 }
 

@@ -39,16 +39,12 @@ pub enum Product {
     Nft,
 }
 
-/// The fields of an order that lists and filters need. The whole order is `raw`.
-#[derive(Debug, Clone)]
-pub struct Snapshot {
-    /// Transak's id.
-    pub order_id: OrderId,
-    /// Where the order stands.
-    pub status: Status,
+/// What lists and filters show of an order besides its status; `None` is what was not told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Details {
     /// The partner's own reference.
     pub partner_order_id: Option<String>,
-    /// Buy, sell or NFT, where it is said.
+    /// Buy, sell or NFT.
     pub product: Option<Product>,
     /// The user's wallet.
     pub wallet_address: Option<String>,
@@ -62,11 +58,40 @@ pub struct Snapshot {
     pub crypto_amount: Option<Amount>,
     /// Blockchain.
     pub network: Option<String>,
+}
+
+impl Details {
+    /// These, and of what they do not tell what was told before.
+    #[must_use]
+    pub fn or(&self, before: &Self) -> Self {
+        fn first<T: Clone>(one: Option<&T>, other: Option<&T>) -> Option<T> {
+            one.or(other).cloned()
+        }
+        Self {
+            partner_order_id: first(self.partner_order_id.as_ref(), before.partner_order_id.as_ref()),
+            product: self.product.or(before.product),
+            wallet_address: first(self.wallet_address.as_ref(), before.wallet_address.as_ref()),
+            fiat_currency: first(self.fiat_currency.as_ref(), before.fiat_currency.as_ref()),
+            fiat_amount: first(self.fiat_amount.as_ref(), before.fiat_amount.as_ref()),
+            crypto_currency: first(self.crypto_currency.as_ref(), before.crypto_currency.as_ref()),
+            crypto_amount: first(self.crypto_amount.as_ref(), before.crypto_amount.as_ref()),
+            network: first(self.network.as_ref(), before.network.as_ref()),
+        }
+    }
+}
+
+/// An order as one message shows it. The whole of it is `raw`.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Transak's id.
+    pub order_id: OrderId,
+    /// Where the order stands.
+    pub status: Status,
+    /// What else is shown of it.
+    pub details: Details,
     /// When the order was made.
     pub created_at: Option<DateTime<Utc>>,
-    /// `updatedAt` as it came: part of the event's identity.
-    pub updated_at_text: Option<String>,
-    /// When the order last changed.
+    /// When the order last changed: part of the event's identity.
     pub updated_at: Option<DateTime<Utc>>,
     /// When the order was completed; may be later than `updated_at`.
     pub completed_at: Option<DateTime<Utc>>,

@@ -101,6 +101,19 @@ async fn an_order_that_was_erased_begins_anew(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
+async fn nothing_of_an_erased_order_comes_back_with_its_next_event(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    world.hear(&world.signed(&order("o1", "PROCESSING", 1))).await;
+    assert_eq!(world.call("DELETE", "/v1/orders/o1", None).await.0, StatusCode::NO_CONTENT);
+    let bare = r#"{"id":"o1","status":"COMPLETED","updatedAt":"2025-04-04T13:09:48.374Z"}"#;
+    world.hear(&world.signed(bare)).await;
+    let (_, kept) = world.call("GET", "/v1/orders/o1", None).await;
+    for field in ["partnerOrderId", "walletAddress", "fiatAmount", "network"] {
+        assert!(kept[field].is_null(), "{field}: {kept}");
+    }
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
 async fn what_comes_late_does_not_move_an_order_that_is_remembered(pool: PgPool) {
     let mut world = World::new(pool).await;
     world.hear(&world.signed(&order("o1", "AWAITING_PAYMENT_FROM_USER", 1))).await;

@@ -41,7 +41,7 @@ pub async fn keep(conn: &mut PgConnection, announcements: &[Announcement]) -> Re
     let times: Vec<_> = announcements.iter().map(|one| one.at).collect();
     let identities: Vec<Vec<u8>> = announcements
         .iter()
-        .map(|one| Identity::of_other(one.name, one.event_id.to_string().as_bytes()).0.to_vec())
+        .map(|one| Identity::of_other(one.name, one.event_id.to_string().as_bytes(), None).0.to_vec())
         .collect();
     let events = sqlx::query!(
         "insert into event (partner_id, event_id, event, identity, occurred_at, received_at)

@@ -26,6 +26,7 @@ pub(super) struct Arriving<'a> {
     pub(super) hops: Vec<i16>,
     pub(super) traceparent: Vec<Option<String>>,
     pub(super) anomaly: Vec<Option<&'a str>>,
+    pub(super) from_history: Vec<bool>,
 }
 
 impl<'a> Arriving<'a> {
@@ -43,6 +44,7 @@ impl<'a> Arriving<'a> {
             hops: column(events, |(event, _)| event.hops.count()),
             traceparent: column(events, |(event, _)| event.trace.map(|place| place.to_string())),
             anomaly: column(events, |(_, anomaly)| *anomaly),
+            from_history: column(events, |(event, _)| event.from_history),
         }
     }
 }
@@ -77,12 +79,12 @@ pub(super) struct Payloads<'a> {
 }
 
 impl<'a> Payloads<'a> {
-    pub(super) fn of(new: &'a [&'a NewEvent]) -> Self {
+    pub(super) fn of(new: &'a [(&'a NewEvent, Option<&'a str>)]) -> Self {
         Self {
-            partner_id: column(new, |event| event.partner_id.uuid()),
-            event_id: column(new, |event| event.event_id.uuid()),
-            received_at: column(new, |event| event.received_at),
-            body: column(new, |event| event.payload.as_ref()),
+            partner_id: column(new, |(event, _)| event.partner_id.uuid()),
+            event_id: column(new, |(event, _)| event.event_id.uuid()),
+            received_at: column(new, |(event, _)| event.received_at),
+            body: column(new, |(event, _)| event.payload.as_ref()),
         }
     }
 }
@@ -115,29 +117,31 @@ impl<'a> Orders<'a> {
     pub(super) fn of(orders: &'a [Write<'a>]) -> Self {
         Self {
             partner_id: column(orders, |write| write.partner_id.uuid()),
-            order_id: column(orders, |write| write.snapshot.0.order_id.as_str()),
-            partner_order_id: column(orders, |write| write.snapshot.0.partner_order_id.as_deref()),
-            status: column(orders, |write| write.standing.status.as_str()),
-            status_at: column(orders, |write| write.standing.at),
-            verified: column(orders, |write| write.standing.verified),
-            product: column(orders, |write| write.snapshot.0.product),
-            wallet_address: column(orders, |write| write.snapshot.0.wallet_address.as_deref()),
-            fiat_currency: column(orders, |write| write.snapshot.0.fiat_currency.as_deref()),
-            fiat_amount: column(orders, |write| write.snapshot.0.fiat_amount.as_ref().map(Amount::as_json)),
-            crypto_currency: column(orders, |write| write.snapshot.0.crypto_currency.as_deref()),
-            crypto_amount: column(orders, |write| {
-                write.snapshot.0.crypto_amount.as_ref().map(Amount::as_json)
-            }),
-            network: column(orders, |write| write.snapshot.0.network.as_deref()),
-            created_at: column(orders, |write| write.snapshot.0.created_at.unwrap_or(write.snapshot_times.0)),
-            updated_at: column(orders, |write| write.snapshot.0.updated_at.unwrap_or(write.snapshot_times.1)),
-            snapshot_event_id: column(orders, |write| write.snapshot.1.uuid()),
-            snapshot_received_at: column(orders, |write| write.snapshot_times.0),
-            snapshot_at: column(orders, |write| write.snapshot_times.1),
+            order_id: column(orders, |write| write.order_id),
+            partner_order_id: column(orders, |write| write.state.details.partner_order_id.as_deref()),
+            status: column(orders, |write| write.state.standing.status.as_str()),
+            status_at: column(orders, |write| write.state.standing.at),
+            verified: column(orders, |write| write.state.standing.verified),
+            product: column(orders, |write| write.state.details.product),
+            wallet_address: column(orders, |write| write.state.details.wallet_address.as_deref()),
+            fiat_currency: column(orders, |write| write.state.details.fiat_currency.as_deref()),
+            fiat_amount: column(orders, |write| amount(write.state.details.fiat_amount.as_ref())),
+            crypto_currency: column(orders, |write| write.state.details.crypto_currency.as_deref()),
+            crypto_amount: column(orders, |write| amount(write.state.details.crypto_amount.as_ref())),
+            network: column(orders, |write| write.state.details.network.as_deref()),
+            created_at: column(orders, |write| write.state.created_at),
+            updated_at: column(orders, |write| write.state.newest.updated_at),
+            snapshot_event_id: column(orders, |write| write.state.newest.event_id.uuid()),
+            snapshot_received_at: column(orders, |write| write.state.newest.received_at),
+            snapshot_at: column(orders, |write| write.state.newest.at),
             revision: column(orders, |write| write.read_revision + 1),
             reconcile_at: column(orders, |write| write.reconcile_at),
         }
     }
+}
+
+fn amount(amount: Option<&Amount>) -> Option<&str> {
+    amount.map(Amount::as_json)
 }
 
 /// Deliveries.

@@ -1,20 +1,52 @@
--- Given, independently of each other: events that nobody is believed to have told before ($1 to $12), sightings ($13 to
--- $17), payloads of new events ($18 to $21), orders as they are from now on ($22 to $41), and deliveries ($42 to $50; $51:
--- the lease in seconds); what has a key is sorted by it and each once. Orders are written only where the revision that was
--- read still stands. If one is not, or if one of the events is kept already, nothing at all is written; nor if the
--- endpoints of these partners ($52) have other versions than these ($53) by now.
+-- Given, independently of each other: events that nobody is believed to have told before ($1 to $12, $54), sightings ($13
+-- to $17), payloads of new events ($18 to $21), orders as they are from now on ($22 to $41), and deliveries ($42 to $50;
+-- $51: the lease in seconds); what has a key is sorted by it and each once. Orders are written only where the revision
+-- that was read still stands. If one is not, or if one of the events is kept already or may be what a row of the order's
+-- history told ($55: the slack in seconds, see model::dedupe), nothing at all is written; nor if the endpoints of these
+-- partners ($52) have other versions than these ($53) by now.
+-- Orders come before events, so that every transaction that keeps an event holds the lock of its order first.
 -- What the REST API tells again and again is one sighting.
-with arrived as (
+with moved as (
+    insert into "order" as kept (partner_id, order_id, partner_order_id, status, status_at, verified, product,
+        wallet_address, fiat_currency, fiat_amount, crypto_currency, crypto_amount, network, created_at,
+        updated_at, snapshot_event_id, snapshot_received_at, snapshot_at, revision,
+        reconcile_at)
+    select given.* from unnest($22::uuid[], $23::text[], $24::text[], $25::text[], $26::timestamptz[], $27::boolean[],
+        $28::product[], $29::text[], $30::text[], $31::text[], $32::text[], $33::text[], $34::text[],
+        $35::timestamptz[], $36::timestamptz[], $37::uuid[], $38::timestamptz[], $39::timestamptz[], $40::integer[],
+        $41::timestamptz[])
+        as given (partner_id, order_id, partner_order_id, status, status_at, verified, product, wallet_address,
+                  fiat_currency, fiat_amount, crypto_currency, crypto_amount, network, created_at, updated_at,
+                  snapshot_event_id, snapshot_received_at, snapshot_at, revision, reconcile_at)
+    -- One that was read and is gone was erased: nothing that was known of it may come back.
+    where given.revision = 1
+       or exists (select from "order" as read
+                  where read.partner_id = given.partner_id and read.order_id = given.order_id)
+    on conflict on constraint order_pkey do update set
+        partner_order_id = excluded.partner_order_id, status = excluded.status, status_at = excluded.status_at,
+        verified = excluded.verified, product = excluded.product, wallet_address = excluded.wallet_address,
+        fiat_currency = excluded.fiat_currency, fiat_amount = excluded.fiat_amount,
+        crypto_currency = excluded.crypto_currency, crypto_amount = excluded.crypto_amount, network = excluded.network,
+        created_at = excluded.created_at, updated_at = excluded.updated_at,
+        snapshot_event_id = excluded.snapshot_event_id, snapshot_received_at = excluded.snapshot_received_at,
+        snapshot_at = excluded.snapshot_at,
+        revision = excluded.revision, reconcile_at = excluded.reconcile_at
+    where kept.revision = excluded.revision - 1
+    returning 1
+), arrived as (
     insert into event (partner_id, event_id, order_id, event, status, identity, occurred_at, received_at, verified, hops,
-                       traceparent, anomaly)
+                       traceparent, anomaly, from_history)
     select given.* from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bytea[],
                                $7::timestamptz[], $8::timestamptz[], $9::boolean[], $10::smallint[], $11::text[],
-                               $12::text[])
+                               $12::text[], $54::boolean[])
         as given (partner_id, event_id, order_id, event, status, identity, occurred_at, received_at, verified, hops,
-                  traceparent, anomaly)
-    where not exists (select from event as kept
+                  traceparent, anomaly, from_history)
+    where (select count(*) from moved) = cardinality($22::uuid[])
+      and not exists (select from event as kept
                       where kept.partner_id = given.partner_id and kept.order_id = given.order_id
-                        and kept.status = given.status and kept.from_history)
+                        and kept.status = given.status and kept.from_history
+                        and (given.from_history or given.occurred_at = given.received_at
+                             or given.occurred_at <= kept.occurred_at + make_interval(secs => $55)))
     on conflict on constraint event_identity_is_unique do nothing
     returning 1
 ), seen as (
@@ -28,30 +60,6 @@ with arrived as (
 ), said as (
     insert into payload (partner_id, event_id, received_at, body)
     select * from unnest($18::uuid[], $19::uuid[], $20::timestamptz[], $21::bytea[])
-), moved as (
-    insert into "order" as kept (partner_id, order_id, partner_order_id, status, status_at, verified, product,
-        wallet_address, fiat_currency, fiat_amount, crypto_currency, crypto_amount, network, created_at,
-        updated_at, snapshot_event_id, snapshot_received_at, snapshot_at, revision,
-        reconcile_at)
-    select given.* from unnest($22::uuid[], $23::text[], $24::text[], $25::text[], $26::timestamptz[], $27::boolean[],
-        $28::product[], $29::text[], $30::text[], $31::text[], $32::text[], $33::text[], $34::text[],
-        $35::timestamptz[], $36::timestamptz[], $37::uuid[], $38::timestamptz[], $39::timestamptz[], $40::integer[],
-        $41::timestamptz[]) as given
-    on conflict on constraint order_pkey do update set
-        partner_order_id = coalesce(excluded.partner_order_id, kept.partner_order_id),
-        status = excluded.status, status_at = excluded.status_at, verified = excluded.verified,
-        product = coalesce(excluded.product, kept.product),
-        wallet_address = coalesce(excluded.wallet_address, kept.wallet_address),
-        fiat_currency = coalesce(excluded.fiat_currency, kept.fiat_currency),
-        fiat_amount = coalesce(excluded.fiat_amount, kept.fiat_amount),
-        crypto_currency = coalesce(excluded.crypto_currency, kept.crypto_currency),
-        crypto_amount = coalesce(excluded.crypto_amount, kept.crypto_amount),
-        network = coalesce(excluded.network, kept.network),
-        updated_at = excluded.updated_at, snapshot_event_id = excluded.snapshot_event_id,
-        snapshot_received_at = excluded.snapshot_received_at, snapshot_at = excluded.snapshot_at,
-        revision = excluded.revision, reconcile_at = excluded.reconcile_at
-    where kept.revision = excluded.revision - 1
-    returning 1
 ), owed as (
     -- Born leased, due, waiting in the lane of their order, or held.
     insert into delivery (partner_id, delivery_id, event_id, endpoint_id, order_id, state, attempts, claims,

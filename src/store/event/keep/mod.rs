@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
+use crate::model::dedupe::SLACK;
 use crate::model::delivery::{DeliveryState, LEASE, NewDelivery};
 use crate::model::event::{NewEvent, Source};
 use crate::model::id::EventId;
@@ -17,13 +18,12 @@ use columns::{Arriving, Heard, Orders, Owed, Payloads};
 /// What is to be written of a batch.
 #[derive(Debug)]
 pub struct Batch<'a> {
-    /// New events that are not inserted yet, sorted by identity, and why somebody should look at each.
+    /// New events, sorted by identity, and why somebody should look at each.
     pub arriving: &'a [(&'a NewEvent, Option<&'a str>)],
     /// Every event that was heard, under the id it is kept with.
     pub heard: &'a [(EventId, &'a NewEvent)],
-    /// Those that are new, whose payloads are kept byte for byte.
-    pub new: &'a [&'a NewEvent],
-    /// Orders as they are from now on, sorted by (partner, order) and each once.
+    /// Orders as they are from now on, each once: first those that there are, then those that there are not yet, both
+    /// sorted by (partner, order).
     pub orders: &'a [Write<'a>],
     /// To whom new events are owed. Those marked as leased are born with a first attempt and belong to this process for
     /// [`LEASE`]; the others are due at once, wait in the lane of their order, or are held. For those in a lane the
@@ -41,7 +41,7 @@ pub struct Batch<'a> {
 /// the orders, or has changed the endpoints first. The caller must start again.
 pub async fn keep(executor: impl PgExecutor<'_>, batch: &Batch<'_>) -> Result<()> {
     let (arriving, heard) = (Arriving::of(batch.arriving), Heard::of(batch.heard));
-    let (said, moved, owed) = (Payloads::of(batch.new), Orders::of(batch.orders), Owed::of(batch.owed));
+    let (said, moved, owed) = (Payloads::of(batch.arriving), Orders::of(batch.orders), Owed::of(batch.owed));
     #[rustfmt::skip]
     let kept = sqlx::query_file_scalar!(
         "src/store/event/keep/keep.sql",
@@ -60,7 +60,8 @@ pub async fn keep(executor: impl PgExecutor<'_>, batch: &Batch<'_>) -> Result<()
         &moved.revision, &moved.reconcile_at as &[Option<DateTime<Utc>>],
         &owed.partner_id, &owed.delivery_id, &owed.event_id, &owed.endpoint_id,
         &owed.order_id as &[Option<&str>], &owed.state as &[DeliveryState], &owed.leased, &owed.in_lane,
-        &owed.follows, LEASE.as_secs_f64(), batch.subscribed.0, batch.subscribed.1,
+        &owed.follows, LEASE.as_secs_f64(), batch.subscribed.0, batch.subscribed.1, &arriving.from_history,
+        SLACK.as_seconds_f64(),
     );
     kept.fetch_one(executor).await?;
     Ok(())
