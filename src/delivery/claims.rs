@@ -10,7 +10,7 @@ use crate::model::queue::{HandOver, Wanted};
 use crate::store::delivery::claim::claim;
 use crate::store::dispatcher::DispatcherId;
 use crate::store::session::{PATIENCE, Session};
-use crate::store::{Error, Result, within};
+use crate::store::{Result, within};
 
 /// Claims for one dispatcher.
 pub(super) struct Claims {
@@ -43,9 +43,7 @@ impl Claims {
     pub(super) async fn fill_once(&self, wanted: &Wanted) -> Result<usize> {
         let mut conn = self.session.take().await?;
         let claimed = claim(&mut conn, self.id, wanted).await;
-        if !claimed.as_ref().is_err_and(Error::is_unavailable) {
-            conn.keep();
-        }
+        conn.keep_after(&claimed);
         let claimed = claimed?;
         let now = Instant::now();
         Ok(self.queues.with(|queues| {

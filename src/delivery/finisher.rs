@@ -124,7 +124,8 @@ fn settle(queues: &HandOver, batch: &[Done], recovered: &mpsc::UnboundedSender<P
 
 async fn hasten(pool: &PgPool, queues: &HandOver, mut answering: mpsc::UnboundedReceiver<Place>) {
     while let Some(place) = answering.recv().await {
-        if let Err(error) = store::delivery::hasten::hasten(pool, place).await {
+        let hastened = store::within(DEADLINE, store::delivery::hasten::hasten(pool, place)).await;
+        if let Err(error) = hastened {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 endpoint.id = %place.1,

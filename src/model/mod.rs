@@ -32,6 +32,7 @@ pub mod redact;
 pub mod retry;
 pub mod seal;
 pub mod signing;
+pub mod sqlstate;
 pub mod status;
 pub mod target;
 pub mod timeline;

@@ -4,8 +4,11 @@
 
 use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
 
-use super::Result;
 use super::pool::PLANNING;
+use super::{Result, session};
+
+/// Whatever somebody else has locked is tidied another time.
+const BOUNDED: &str = "set lock_timeout = '2s'; set statement_timeout = '60s'";
 
 /// The lock's key: "maintain" in ASCII.
 const KEY: i64 = 0x6d61_696e_7461_696e;
@@ -19,8 +22,9 @@ pub struct Turn {
 impl Turn {
     /// Takes the lock; `None` if another process has it.
     pub async fn take(pool: &PgPool) -> Result<Option<Self>> {
-        let mut session = PgConnection::connect_with(&pool.connect_options()).await?;
+        let mut session = session::open(pool).await?;
         session.execute(PLANNING).await?;
+        session.execute(BOUNDED).await?;
         let taken = sqlx::query_scalar!(r#"select pg_try_advisory_lock($1) as "taken!""#, KEY);
         let taken = taken.fetch_one(&mut session).await?;
         Ok(taken.then_some(Self { session }))

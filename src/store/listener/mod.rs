@@ -7,7 +7,8 @@ pub mod hearing;
 
 use sqlx::{Connection as _, PgConnection, PgPool};
 
-use super::Result;
+use super::session::{self, PATIENCE};
+use super::{Result, within};
 
 /// The first half of the advisory locks' key: "slot" in ASCII.
 const SLOT_CLASS: i32 = 0x736c_6f74;
@@ -33,15 +34,15 @@ impl Slot {
 
     /// Takes one slot, if it is free. The session is one of its own, outside of the pool.
     pub async fn take_number(pool: &PgPool, number: i32) -> Result<Option<Self>> {
-        let mut session = PgConnection::connect_with(&pool.connect_options()).await?;
+        let mut session = session::open(pool).await?;
         let taken =
             sqlx::query_scalar!(r#"select pg_try_advisory_lock($1, $2) as "taken!""#, SLOT_CLASS, number);
-        let taken = taken.fetch_one(&mut session).await?;
+        let taken = within(PATIENCE, async { Ok(taken.fetch_one(&mut session).await?) }).await?;
         Ok(taken.then_some(Self { number, session }))
     }
 
     /// Whether the session, and with it the slot, is still ours.
     pub async fn is_held(&mut self) -> bool {
-        self.session.ping().await.is_ok()
+        tokio::time::timeout(PATIENCE, self.session.ping()).await.is_ok_and(|answer| answer.is_ok())
     }
 }
