@@ -112,3 +112,35 @@ impl DerefMut for InUse<'_> {
         &mut self.conn
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::pool::pool_options;
+
+    /// How long this session may wait for each of these, in milliseconds or as it stands.
+    async fn bounds(conn: &mut PgConnection) -> Vec<(String, String)> {
+        let names = [
+            "lock_timeout",
+            "statement_timeout",
+            "idle_in_transaction_session_timeout",
+            "tcp_keepalives_idle",
+            "tcp_user_timeout",
+        ];
+        let set = sqlx::query_as("select name, setting from pg_settings where name = any ($1) order by name");
+        set.bind(&names[..]).fetch_all(conn).await.unwrap()
+    }
+
+    #[sqlx::test]
+    async fn no_session_that_writes_waits_without_a_bound_nor_keeps_others_waiting(pool: PgPool) {
+        let options = (*pool.connect_options()).clone();
+        let ours = pool_options().max_connections(2).connect_with(options).await.unwrap();
+        let mut kept = Session::new(ours.clone());
+        for session in [&mut kept, &mut Session::hurried(ours.clone())] {
+            let bounds = bounds(&mut session.take().await.unwrap()).await;
+            assert!(bounds.iter().all(|(_, setting)| setting != "0"), "{bounds:?}");
+        }
+        let pooled = bounds(&mut ours.acquire().await.unwrap()).await;
+        assert!(pooled.iter().all(|(_, setting)| setting != "0"), "{pooled:?}");
+    }
+}

@@ -49,3 +49,48 @@ impl Silence {
         found.is_some_and(|found| found.elapsed() < age)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use sqlx::postgres::PgPool;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// A connection whose other end is swallowed from now on.
+    async fn silent(pool: &PgPool) -> (PgConnection, [TcpStream; 2]) {
+        let options = (*pool.connect_options()).clone();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = (options.get_host().to_owned(), options.get_port());
+        let options = options.host("127.0.0.1").port(port);
+        let mut opening = pin!(PgConnection::connect_with(&options));
+        let (mut guest, _) = tokio::select! {
+            guest = listener.accept() => guest.unwrap(),
+            _ = &mut opening => unreachable!("nobody has answered yet"),
+        };
+        let mut host = TcpStream::connect((server.0.as_str(), server.1)).await.unwrap();
+        let opened = tokio::select! {
+            _ = tokio::io::copy_bidirectional(&mut guest, &mut host) => unreachable!("both sides are open"),
+            opened = &mut opening => opened.unwrap(),
+        };
+        (opened, [guest, host])
+    }
+
+    #[sqlx::test]
+    async fn after_one_silent_connection_all_older_ones_are_given_up_unasked_and_newer_ones_are_not(
+        pool: PgPool,
+    ) {
+        let silence = Silence::default();
+        let (mut mute, _path) = silent(&pool).await;
+        let mut other = pool.acquire().await.unwrap();
+        assert!(silence.answers(&mut other, Duration::from_hours(1)).await);
+        tokio::time::pause();
+        assert!(!silence.answers(&mut mute, Duration::ZERO).await);
+        tokio::time::resume();
+        assert!(!silence.answers(&mut other, Duration::from_hours(1)).await, "it is older");
+        assert!(silence.answers(&mut other, Duration::ZERO).await);
+    }
+}
