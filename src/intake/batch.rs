@@ -231,8 +231,10 @@ impl Sink {
             "a message is quarantined"
         );
         let inserted = async {
-            let mut conn = self.pool.acquire().await?;
-            quarantine(&mut conn, &message).await
+            let mut conn = self.desk.reading().take().await?;
+            let inserted = quarantine(&mut conn, &message).await;
+            conn.keep_after(&inserted);
+            inserted
         };
         match store::within(COMMIT_DEADLINE, inserted).await {
             Ok(()) => {
