@@ -5,12 +5,14 @@
 #![expect(clippy::print_stdout, reason = "its figures are what it is for")]
 
 mod deliveries;
+mod door;
 mod hostile;
 mod load;
 mod misbehave;
 mod receiver;
 mod repeats;
 mod rolling;
+mod silent;
 mod soak;
 mod strangers;
 mod world;
@@ -46,6 +48,7 @@ async fn main() -> anyhow::Result<()> {
     match name.as_str() {
         "kill-the-only-process" => kill_the_only_process(events).await,
         "stop-postgres" => stop_postgres(events).await,
+        "silent-postgres" => silent::silent_postgres(events).await,
         "kill-one-of-two" => kill_one_of_two(events).await,
         "kill-during-deliveries" => deliveries::kill_during_deliveries(events).await,
         "rolling-restart" => rolling::restart(events).await,
@@ -53,7 +56,7 @@ async fn main() -> anyhow::Result<()> {
         "misbehaving-server" => misbehave::table().await,
         _ => bail!(
             "one of: kill-the-only-process, stop-postgres, kill-one-of-two, kill-during-deliveries, rolling-restart, soak, \
-             misbehaving-server, hostile-receivers"
+             misbehaving-server, hostile-receivers, silent-postgres"
         ),
     }
 }

@@ -11,13 +11,14 @@ use anyhow::{Context as _, ensure};
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgPool;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use transak_relay::sandbox::postgres::{Options, Postgres};
 use transak_relay::sandbox::{RelayApi, Upstream, UpstreamSettings, signing};
 use url::Url;
 
+use crate::door::Door;
 use crate::load::Load;
 use crate::receiver::Receiver;
 
@@ -31,7 +32,7 @@ const OPTIONS: Options = Options { install: false, max_connections: 100, counts_
 
 pub(crate) struct World {
     postgres: tokio::sync::Mutex<Option<Postgres>>,
-    door: Arc<Mutex<Option<u16>>>,
+    door: Door,
     database_url: String,
     pub(crate) upstream: Upstream,
     pub(crate) receiver: Receiver,
@@ -75,15 +76,15 @@ impl World {
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         let postgres = Postgres::start(&folder.path().join("postgres"), OPTIONS).await?;
         let mut url: Url = postgres.url().expose_secret().parse()?;
-        let door = Arc::new(Mutex::new(url.port()));
+        let door = Door::to(url.port());
         let mut tasks = JoinSet::new();
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        url.set_port(Some(listener.local_addr()?.port())).ok().context("a URL with a port")?;
-        tasks.spawn(doorkeeper(listener, Arc::clone(&door)));
+        // For the counting, which must go on whatever the relays meet.
+        url.set_port(Some(door.clone().keep(&mut tasks, false).await?)).ok().context("a URL with a port")?;
+        let pool = sqlx::postgres::PgPoolOptions::new().max_connections(2).connect_lazy(url.as_str())?;
+        url.set_port(Some(door.clone().keep(&mut tasks, true).await?)).ok().context("a URL with a port")?;
         let access_token = signing::access_token(API_KEY, Utc::now().timestamp(), 604_800)?;
         let upstream = Upstream::start_idle(UpstreamSettings::local(API_KEY, access_token.clone())).await?;
         let receiver = Receiver::start().await?;
-        let pool = sqlx::postgres::PgPoolOptions::new().max_connections(2).connect_lazy(url.as_str())?;
         let database_url = url.to_string();
         Ok(Self {
             postgres: tokio::sync::Mutex::new(Some(postgres)),
@@ -172,9 +173,14 @@ impl World {
         self.upstream.pusher().subscribed(API_KEY, listeners).await;
     }
 
+    /// Where the relays reach Postgres.
+    pub(crate) fn door(&self) -> &Door {
+        &self.door
+    }
+
     /// Postgres is gone at once, as after a crash.
     pub(crate) async fn stop_postgres(&self) -> anyhow::Result<()> {
-        *self.door.lock().expect("no panic") = None;
+        self.door.shut();
         let pid = std::fs::read_to_string(self.folder.path().join("postgres/data/postmaster.pid"))?;
         let pid = pid.lines().next().context("a process id")?.to_owned();
         ensure!(Command::new("kill").args(["-QUIT", &pid]).status().await?.success(), "kill -QUIT");
@@ -185,7 +191,7 @@ impl World {
     pub(crate) async fn start_postgres(&self) -> anyhow::Result<()> {
         let postgres = Postgres::start(&self.folder.path().join("postgres"), OPTIONS).await?;
         let url: Url = postgres.url().expose_secret().parse()?;
-        *self.door.lock().expect("no panic") = url.port();
+        self.door.open(url.port());
         *self.postgres.lock().await = Some(postgres);
         Ok(())
     }
@@ -262,19 +268,5 @@ impl Process {
         ensure!(Command::new("kill").args(["-TERM", &pid]).status().await?.success(), "kill -TERM");
         ensure!(self.child.wait().await?.success(), "the relay did not end with exit code 0");
         Ok(())
-    }
-}
-
-/// Lets connections through to Postgres while the door is open.
-async fn doorkeeper(listener: TcpListener, door: Arc<Mutex<Option<u16>>>) {
-    let mut guests = JoinSet::new();
-    while let Ok((mut guest, _)) = listener.accept().await {
-        let Some(port) = *door.lock().expect("no panic") else { continue };
-        guests.spawn(async move {
-            if let Ok(mut host) = TcpStream::connect(("127.0.0.1", port)).await {
-                // Ends when either side does.
-                let _ = tokio::io::copy_bidirectional(&mut guest, &mut host).await;
-            }
-        });
     }
 }

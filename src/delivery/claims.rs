@@ -13,7 +13,7 @@ use crate::store::delivery::claim::claim;
 use crate::store::dispatcher::DispatcherId;
 use crate::store::due::{look, settle};
 use crate::store::session::{PATIENCE, Session};
-use crate::store::{Error, Result, within};
+use crate::store::{Result, within};
 
 /// What is claimed for.
 #[derive(Debug)]
@@ -57,9 +57,7 @@ impl Claims {
     pub(super) async fn fill_once(&self, wanted: Wanted) -> Result<usize> {
         let mut conn = self.session.take().await?;
         let count = self.fill_with(&mut conn, wanted).await;
-        if !count.as_ref().is_err_and(Error::is_unavailable) {
-            conn.keep();
-        }
+        conn.keep_after(&count);
         count
     }
 

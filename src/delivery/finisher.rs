@@ -7,6 +7,7 @@ use sqlx::PgPool;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
+use super::aside::{self, Held};
 use super::verdicts;
 use crate::model::attempt::AttemptRecord;
 use crate::model::breaker::Change;
@@ -61,6 +62,13 @@ impl Tried {
 }
 
 impl Done {
+    pub(super) fn job(&self) -> &Job {
+        match self {
+            Self::Tried(tried) => &tried.job,
+            Self::Orphaned(job) | Self::Unsent(job, _) | Self::OutOfLane(job) => job,
+        }
+    }
+
     /// Somebody waits for it to be written: a lane, a breaker, or whoever shall have it next.
     fn is_urgent(&self) -> bool {
         match self {
@@ -70,10 +78,15 @@ impl Done {
     }
 }
 
+/// How often a batch is begun again at once because other transactions came first.
+const MOST_RACES: u32 = 50;
+
 /// Writes back until every sender of `done` is gone. What endpoints that answer again are owed is hastened.
 pub(super) async fn run(pool: PgPool, queues: HandOver, mut done: mpsc::Receiver<Done>) {
     let (recovered, answering) = mpsc::unbounded_channel();
-    let session = Session::new(pool.clone());
+    let (refused, refusals) = mpsc::channel(aside::QUEUE);
+    let (session, held) = (Session::new(pool.clone()), Held::default());
+    let (here, there) = (recovered.clone(), recovered);
     let write = async {
         let mut batch = Vec::with_capacity(LARGEST_BATCH);
         let mut began = None;
@@ -82,13 +95,34 @@ pub(super) async fn run(pool: PgPool, queues: HandOver, mut done: mpsc::Receiver
                 gather(&mut done, &mut batch, began + SPACING).await;
             }
             began = Some(Instant::now());
-            write(&session, &batch).await;
-            settle(&queues, &batch, &recovered);
-            batch.clear();
+            let (stuck, batch) = held.split(std::mem::take(&mut batch));
+            put_off(&refused, stuck);
+            if write(&session, &batch).await {
+                settle(&queues, &batch, &here);
+            } else {
+                put_off(&refused, batch);
+            }
         }
-        drop(recovered);
+        drop((refused, here));
     };
-    tokio::join!(write, hasten(&pool, &queues, answering));
+    let waiting = async {
+        let written = |written: &[Done]| settle(&queues, written, &there);
+        aside::run((pool.clone(), held.clone()), refusals, written).await;
+        drop(there);
+    };
+    tokio::join!(write, waiting, hasten(&pool, &queues, answering));
+}
+
+fn put_off(refused: &mpsc::Sender<Vec<Done>>, batch: Vec<Done>) {
+    if batch.is_empty() {
+        return;
+    }
+    if let Err(error) = refused.try_send(batch) {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "attempts cannot be written back and will be sent again"
+        );
+    }
 }
 
 /// Waits for more results until then, unless somebody waits for one of them.
@@ -124,7 +158,8 @@ fn settle(queues: &HandOver, batch: &[Done], recovered: &mpsc::UnboundedSender<P
 
 async fn hasten(pool: &PgPool, queues: &HandOver, mut answering: mpsc::UnboundedReceiver<Place>) {
     while let Some(place) = answering.recv().await {
-        if let Err(error) = store::delivery::hasten::hasten(pool, place).await {
+        let hastened = store::within(DEADLINE, store::delivery::hasten::hasten(pool, place)).await;
+        if let Err(error) = hastened {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 endpoint.id = %place.1,
@@ -135,22 +170,15 @@ async fn hasten(pool: &PgPool, queues: &HandOver, mut answering: mpsc::Unbounded
     }
 }
 
-async fn write(session: &Session, batch: &[Done]) {
+/// `false`: the database takes others, but not this batch as it is.
+async fn write(session: &Session, batch: &[Done]) -> bool {
+    let mut races = 0;
     loop {
         match write_once(session, batch).await {
-            Ok(()) => return,
-            Err(error) if matches!(error, store::Error::Refused(_)) => {
-                // The leases run out and the deliveries are sent again; nothing is lost, but somebody must look.
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    attempts = batch.len(),
-                    "attempts could not be written back"
-                );
-                return;
-            }
+            Ok(()) => return true,
             // Another transaction was in the way.
-            Err(store::Error::Contended(_)) => {}
-            Err(error) => {
+            Err(store::Error::Contended(_)) if races < MOST_RACES => races += 1,
+            Err(error) if error.is_unavailable() => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     attempts = batch.len(),
@@ -158,11 +186,19 @@ async fn write(session: &Session, batch: &[Done]) {
                 );
                 tokio::time::sleep(PAUSE).await;
             }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    attempts = batch.len(),
+                    "attempts cannot be written back together; they are written in parts"
+                );
+                return false;
+            }
         }
     }
 }
 
-async fn write_once(session: &Session, batch: &[Done]) -> store::Result<()> {
+pub(super) async fn write_once(session: &Session, batch: &[Done]) -> store::Result<()> {
     let late = store::within(DEADLINE, verdicts::write(session, batch)).await?;
     count(batch);
     if late > 0 {

@@ -5,6 +5,7 @@
 //! Does not guarantee: exactly one request. A process that dies between the answer and the write-back sends again,
 //! under the same `webhook-id`.
 
+mod aside;
 mod claims;
 mod compose;
 mod courier;

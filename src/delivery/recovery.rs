@@ -62,13 +62,17 @@ pub(super) async fn look_after(pool: &PgPool, sweep: &mut Sweep) -> Result<bool>
     Ok(swept && !adopted)
 }
 
-/// Some deliveries of one endpoint, and one batch of one recovery.
+/// Some deliveries of one endpoint, and one batch of one recovery. Neither waits for what the other cannot have.
 pub(super) async fn step(pool: &PgPool) -> Result<Step> {
-    let mut tx = pool.begin().await?;
-    let brought = store::endpoint::in_line::step(&mut tx).await?;
-    tx.commit().await?;
+    let brought = async {
+        let mut tx = pool.begin().await?;
+        let brought = store::endpoint::in_line::step(&mut tx).await?;
+        tx.commit().await?;
+        Ok::<_, store::Error>(brought)
+    };
+    let brought = brought.await;
     let mut tx = pool.begin().await?;
     let step = store::recovery::step(&mut tx).await?;
     tx.commit().await?;
-    Ok(if brought { Step::Worked } else { step })
+    Ok(if brought? { Step::Worked } else { step })
 }

@@ -11,6 +11,7 @@ use crate::model::id::EndpointId;
 use crate::model::seal::MasterKey;
 use crate::model::target::Target;
 use crate::store;
+use crate::store::session::PATIENCE;
 
 /// The most endpoints kept in memory; beyond it all are read anew, which costs a query each.
 const CAPACITY: usize = 10_000;
@@ -34,7 +35,8 @@ impl Targets {
             return Ok(Some(target));
         }
         let place = (job.partner_id, job.endpoint_id);
-        let target = store::endpoint::sending::target(&self.pool, &self.key, place).await?.map(Arc::new);
+        let reading = store::endpoint::sending::target(&self.pool, &self.key, place);
+        let target = store::within(PATIENCE, reading).await?.map(Arc::new);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= CAPACITY {
             known.clear();

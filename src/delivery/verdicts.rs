@@ -117,9 +117,7 @@ fn status_code(attempt: &AttemptRecord) -> Option<i16> {
 pub(super) async fn write(session: &Session, batch: &[Done]) -> store::Result<usize> {
     let mut conn = session.take().await?;
     let written = write_in(&mut conn, batch).await;
-    if !written.as_ref().is_err_and(store::Error::is_unavailable) {
-        conn.keep();
-    }
+    conn.keep_after(&written);
     written
 }
 

@@ -1,5 +1,9 @@
 //! What becomes of one batch: decoded, committed, or put aside.
+//!
+//! Guarantees: a message is quarantined only for what it is itself, and said to be only once it is. What the database does
+//! not take for any other reason is left to the writer, which has a disk.
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,15 +13,15 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use super::commit::{CommitError, Committed, Desk, commit};
-use super::decode::{Decoded, aside, decode_with};
+use super::decode::{Decoded, decode_with};
 use super::directory::Directory;
+use super::divide::{Batch, Held, Placed};
 use super::owe::Owed;
 use super::suspicion::Suspicion;
 use super::{Fate, Heard};
 use crate::model::delivery::Job;
 use crate::model::event::NewEvent;
 use crate::model::id::PartnerId;
-use crate::model::quarantine::{Reason, Refusal};
 use crate::model::queue::HandOver;
 use crate::store::delivery::claim::release;
 use crate::store::quarantine::write::{Quarantined, insert as quarantine};
@@ -31,9 +35,33 @@ const COMMIT_DEADLINE: Duration = Duration::from_secs(5);
 /// Why a message is put aside that could be read but not kept.
 pub(super) const REFUSED: &str = "the database refused it";
 
+/// How often a batch is begun again at once because other transactions came first.
+const MOST_RACES: usize = 50;
+
+/// What came of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Done(Fate),
+    /// The database answers, but does not take this one now: it waits aside, and nothing waits for it.
+    Aside,
+    /// The database cannot take anything right now.
+    NotNow,
+}
+
 /// The database cannot take anything right now.
 #[derive(Debug)]
 pub(super) struct Unavailable;
+
+/// The database answers, but does not take this.
+#[derive(Debug)]
+pub(super) enum Obstacle {
+    /// One of the events is what it will never take.
+    Poison(store::Error),
+    /// Somebody holds a lock that one of them needs.
+    Locked(store::Error),
+    /// It is none of the events' fault.
+    Unexpected(store::Error),
+}
 
 /// What a batch is written with.
 #[derive(Clone)]
@@ -48,31 +76,39 @@ pub(super) struct Sink {
     pub(super) reconcile_every: Duration,
     /// Deliveries are due that a dispatcher elsewhere has to be told of.
     pub(super) due: Arc<AtomicBool>,
+    /// Orders whose messages wait aside.
+    pub(super) held: Held,
+    /// What cannot go is divided until the single events are found that cannot; otherwise all of it waits aside, quickly.
+    pub(super) divides: bool,
+    /// What was last written at all was refused, though no event was at fault.
+    pub(super) is_refused: Arc<AtomicBool>,
 }
 
 impl Sink {
-    /// Writes messages. Answers what became of each; `None` for those the database could not take now.
-    pub(super) async fn write(&self, messages: &[Heard], directory: &Directory) -> Vec<Option<Fate>> {
+    /// Writes messages. Answers what came of each.
+    pub(super) async fn write(&self, messages: &[Heard], directory: &Directory) -> Vec<Outcome> {
         let decoded = decode_all(messages, directory).map(Some).collect();
         self.keep(messages, decoded).await
     }
 
     /// The same for messages that were heard some time ago: those about orders that were erased since are forgotten.
-    pub(super) async fn write_late(&self, messages: &[Heard], directory: &Directory) -> Vec<Option<Fate>> {
+    pub(super) async fn write_late(&self, messages: &[Heard], directory: &Directory) -> Vec<Outcome> {
         let decoded: Vec<Decoded> = decode_all(messages, directory).collect();
-        let Ok(erased) = self.erased(messages, &decoded).await else { return vec![None; messages.len()] };
+        let Ok(erased) = self.erased(messages, &decoded).await else {
+            return vec![Outcome::NotNow; messages.len()];
+        };
         let left = decoded.into_iter().zip(erased).map(|(decoded, erased)| (!erased).then_some(decoded));
         self.keep(messages, left.collect()).await
     }
 
     /// `None`: it is to be forgotten.
-    async fn keep(&self, messages: &[Heard], decoded: Vec<Option<Decoded>>) -> Vec<Option<Fate>> {
-        let mut fates = vec![None; messages.len()];
-        let (mut events, mut put_aside) = (Vec::new(), Vec::new());
+    async fn keep(&self, messages: &[Heard], decoded: Vec<Option<Decoded>>) -> Vec<Outcome> {
+        let mut outcomes = vec![Outcome::NotNow; messages.len()];
+        let (mut events, mut put_aside) = (Placed::default(), Vec::new());
         for (at, decoded) in decoded.into_iter().enumerate() {
             match decoded {
-                None => fates[at] = Some(Fate::Erased),
-                Some(Decoded::Event(event)) => events.push((at, *event)),
+                None => outcomes[at] = Outcome::Done(Fate::Erased),
+                Some(Decoded::Event(event)) => events.push(at, *event),
                 Some(Decoded::Unverified(message)) => put_aside.push((at, *message, Fate::Unverified)),
                 Some(Decoded::Quarantine(message)) => put_aside.push((at, *message, Fate::Quarantined)),
                 Some(Decoded::Test) => {
@@ -80,20 +116,30 @@ impl Sink {
                         source = messages[at].source.as_str(),
                         "Transak's canned test order arrived; it is not kept"
                     );
-                    fates[at] = Some(Fate::Test);
+                    outcomes[at] = Outcome::Done(Fate::Test);
                 }
             }
         }
-        if !events.is_empty() && self.write_events((messages, events), &mut fates).await.is_err() {
-            return fates;
+        if Batch::new(self, messages, &mut outcomes).write(events).await.is_ok() {
+            self.put_all_aside(put_aside, &mut outcomes).await;
         }
-        for (at, message, fate) in put_aside {
-            match self.put_aside(message).await {
-                Ok(()) => fates[at] = Some(fate),
-                Err(Unavailable) => break,
-            }
+        outcomes
+    }
+
+    async fn put_all_aside(&self, messages: Vec<(usize, Quarantined, Fate)>, outcomes: &mut [Outcome]) {
+        // Whose room somebody holds the lock of: the others need not wait for it again and again.
+        let mut stuck = HashSet::new();
+        for (at, message, fate) in messages {
+            let partner = message.partner_id;
+            outcomes[at] = match self.put_aside(message, stuck.contains(&partner)).await {
+                Ok(true) => Outcome::Done(fate),
+                Ok(false) => {
+                    stuck.insert(partner);
+                    Outcome::Aside
+                }
+                Err(Unavailable) => return,
+            };
         }
-        fates
     }
 
     /// Which of these messages are about orders that were erased since they were heard.
@@ -101,7 +147,7 @@ impl Sink {
         let about: Vec<_> = messages.iter().zip(decoded).map(about).collect();
         let orders: Vec<_> = about.iter().copied().flatten().collect();
         let erased = async { erasure::since(&mut *self.pool.acquire().await?, &orders).await };
-        let erased = erased.await.map_err(|error| {
+        let erased = store::within(COMMIT_DEADLINE, erased).await.map_err(|error| {
             tracing::debug!(error = &error as &dyn Error, "the database cannot say what was erased");
             Unavailable
         })?;
@@ -111,47 +157,12 @@ impl Sink {
         Ok(about.into_iter().map(|about| about.is_some_and(is_erased)).collect())
     }
 
-    async fn write_events(
+    /// Commits, again and again while another transaction comes first.
+    pub(super) async fn commit(
         &self,
-        (messages, events): (&[Heard], Vec<(usize, NewEvent)>),
-        fates: &mut [Option<Fate>],
-    ) -> Result<(), Unavailable> {
-        let (places, events): (Vec<usize>, Vec<NewEvent>) = events.into_iter().unzip();
-        match self.commit(&events).await? {
-            Ok(committed) => {
-                for (at, fate) in places.into_iter().zip(&committed.fates) {
-                    fates[at] = Some(*fate);
-                }
-                self.hand_over(committed.owed).await;
-            }
-            // One of them is what the database will never take: find it, and keep the others.
-            Err(error) if events.len() > 1 => {
-                tracing::warn!(
-                    error = &error as &dyn Error,
-                    events = events.len(),
-                    "a batch was refused and is written one by one"
-                );
-                for one in places.into_iter().zip(events) {
-                    Box::pin(self.write_events((messages, vec![one]), fates)).await?;
-                }
-            }
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn Error,
-                    "an event was refused by the database and is quarantined"
-                );
-                for at in places {
-                    let refusal = Refusal::new(Reason::Refused, REFUSED);
-                    self.put_aside(aside(&messages[at], refusal)).await?;
-                    fates[at] = Some(Fate::Quarantined);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Commits, again and again while another transaction is in the way.
-    async fn commit(&self, events: &[NewEvent]) -> Result<Result<Committed, store::Error>, Unavailable> {
+        events: &[NewEvent],
+    ) -> Result<Result<Committed, Obstacle>, Unavailable> {
+        let mut races = 0;
         loop {
             let began = Instant::now();
             // As large as all the columns of its statements.
@@ -160,20 +171,27 @@ impl Sink {
             let committed = tokio::time::timeout(COMMIT_DEADLINE, commit).await;
             count(events.len(), began.elapsed());
             trace_commit(events, began.elapsed());
-            match committed {
-                Ok(Ok(committed)) => return Ok(Ok(committed)),
-                Ok(Err(CommitError::Store(store::Error::Contended(_)))) => {}
-                Ok(Err(CommitError::Store(error))) if error.is_unavailable() => {
+            let error = match committed {
+                Ok(Ok(committed)) => {
+                    self.is_refused.store(false, Ordering::Release);
+                    return Ok(Ok(committed));
+                }
+                Ok(Err(CommitError::Raced)) => None,
+                Ok(Err(CommitError::Store(error))) => Some(error),
+                Err(_) => return Err(Unavailable),
+            };
+            match error {
+                None | Some(store::Error::Contended(_)) if races < MOST_RACES => races += 1,
+                Some(error) if error.is_unavailable() => {
                     tracing::debug!(error = &error as &dyn Error, "the database cannot take a batch");
                     return Err(Unavailable);
                 }
-                Ok(Err(CommitError::Store(error))) => return Ok(Err(error)),
-                Err(_) => return Err(Unavailable),
+                error => return Ok(Err(Obstacle::of(error))),
             }
         }
     }
 
-    async fn hand_over(&self, owed: Owed) {
+    pub(super) async fn hand_over(&self, owed: Owed) {
         let mut ours = false;
         if let Some(hand_over) = &self.hand_over {
             let refused = hand_over.give(owed.jobs);
@@ -205,7 +223,11 @@ impl Sink {
         }
     }
 
-    async fn put_aside(&self, message: Quarantined) -> Result<(), Unavailable> {
+    /// `false`: it can be neither believed nor put aside now, but others perhaps can; `true`: it is in quarantine.
+    pub(super) async fn put_aside(&self, message: Quarantined, is_stuck: bool) -> Result<bool, Unavailable> {
+        if is_stuck {
+            return Ok(false);
+        }
         let (source, reason) = (message.source.as_str(), message.refusal.reason);
         tracing::warn!(
             source,
@@ -214,21 +236,37 @@ impl Sink {
             "a message is quarantined"
         );
         let inserted = async {
-            let mut conn = self.pool.acquire().await?;
-            quarantine(&mut conn, &message).await
+            let mut conn = self.desk.reading().take().await?;
+            let inserted = quarantine(&mut conn, &message).await;
+            conn.keep_after(&inserted);
+            inserted
         };
-        match tokio::time::timeout(COMMIT_DEADLINE, inserted).await {
-            Ok(Ok(())) => {
+        match store::within(COMMIT_DEADLINE, inserted).await {
+            Ok(()) => {
                 if reason.is_curable() {
                     self.suspicion.raise();
                 }
-                Ok(())
+                Ok(true)
             }
-            Ok(Err(error)) if !error.is_unavailable() => {
-                tracing::error!(error = &error as &dyn Error, "a message could not even be quarantined");
-                Ok(())
+            Err(error) if error.is_unavailable() => Err(Unavailable),
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn Error,
+                    "a message cannot even be quarantined; it waits"
+                );
+                Ok(false)
             }
-            _ => Err(Unavailable),
+        }
+    }
+}
+
+impl Obstacle {
+    fn of(error: Option<store::Error>) -> Self {
+        match error {
+            Some(error @ store::Error::Refused(_)) => Self::Poison(error),
+            Some(error @ store::Error::Locked(_)) => Self::Locked(error),
+            Some(error) => Self::Unexpected(error),
+            None => Self::Unexpected(store::Error::Contended(sqlx::Error::RowNotFound)),
         }
     }
 }

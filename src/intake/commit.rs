@@ -24,8 +24,8 @@ pub(super) enum CommitError {
 }
 
 impl CommitError {
-    pub(super) fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_unavailable())
+    fn leaves_session_usable(&self) -> bool {
+        !matches!(self, Self::Store(error) if !error.leaves_session_usable())
     }
 }
 
@@ -59,6 +59,16 @@ impl Desk {
         Self { writing, reading, recent: Mutex::default() }
     }
 
+    /// For what waits for no lock.
+    pub(super) fn hurried(pool: &PgPool) -> Self {
+        let (writing, reading) = (Session::hurried(pool.clone()), Session::hurried(pool.clone()));
+        Self { writing, reading, recent: Mutex::default() }
+    }
+
+    pub(super) fn reading(&self) -> &Session {
+        &self.reading
+    }
+
     pub(super) fn recent(&self) -> MutexGuard<'_, Recent> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -83,7 +93,7 @@ pub(super) async fn commit(
         commit_all(desk, (&mut writing, &mut reading), (events, &distinct), how).await
     };
     let committed = committed.await;
-    if !committed.as_ref().is_err_and(CommitError::is_unavailable) {
+    if committed.as_ref().err().is_none_or(CommitError::leaves_session_usable) {
         writing.keep();
         reading.keep();
     }

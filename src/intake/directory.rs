@@ -103,6 +103,9 @@ const POLL: Duration = Duration::from_secs(15);
 /// How long changes gather before the tables are read: thousands of watches made at once are read a few times.
 const GATHER: Duration = Duration::from_millis(100);
 
+/// How long reading the tables may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Reads the partners.
 ///
 /// # Errors
@@ -146,7 +149,7 @@ pub async fn follow(
             () = changed.notified() => tokio::time::sleep(GATHER).await,
             () = tokio::time::sleep(POLL) => {}
         }
-        match load(&pool, &key).await {
+        match store::within(PATIENCE, load(&pool, &key)).await {
             Ok(directory) => drop(picture.send_replace(Arc::new(directory))),
             Err(error) => tracing::warn!(
                 error = &error as &dyn std::error::Error,

@@ -2,7 +2,8 @@
 //! one transaction, or a quarantined message.
 //!
 //! Guarantees: what [`Intake::keep`] has answered is committed or, while the database is away, on disk. A message that
-//! the database refuses does not take its neighbours with it: it is quarantined alone.
+//! the database refuses for what it is does not take its neighbours with it: it is quarantined alone. One that the database
+//! does not take for any other reason, while it takes others, waits on disk alone.
 //! Does not guarantee: any order between messages of different sources; identity and the status rules make it
 //! unnecessary.
 
@@ -11,6 +12,7 @@ mod batch;
 mod commit;
 pub mod decode;
 pub mod directory;
+mod divide;
 mod flow;
 mod follow;
 pub mod listener;

@@ -27,6 +27,9 @@ use crate::store::{self, idempotency, retention};
 /// How often it is done, unless retention is so short that this would be too seldom.
 const PERIOD: Duration = Duration::from_mins(1);
 
+/// How long it may take; what is left waits for the next run.
+const LONGEST: Duration = Duration::from_mins(10);
+
 /// How often the default partitions are searched for what is over. They are empty, or nearly so.
 const DRAIN_PERIOD: Duration = Duration::from_hours(1);
 
@@ -120,7 +123,7 @@ impl Maintenance {
             let run = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                run = self.run_once(Utc::now()) => run,
+                run = store::within(LONGEST, self.run_once(Utc::now())) => run,
             };
             self.tell(run);
         }

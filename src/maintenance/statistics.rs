@@ -5,10 +5,13 @@ use std::time::Duration;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::statistics;
+use crate::store::{self, statistics};
 
 /// How often it looks. A busy relay fills an empty database with thousands of events in this time.
 const PERIOD: Duration = Duration::from_secs(1);
+
+/// How long gathering may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Looks until told to stop. What fails is done by a later look, or by autovacuum.
 pub async fn run(pool: PgPool, stop: CancellationToken) -> anyhow::Result<()> {
@@ -20,7 +23,7 @@ pub async fn run(pool: PgPool, stop: CancellationToken) -> anyhow::Result<()> {
             () = stop.cancelled() => return Ok(()),
             _ = ticks.tick() => {}
         }
-        match statistics::renew(&pool).await {
+        match store::within(PATIENCE, statistics::renew(&pool)).await {
             Ok(0) => {}
             Ok(tables) => tracing::debug!(tables, "statistics of tables that have grown were gathered"),
             Err(error) => tracing::debug!(

@@ -37,6 +37,7 @@ pub mod redact;
 pub mod retry;
 pub mod seal;
 pub mod signing;
+pub mod sqlstate;
 pub mod standing;
 pub mod status;
 pub mod target;

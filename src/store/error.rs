@@ -3,6 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+use crate::model::sqlstate::{Fault, fault};
+
 /// The result of a query.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -16,9 +18,17 @@ pub enum Error {
     /// Another transaction was in the way: the same call may succeed at once.
     #[error("another change came first; try again")]
     Contended(#[source] sqlx::Error),
-    /// The statement itself was refused: the same call will fail again.
-    #[error("the database refused the statement")]
+    /// Somebody holds the lock of something that it needs, and does not let go: it may succeed later; what needs
+    /// something else need not wait.
+    #[error("something that it needs is locked right now; try again later")]
+    Locked(#[source] sqlx::Error),
+    /// What is to be written is refused for what it is: the same call will fail again.
+    #[error("the database refused what was to be written")]
     Refused(#[source] sqlx::Error),
+    /// Postgres answers, but not as it should: a table or a right is missing, or something nobody thought of. Once
+    /// somebody has looked, the same call may succeed.
+    #[error("the database is not as it should be: look at its schema and at the rights of its user")]
+    Unexpected(#[source] sqlx::Error),
     /// A sealed value did not open.
     #[error(transparent)]
     Seal(#[from] crate::model::seal::SealError),
@@ -52,6 +62,12 @@ impl Error {
     /// The server has no connection left for us.
     pub fn is_out_of_connections(&self) -> bool {
         matches!(self, Self::Unavailable(sqlx::Error::Database(error)) if error.code().as_deref() == Some("53300"))
+    }
+
+    /// The session is as good as before, so that it can be used again. After anything else it may be cut off in the middle
+    /// of a statement, or have plans and types in mind that are no more.
+    pub fn leaves_session_usable(&self) -> bool {
+        !matches!(self, Self::Unavailable(_) | Self::Unexpected(_))
     }
 
     /// The name of the constraint that was violated, if one was.
@@ -92,15 +108,12 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match &error {
             sqlx::Error::Database(refusal) => {
-                let code = refusal.code().unwrap_or_default().into_owned();
-                match code.get(..2) {
-                    // Connection exceptions, insufficient resources, operator intervention, system errors.
-                    Some("08" | "53" | "57" | "58") => Self::Unavailable(error),
-                    // Serialization failures and deadlocks; lock not available.
-                    Some("40") => Self::Contended(error),
-                    // A lock that was not to be had, a server that only reads, a database that accepts no connections.
-                    _ if matches!(code.as_str(), "55P03" | "25006" | "55000") => Self::Unavailable(error),
-                    _ => Self::Refused(error),
+                match fault(&refusal.code().unwrap_or_default(), refusal.constraint().is_some()) {
+                    Fault::Row => Self::Refused(error),
+                    Fault::Lock => Self::Locked(error),
+                    Fault::Race => Self::Contended(error),
+                    Fault::Away => Self::Unavailable(error),
+                    Fault::Environment => Self::Unexpected(error),
                 }
             }
             sqlx::Error::Io(_)
@@ -108,8 +121,9 @@ impl From<sqlx::Error> for Error {
             | sqlx::Error::Protocol(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
+            | sqlx::Error::BeginFailed
             | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
-            _ => Self::Refused(error),
+            _ => Self::Unexpected(error),
         }
     }
 }

@@ -4,8 +4,11 @@
 
 use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
 
-use super::Result;
 use super::pool::PLANNING;
+use super::{Result, session};
+
+/// Whatever somebody else has locked is tidied another time.
+const BOUNDED: &str = "set lock_timeout = '2s'; set statement_timeout = '60s'";
 
 /// The right to maintain, for as long as the session lives.
 #[derive(Debug)]
@@ -16,8 +19,9 @@ pub struct Turn {
 impl Turn {
     /// Takes the lock; `None` if another process has it.
     pub async fn take(pool: &PgPool) -> Result<Option<Self>> {
-        let mut session = PgConnection::connect_with(&pool.connect_options()).await?;
+        let mut session = session::open(pool).await?;
         session.execute(PLANNING).await?;
+        session.execute(BOUNDED).await?;
         let taken =
             sqlx::query_scalar!(r#"select pg_try_advisory_lock(lock_key('maintenance')) as "taken!""#);
         let taken = taken.fetch_one(&mut session).await?;

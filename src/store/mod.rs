@@ -35,6 +35,7 @@ pub mod recovery;
 pub mod retention;
 pub mod session;
 pub mod sighting;
+mod silence;
 pub mod statistics;
 pub mod token_refresh;
 pub mod wake;

@@ -7,6 +7,8 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Executor as _, PgPool};
 
+use super::session::KEPT_ALIVE;
+use super::silence::{FRESH, Silence};
 use super::{Result, again, connecting, migration};
 
 /// The schema, embedded in the binary.
@@ -33,20 +35,40 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) const PLANNING: &str =
     "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off";
 
+/// What a statement, a lock and a pause within a transaction may take: what is stuck must not keep others waiting, not
+/// even if this process is frozen in the middle.
+const BOUNDED: &str = "set statement_timeout = '30s'; set lock_timeout = '2s'; \
+    set idle_in_transaction_session_timeout = '15s'";
+
 /// The options of every pool of the relay.
+///
+/// A server that is gone without a word is noticed by the first who waits for it, and costs nobody else a wait.
 pub fn pool_options() -> PgPoolOptions {
-    PgPoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false).after_connect(
-        |conn, _| {
+    let (before, after) = Silence::pair();
+    PgPoolOptions::new()
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .after_connect(|conn, _| {
             Box::pin(async move {
                 conn.execute(PLANNING).await?;
+                conn.execute(BOUNDED).await?;
+                conn.execute(KEPT_ALIVE).await?;
                 Ok(())
             })
-        },
-    )
+        })
+        .before_acquire(move |conn, known| {
+            let silence = before.clone();
+            Box::pin(async move { Ok(known.idle_for < FRESH || silence.answers(conn, known.age).await) })
+        })
+        .after_release(move |conn, known| {
+            let silence = after.clone();
+            Box::pin(async move { Ok(silence.answers(conn, known.age).await) })
+        })
 }
 
 /// What a statement of the interface may take: whoever asks is told that it was too much, and nobody else notices.
-const FOR_REQUESTS: &str = "set statement_timeout = '8s'; set lock_timeout = '4s'";
+const FOR_REQUESTS: &str = "set statement_timeout = '8s'; set lock_timeout = '4s'; \
+    set idle_in_transaction_session_timeout = '15s'";
 
 /// A pool for requests beside one for everything else, to the same database and opened when it is first used: however
 /// much is asked, what is heard and sent has connections of its own.
@@ -55,6 +77,7 @@ pub fn for_requests(pool: &PgPool, max_connections: u32) -> PgPool {
         Box::pin(async move {
             conn.execute(PLANNING).await?;
             conn.execute(FOR_REQUESTS).await?;
+            conn.execute(KEPT_ALIVE).await?;
             Ok(())
         })
     });

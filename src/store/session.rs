@@ -9,12 +9,24 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::{Executor as _, PgConnection, PgPool};
+use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
 
-use super::Result;
+use super::{Error, Result, within};
 
-/// Whoever works here waits for [`PATIENCE`] and longer; a statement that nobody waits for any more must not go on.
-const PLANNED_ONCE: &str = "set plan_cache_mode = force_generic_plan; set statement_timeout = '4500ms'";
+/// Whoever works here waits for [`PATIENCE`] and longer; a statement that nobody waits for any more must not go on. Nor may
+/// a lock that somebody does not let go keep everything else waiting, nor a transaction of ours that is frozen in the
+/// middle keep others waiting.
+const PLANNED_ONCE: &str = "set plan_cache_mode = force_generic_plan; set statement_timeout = '4500ms'; \
+    set lock_timeout = '1s'; set idle_in_transaction_session_timeout = '5s'";
+
+/// For those who try again and again what was locked.
+const HURRIED: &str = "set lock_timeout = '100ms'";
+
+/// How long opening a session may take.
+const OPENING: Duration = Duration::from_secs(5);
+
+/// The server ends a session whose client is gone without a word within half a minute, and gives its locks back.
+pub(super) const KEPT_ALIVE: &str = "set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = 20000";
 
 /// What a statement may take, and a little more.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -24,6 +36,7 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Session {
     pool: PgPool,
     idle: Mutex<Option<PgConnection>>,
+    is_hurried: bool,
 }
 
 /// A session in use. It ends when this is dropped, as it does with a call that is given up half-way; it is kept for the
@@ -34,10 +47,25 @@ pub struct InUse<'a> {
     home: &'a Session,
 }
 
+/// Opens a session outside of the pool, for whoever keeps it: it counts as one more.
+pub async fn open(pool: &PgPool) -> Result<PgConnection> {
+    let opened = async {
+        let mut conn = PgConnection::connect_with(&pool.connect_options()).await?;
+        conn.execute(KEPT_ALIVE).await?;
+        Ok(conn)
+    };
+    within(OPENING, opened).await
+}
+
 impl Session {
     /// Opened when it is first used. It is one more than the pool's own.
     pub fn new(pool: PgPool) -> Self {
-        Self { pool, idle: Mutex::default() }
+        Self { pool, idle: Mutex::default(), is_hurried: false }
+    }
+
+    /// The same, for work that waits for no lock.
+    pub fn hurried(pool: PgPool) -> Self {
+        Self { is_hurried: true, ..Self::new(pool) }
     }
 
     /// The session that was kept, or a new one.
@@ -48,6 +76,9 @@ impl Session {
         } else {
             let mut conn = self.pool.acquire().await?.detach();
             conn.execute(PLANNED_ONCE).await?;
+            if self.is_hurried {
+                conn.execute(HURRIED).await?;
+            }
             conn
         };
         Ok(InUse { conn, home: self })
@@ -55,6 +86,13 @@ impl Session {
 }
 
 impl InUse<'_> {
+    /// Keeps the session, unless what was done in it has left it of no use.
+    pub fn keep_after<T>(self, done: &Result<T>) {
+        if done.as_ref().err().is_none_or(Error::leaves_session_usable) {
+            self.keep();
+        }
+    }
+
     /// Keeps the session for the next call. A transaction that was not committed is rolled back by then.
     pub fn keep(self) {
         *self.home.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.conn);
@@ -72,5 +110,37 @@ impl Deref for InUse<'_> {
 impl DerefMut for InUse<'_> {
     fn deref_mut(&mut self) -> &mut PgConnection {
         &mut self.conn
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::pool::pool_options;
+
+    /// How long this session may wait for each of these, in milliseconds or as it stands.
+    async fn bounds(conn: &mut PgConnection) -> Vec<(String, String)> {
+        let names = [
+            "lock_timeout",
+            "statement_timeout",
+            "idle_in_transaction_session_timeout",
+            "tcp_keepalives_idle",
+            "tcp_user_timeout",
+        ];
+        let set = sqlx::query_as("select name, setting from pg_settings where name = any ($1) order by name");
+        set.bind(&names[..]).fetch_all(conn).await.unwrap()
+    }
+
+    #[sqlx::test]
+    async fn no_session_that_writes_waits_without_a_bound_nor_keeps_others_waiting(pool: PgPool) {
+        let options = (*pool.connect_options()).clone();
+        let ours = pool_options().max_connections(2).connect_with(options).await.unwrap();
+        let mut kept = Session::new(ours.clone());
+        for session in [&mut kept, &mut Session::hurried(ours.clone())] {
+            let bounds = bounds(&mut session.take().await.unwrap()).await;
+            assert!(bounds.iter().all(|(_, setting)| setting != "0"), "{bounds:?}");
+        }
+        let pooled = bounds(&mut ours.acquire().await.unwrap()).await;
+        assert!(pooled.iter().all(|(_, setting)| setting != "0"), "{pooled:?}");
     }
 }

@@ -7,12 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgListener, PgNotification};
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::Result;
+use super::{Result, within};
 
 const PARTNERS: &str = "relay_partner";
 const DELIVERIES: &str = "relay_delivery";
@@ -20,6 +20,10 @@ const EVENTS: &str = "relay_event";
 
 /// New events are announced at most this often by a process, so that much traffic is few notifications.
 const BETWEEN_ANNOUNCEMENTS: Duration = Duration::from_millis(100);
+
+/// After so long without a wake-up the server is asked whether it is still there, and how long its answer may take.
+const QUIET: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// What can be waited for.
 #[derive(Debug, Clone, Default)]
@@ -68,7 +72,10 @@ pub async fn announce_events(
             () = stop.cancelled() => return Ok(()),
             () = committed.notified() => {}
         }
-        let told = sqlx::query!("select pg_notify($1, current_schema())", EVENTS).execute(&pool).await;
+        let told = within(ANSWER, async {
+            Ok(sqlx::query!("select pg_notify($1, current_schema())", EVENTS).execute(&pool).await?)
+        });
+        let told = told.await;
         if let Err(error) = told {
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
@@ -106,7 +113,17 @@ pub async fn listen(pool: PgPool, wakes: Wakes, stop: CancellationToken) -> anyh
     }
 }
 
-async fn listen_once(pool: &PgPool, wakes: &Wakes) -> sqlx::Result<()> {
+/// The next wake-up. While there is none, the server is asked time and again whether it is still there.
+async fn next(listener: &mut PgListener) -> Result<Option<PgNotification>> {
+    loop {
+        if let Ok(heard) = tokio::time::timeout(QUIET, listener.try_recv()).await {
+            return Ok(heard?);
+        }
+        within(ANSWER, async { Ok(sqlx::query("select").execute(&mut *listener).await?) }).await?;
+    }
+}
+
+async fn listen_once(pool: &PgPool, wakes: &Wakes) -> Result<()> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen_all([PARTNERS, DELIVERIES, EVENTS]).await?;
     let schema =
@@ -115,7 +132,7 @@ async fn listen_once(pool: &PgPool, wakes: &Wakes) -> sqlx::Result<()> {
         wakes.partners.notify_one();
         wakes.deliveries.notify_one();
         wakes.events.notify_one();
-        while let Some(notification) = listener.try_recv().await? {
+        while let Some(notification) = next(&mut listener).await? {
             if !["", &schema].contains(&notification.payload()) {
                 continue;
             }

@@ -52,6 +52,7 @@ pub const GAUGES: &[(&str, &str)] = &[
         "relay_stream_last_heard_timestamp_seconds",
         "When something was last heard of a partner on the stream.",
     ),
+    ("relay_aside_bytes", "Bytes that wait on disk because the database takes others, but not these."),
     ("relay_spool_bytes", "Bytes that wait on disk for the database."),
     ("relay_pool_connections", "Connections to the database, by state."),
     ("relay_pool_connections_max", "The most connections to the database."),

@@ -13,8 +13,10 @@ use crate::world::{World, order};
 
 /// A spool on a disk that is full: each write fails with ENOSPC.
 fn on_a_full_disk(folder: &std::path::Path) -> Spool {
-    std::fs::create_dir_all(folder.join("0")).unwrap();
-    std::os::unix::fs::symlink("/dev/full", folder.join("0/messages")).unwrap();
+    for place in ["0", "1"] {
+        std::fs::create_dir_all(folder.join(place)).unwrap();
+        std::os::unix::fs::symlink("/dev/full", folder.join(place).join("messages")).unwrap();
+    }
     Spool::open(folder, 1 << 24).unwrap()
 }
 
@@ -43,6 +45,23 @@ async fn a_webhook_is_answered_503_and_kept_when_it_comes_again(pool: PgPool) {
     world.writer.drain().await;
     let (status, _) = world.post_while_writing(&path, body).await;
     assert_eq!(status, StatusCode::OK, "whoever comes again is heard");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_neither_the_tables_nor_the_disk_take_is_answered_503(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let folder = tempfile::tempdir().unwrap();
+    let directory = world.directory.subscribe();
+    let (intake, writer) =
+        Writer::new(parts::intake(&world.pool, directory, (on_a_full_disk(folder.path()), None)));
+    world.api = parts::api(&world.pool, &world.key, (intake.clone(), world.feed.clone()));
+    (world.intake, world.writer) = (intake, writer);
+    world.sql("alter table event rename to away").await;
+    let path = format!("/ingest/transak/{}", world.partner);
+    let body = json!({ "data": world.signed(&order("o1", "COMPLETED", 1)) });
+    let (status, _) = world.post_while_writing(&path, body).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(world.writer.health().borrow().refused, 1);
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

@@ -142,6 +142,9 @@ impl Feed {
     }
 }
 
+/// How long reading may take before it is begun anew.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// The reader.
 pub struct Reading {
     pool: PgPool,
@@ -161,7 +164,8 @@ impl Reading {
                 () = self.feed.0.wake.notified() => {}
                 () = tokio::time::sleep(pause) => {}
             }
-            pause = match self.read().await {
+            let read = tokio::time::timeout(PATIENCE, self.read()).await;
+            pause = match read.unwrap_or(Err(Problem::Timeout)) {
                 Ok(true) => HELD_BACK,
                 Ok(false) => POLL,
                 Err(error) => {

@@ -108,9 +108,10 @@ impl Problem {
             Self::UnsupportedMediaType => &catalogue::UNSUPPORTED_MEDIA_TYPE,
             Self::Validation(_) => &catalogue::VALIDATION_FAILED,
             Self::IdempotencyKeyReused => &catalogue::IDEMPOTENCY_KEY_REUSED,
-            Self::Timeout | Self::Store(store::Error::Unavailable(_) | store::Error::Contended(_)) => {
-                &catalogue::UNAVAILABLE
-            }
+            Self::Timeout
+            | Self::Store(
+                store::Error::Unavailable(_) | store::Error::Contended(_) | store::Error::Locked(_),
+            ) => &catalogue::UNAVAILABLE,
             Self::Unverified => &catalogue::UNVERIFIED,
             Self::Loop => &catalogue::LOOP,
             Self::TooManyRequests => &catalogue::TOO_MANY_REQUESTS,

@@ -1,7 +1,9 @@
-//! One message on disk: a mark, the length, a checksum, and the message as JSON.
+//! What stands in the file, record after record. A message: a mark, the length, a checksum, and the message as JSON. A
+//! note: another mark, the offset before which everything is settled, and a checksum.
 //!
-//! The mark is what makes a damaged file readable again: after a record that does not check, reading goes on at the
-//! next mark whose record does. A record that was cut off by a crash is simply not there.
+//! The marks are what makes a damaged file readable again: after a record that does not check, reading goes on at the
+//! next mark whose record does. A record that was cut off by a crash is simply not there. Inside of a message no record
+//! can begin: JSON has no bytes of zero, and the head of each record has.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,8 +20,11 @@ use crate::trace::Span;
 const MARK: [u8; 4] = *b"TRs1";
 const HEAD: usize = 12;
 
-/// Longer records are not written by anybody: a length beyond this is damage.
-const LONGEST: usize = 16 << 20;
+const NOTE_MARK: [u8; 4] = *b"TRd1";
+const NOTE: usize = 16;
+
+/// Longer records are not written: a length beyond this is damage.
+pub(super) const LONGEST: usize = 16 << 20;
 
 #[derive(Serialize, Deserialize)]
 struct Stored {
@@ -42,6 +47,8 @@ struct Stored {
 pub(super) enum Read {
     /// A message, and where the next record begins.
     Message(Box<Heard>, usize),
+    /// Everything before this offset of the file is settled; and where the next record begins.
+    Settled(u64, usize),
     /// Bytes that are no record, and where the next one begins.
     Damaged(usize),
     /// There is no further record.
@@ -69,15 +76,34 @@ pub(super) fn write(heard: &Heard, out: &mut Vec<u8>) {
     out.extend_from_slice(&body);
 }
 
+/// Appends to `out` the note that everything before `end` is settled.
+pub(super) fn write_settled(end: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(&NOTE_MARK);
+    out.extend_from_slice(&end.to_le_bytes());
+    out.extend_from_slice(&crc32fast::hash(&end.to_le_bytes()).to_le_bytes());
+}
+
 /// Reads the record at `from`.
 pub(super) fn read(file: &[u8], from: usize) -> Read {
     let Some(rest) = file.get(from..).filter(|rest| !rest.is_empty()) else { return Read::End };
+    if let Some((end, length)) = note(rest) {
+        return Read::Settled(end, from + length);
+    }
     if let Some((heard, length)) = intact(rest) {
         return Read::Message(Box::new(heard), from + length);
     }
-    let next =
-        (from + 1..file.len()).find(|&at| file[at..].starts_with(&MARK) && intact(&file[at..]).is_some());
-    next.map_or(Read::End, Read::Damaged)
+    let is_record = |at: usize| {
+        let rest = &file[at..];
+        (rest.starts_with(&MARK) && intact(rest).is_some()) || note(rest).is_some()
+    };
+    (from + 1..file.len()).find(|&at| is_record(at)).map_or(Read::End, Read::Damaged)
+}
+
+fn note(bytes: &[u8]) -> Option<(u64, usize)> {
+    let bytes = bytes.get(..NOTE).filter(|bytes| bytes.starts_with(&NOTE_MARK))?;
+    let end = bytes.get(4..12)?;
+    let sum = u32::from_le_bytes(bytes.get(12..)?.try_into().ok()?);
+    (crc32fast::hash(end) == sum).then_some((u64::from_le_bytes(end.try_into().ok()?), NOTE))
 }
 
 fn intact(bytes: &[u8]) -> Option<(Heard, usize)> {
@@ -140,6 +166,7 @@ mod tests {
                     read_back.push(heard.data);
                     at = next;
                 }
+                Read::Settled(_, next) => at = next,
                 Read::Damaged(next) => {
                     damaged += 1;
                     at = next;
@@ -182,12 +209,26 @@ mod tests {
 
     #[test]
     fn a_flipped_bit_costs_at_most_its_own_record() {
-        let whole = file(&[message(b"one"), message(b"two"), message(b"three")]);
+        let mut whole = file(&[message(b"one"), message(b"two")]);
+        write_settled(7, &mut whole);
+        write(&message(b"three"), &mut whole);
         for at in 0..whole.len() {
             let mut bent = whole.clone();
             bent[at] ^= 0x40;
             let (messages, _) = read_all(&bent);
             assert!(messages.len() >= 2, "byte {at}: {messages:?}");
+        }
+    }
+
+    #[test]
+    fn a_note_that_is_damaged_settles_nothing() {
+        let mut whole = Vec::new();
+        write_settled(0x0102_0304, &mut whole);
+        assert!(matches!(read(&whole, 0), Read::Settled(0x0102_0304, NOTE)));
+        for at in 0..whole.len() {
+            let mut bent = whole.clone();
+            bent[at] ^= 1;
+            assert!(matches!(read(&bent, 0), Read::End), "byte {at}");
         }
     }
 }

@@ -3,8 +3,10 @@
 //!
 //! While the database is away it writes to the spool instead, and while the spool holds anything, new messages queue up
 //! behind it, so that the order of hearing stays the order of keeping. What a process that is gone has left in the same
-//! folder is taken over, each place in its own order; nothing of ours has to wait for that.
+//! folder is taken over, each place in its own order; nothing of ours has to wait for that. What the database does not take
+//! while it takes the rest waits [`aside`].
 
+mod aside;
 mod spooling;
 
 use std::future::Future;
@@ -18,15 +20,18 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::batch::Sink;
+use self::aside::{Aside, Turn};
+use super::batch::{Outcome, Sink};
 use super::commit::Desk;
 use super::directory::Watch;
+use super::divide::Held;
 use super::flow::Flow;
 use super::spool::Spool;
 use super::suspicion::Suspicion;
 use super::{Fate, Heard, Intake, QUEUE, Waiting};
 use crate::model::queue::HandOver;
-use crate::store::wake;
+use crate::store::session::PATIENCE;
+use crate::store::{self, wake};
 use crate::trace::Span;
 
 /// The most messages of one transaction: larger ones gain nothing and make everybody wait longer.
@@ -47,7 +52,7 @@ const ADOPT: Duration = Duration::from_secs(10);
 /// What the intake is doing, for readiness.
 #[derive(Debug, Clone, Default)]
 pub struct IntakeHealth {
-    /// Bytes that wait on disk because the database cannot take them.
+    /// Bytes that wait on disk because the database takes nothing.
     pub spooled_bytes: u64,
     /// Messages that could be neither kept nor spooled since the start.
     pub refused: u64,
@@ -71,6 +76,15 @@ pub struct Settings {
     pub reconcile_every: Duration,
 }
 
+/// Where on disk messages wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OnDisk {
+    /// All of them, in order, while the database takes nothing.
+    Spool,
+    /// Those that it does not take while it takes others.
+    Aside,
+}
+
 /// Writes what an [`Intake`] takes.
 pub struct Writer {
     sink: Sink,
@@ -80,6 +94,7 @@ pub struct Writer {
     spool: Arc<Mutex<Spool>>,
     /// What another process left on disk, while it is being kept.
     orphan: Option<Arc<Mutex<Spool>>>,
+    aside: Arc<Aside>,
     health: watch::Sender<IntakeHealth>,
     /// Dispatchers elsewhere have to be told that deliveries are due, and when they may be told next.
     due: Arc<AtomicBool>,
@@ -94,24 +109,17 @@ impl Writer {
         let (intake, queue) = Intake::channel(directory.clone());
         let due = Arc::default();
         let desk = Arc::new(Desk::new(&pool));
-        let sink = Sink { pool, desk, hand_over, suspicion, reconcile_every, due: Arc::clone(&due) };
+        let (held, is_refused) = (Held::default(), Arc::default());
+        let due_here = Arc::clone(&due);
+        let sink =
+            Sink { pool, desk, hand_over, suspicion, reconcile_every, due, held, divides: false, is_refused };
         let flow = Arc::clone(&intake.flow);
         let (spool, health) = (Arc::new(Mutex::new(spool)), watch::Sender::default());
-        (
-            intake,
-            Self {
-                sink,
-                directory,
-                queue,
-                flow,
-                spool,
-                orphan: None,
-                health,
-                kept: Arc::default(),
-                due,
-                wake_next: Instant::now(),
-            },
-        )
+        let kept = Arc::<Notify>::default();
+        let signs = (Arc::clone(&kept), health.clone());
+        let aside = Arc::new(Aside::new(&sink, directory.clone(), Arc::clone(&spool), signs));
+        let (orphan, wake_next, due) = (None, Instant::now(), due_here);
+        (intake, Self { sink, directory, queue, flow, spool, orphan, aside, health, due, wake_next, kept })
     }
 
     /// What the intake is doing.
@@ -126,10 +134,20 @@ impl Writer {
 
     /// Runs until told to stop, then goes on writing what is taken until the last handle is gone: whoever hears ends
     /// first, and what it still takes is kept.
-    pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let (aside, ended) = (Arc::clone(&self.aside), CancellationToken::new());
+        let write = async {
+            self.write_all(stop).await;
+            ended.cancel();
+        };
+        tokio::join!(write, aside.run(ended.clone()));
+        Ok(())
+    }
+
+    async fn write_all(mut self, stop: CancellationToken) {
         let mut batch = Vec::with_capacity(LARGEST_BATCH);
         let (mut next_try, mut next_orphan) = (Instant::now(), Instant::now());
-        self.note_spool();
+        self.aside.note();
         loop {
             let spooled = self.is_spooling();
             tokio::select! {
@@ -158,7 +176,6 @@ impl Writer {
             self.take(std::mem::take(&mut batch)).await;
         }
         self.wake_dispatchers().await;
-        Ok(())
     }
 
     /// Tells all dispatchers that something is due, if it is, at most once in [`WAKE_SPACING`]: a notification takes a
@@ -168,7 +185,7 @@ impl Writer {
             return;
         }
         self.wake_next = Instant::now() + WAKE_SPACING;
-        if let Err(error) = wake::deliveries_now(&self.sink.pool).await {
+        if let Err(error) = store::within(PATIENCE, wake::deliveries_now(&self.sink.pool)).await {
             tracing::debug!(error = &error as &dyn std::error::Error, "dispatchers are not told; they poll");
         }
     }
@@ -184,6 +201,7 @@ impl Writer {
         if !batch.is_empty() {
             self.take(batch).await;
         }
+        while self.aside.turn().await == Turn::Moved {}
     }
 
     /// Waits for the next message and writes it. For tests, in place of [`Writer::run`].
@@ -196,28 +214,32 @@ impl Writer {
     async fn take(&mut self, batch: Vec<Waiting>) {
         self.health.send_modify(|health| health.batches += 1);
         if self.is_spooling() {
-            return self.spool_batch(batch).await;
+            return self.spool_batch(batch, OnDisk::Spool).await;
         }
         let directory = self.directory.borrow().clone();
         let (heard, replies): (Vec<Heard>, Vec<_>) =
             batch.into_iter().map(|waiting| (waiting.heard, waiting.reply)).unzip();
         let sink = self.sink.clone();
-        let fates = self.while_hearing(QUEUE / 2, sink.write(&heard, &directory)).await;
-        self.note_kept(&fates);
-        let mut left = Vec::new();
-        for ((fate, heard), reply) in fates.into_iter().zip(heard).zip(replies) {
-            match fate {
-                Some(fate) => {
+        let outcomes = self.while_hearing(QUEUE / 2, sink.write(&heard, &directory)).await;
+        self.note_kept(&outcomes);
+        let (mut later, mut aside) = (Vec::new(), Vec::new());
+        for ((outcome, heard), reply) in outcomes.into_iter().zip(heard).zip(replies) {
+            match outcome {
+                Outcome::Done(fate) => {
                     self.flow.settle(1);
                     end_span(heard.trace.as_ref(), fate);
                     settle(reply, fate);
                 }
-                None => left.push(Waiting { heard, reply }),
+                Outcome::Aside => aside.push(Waiting { heard, reply }),
+                Outcome::NotNow => later.push(Waiting { heard, reply }),
             }
         }
-        if !left.is_empty() {
-            tracing::warn!(messages = left.len(), "the database is not available: messages go to the spool");
-            self.spool_batch(left).await;
+        if !aside.is_empty() {
+            self.spool_batch(aside, OnDisk::Aside).await;
+        }
+        if !later.is_empty() {
+            tracing::warn!(messages = later.len(), "the database is not available: messages go to the spool");
+            self.spool_batch(later, OnDisk::Spool).await;
         }
     }
 
@@ -237,8 +259,8 @@ impl Writer {
         }
     }
 
-    fn note_kept(&self, fates: &[Option<Fate>]) {
-        if fates.contains(&Some(Fate::New)) {
+    fn note_kept(&self, outcomes: &[Outcome]) {
+        if outcomes.contains(&Outcome::Done(Fate::New)) {
             self.kept.notify_one();
         }
     }

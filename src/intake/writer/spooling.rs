@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::super::batch::Outcome;
 use super::super::spool::{Spool, SpoolError};
 use super::super::{Fate, Heard, Waiting};
-use super::{ADOPT, LARGEST_BATCH, LOOK, PAUSE, QUEUE, Writer, count, end_span, settle};
+use super::{ADOPT, LARGEST_BATCH, LOOK, OnDisk, PAUSE, QUEUE, Writer, count, end_span, settle};
 use crate::trace::Span;
 
 impl Writer {
@@ -21,11 +22,11 @@ impl Writer {
             batch.push(waiting);
         }
         if !batch.is_empty() {
-            self.spool_batch(batch).await;
+            self.spool_batch(batch, OnDisk::Spool).await;
         }
     }
 
-    pub(super) async fn spool_batch(&self, batch: Vec<Waiting>) {
+    pub(super) async fn spool_batch(&self, batch: Vec<Waiting>, place: OnDisk) {
         // Nobody waits for these, so nobody would send them again.
         let unanswered = batch.iter().filter(|waiting| waiting.reply.is_none());
         let unanswered = unanswered.filter_map(|one| Some((one.heard.partner_id?, one.heard.at)));
@@ -34,7 +35,10 @@ impl Writer {
             batch.into_iter().map(|waiting| (waiting.heard, waiting.reply)).unzip();
         let (messages, count) = (heard.len(), heard.len() as u64);
         let spans: Vec<Span> = heard.iter().filter_map(|heard| heard.trace.clone()).collect();
-        let appended = self.with_spool(move |spool| spool.append(&heard)).await;
+        let appended = match place {
+            OnDisk::Spool => self.with_spool(move |spool| spool.append(&heard)).await,
+            OnDisk::Aside => self.aside.append(heard, false).await,
+        };
         match appended {
             Ok(()) => {
                 for span in &spans {
@@ -57,14 +61,14 @@ impl Writer {
             }
         }
         self.flow.settle(messages);
-        self.note_spool();
+        self.aside.note();
     }
 
     /// Commits the oldest batch of the spool. `false`: the database cannot take it, ask again later.
     pub(super) async fn drain_spool(&mut self) -> bool {
         // Behind a spool everything is spooled at once: whoever waits for an answer gets it.
         let drained = self.drain_batch(Arc::clone(&self.spool), 0).await;
-        self.note_spool();
+        self.aside.note();
         drained
     }
 
@@ -109,19 +113,31 @@ impl Writer {
         };
         let directory = self.directory.borrow().clone();
         let sink = self.sink.clone();
-        let fates = self.while_hearing(most_waiting, sink.write_late(&heard, &directory)).await;
-        self.note_kept(&fates);
-        if fates.iter().any(Option::is_none) {
+        let outcomes = self.while_hearing(most_waiting, sink.write_late(&heard, &directory)).await;
+        self.note_kept(&outcomes);
+        let messages = heard.len();
+        let (mut again, mut aside) = (Vec::new(), Vec::new());
+        for (heard, outcome) in heard.into_iter().zip(outcomes) {
+            match outcome {
+                Outcome::Done(fate) => count(fate),
+                Outcome::Aside => aside.push(heard),
+                Outcome::NotNow => again.push(heard),
+            }
+        }
+        if !aside.is_empty() && self.aside.append(aside.clone(), true).await.is_err() {
+            again.append(&mut aside);
+        }
+        let (left, is_over) = (again.len(), again.is_empty());
+        if left > 0 && left == messages {
             return false;
         }
-        let advanced = on_disk(&spool, move |spool| spool.advance(end).map_err(SpoolError::from)).await;
-        if let Err(error) = advanced {
+        // What went must not be handed out again because something else did not.
+        if let Err(error) = on_disk(&spool, move |spool| spool.turn(end, &again)).await {
             tracing::error!(error = &error as &dyn std::error::Error, "the spool cannot be written");
             return false;
         }
-        fates.into_iter().flatten().for_each(count);
-        tracing::info!(messages = heard.len(), "spooled messages are kept");
-        true
+        tracing::info!(messages = messages - left, "spooled messages are kept");
+        is_over
     }
 
     async fn with_spool<T: Send + 'static>(
@@ -130,17 +146,10 @@ impl Writer {
     ) -> Result<T, SpoolError> {
         on_disk(&self.spool, work).await
     }
-
-    pub(super) fn note_spool(&self) {
-        let bytes = self.spool.lock().unwrap_or_else(PoisonError::into_inner).bytes();
-        #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes on a disk")]
-        metrics::gauge!("relay_spool_bytes").set(bytes as f64);
-        self.health.send_modify(|health| health.spooled_bytes = bytes);
-    }
 }
 
 /// Disk work happens away from the tasks that must not wait.
-async fn on_disk<T: Send + 'static>(
+pub(super) async fn on_disk<T: Send + 'static>(
     spool: &Arc<Mutex<Spool>>,
     work: impl FnOnce(&mut Spool) -> Result<T, SpoolError> + Send + 'static,
 ) -> Result<T, SpoolError> {

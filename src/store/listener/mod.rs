@@ -6,16 +6,11 @@
 pub mod book;
 pub mod survey;
 
-use std::time::Duration;
-
 use sqlx::{Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::Result;
-use super::error::within;
-
-/// What taking a slot, or asking whether it is still held, may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+use super::session::{self, PATIENCE};
+use super::{Result, within};
 
 /// A slot that this process holds for as long as the session lives.
 #[derive(Debug)]
@@ -39,7 +34,7 @@ impl Slot {
     /// Takes one slot, if it is free. The session is one of its own, outside of the pool.
     pub async fn take_number(pool: &PgPool, listener: Uuid, number: i32) -> Result<Option<Self>> {
         let taking = async {
-            let mut session = PgConnection::connect_with(&pool.connect_options()).await?;
+            let mut session = session::open(pool).await?;
             let taken = sqlx::query_scalar!(
                 r#"select pg_try_advisory_lock(lock_key('slot/' || $1::int)) as "taken!""#,
                 number

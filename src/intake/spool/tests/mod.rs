@@ -1,7 +1,10 @@
 //! The spool on a real disk: order, crashes, damage, bounds, and who may use which place.
 
+mod crash;
+mod disk;
+
 use bytes::Bytes;
-use chrono::Utc;
+use chrono::DateTime;
 
 use super::*;
 use crate::intake::Form;
@@ -18,7 +21,7 @@ fn message(number: usize) -> Heard {
         channel: None,
         event: None,
         data: Bytes::from(number.to_string()),
-        at: Utc::now(),
+        at: DateTime::UNIX_EPOCH,
         hops: Hops::default(),
         trace: None,
     }
@@ -73,6 +76,70 @@ fn a_torn_tail_is_cut_and_the_spool_goes_on() {
     assert!(messages.is_empty());
     spool.advance(end).unwrap();
     assert!(spool.is_empty());
+}
+
+#[test]
+fn what_a_version_before_noted_in_a_file_of_its_own_skips_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), ROOMY).unwrap();
+    for number in 0..6 {
+        spool.append(&[message(number)]).unwrap();
+    }
+    drop(spool);
+    // It was killed between giving back the space of what this note was about and writing the note anew.
+    let place = folder.path().join("0");
+    let all = std::fs::metadata(place.join("messages")).unwrap().len();
+    std::fs::write(place.join("done"), (all / 6 * 5).to_string()).unwrap();
+    let mut spool = Spool::open(folder.path(), ROOMY).unwrap();
+    assert_eq!(waiting(&mut spool), ["0", "1", "2", "3", "4", "5"]);
+    assert!(!place.join("done").exists(), "nobody shall believe it later");
+}
+
+#[test]
+fn what_is_settled_counts_no_longer_and_gives_its_space_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut probe = Spool::open(folder.path(), ROOMY).unwrap();
+    probe.append(&[message(0)]).unwrap();
+    let one = probe.bytes();
+    drop(probe);
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), one * 4).unwrap();
+    spool.append(&[message(0), message(1)]).unwrap();
+    for number in 2..20_000 {
+        spool.append(&[message(number % 10)]).unwrap();
+        let (_, end) = spool.peek(1).unwrap();
+        spool.advance(end).unwrap();
+    }
+    assert_eq!(waiting(&mut spool).len(), 2);
+    let length = std::fs::metadata(folder.path().join("0/messages")).unwrap().len();
+    assert!(length < 2 * super::log::WORTH_A_FILE, "{length}");
+}
+
+#[test]
+fn what_waits_on_goes_to_the_end_and_the_rest_is_settled() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), ROOMY).unwrap();
+    spool.append(&[message(1), message(2), message(3)]).unwrap();
+    let (messages, end) = spool.peek(2).unwrap();
+    spool.turn(end, &messages[..1]).unwrap();
+    drop(spool);
+    let mut spool = Spool::open(folder.path(), ROOMY).unwrap();
+    assert_eq!(waiting(&mut spool), ["3", "1"]);
+}
+
+#[test]
+fn all_places_of_a_process_share_one_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(folder.path(), 400).unwrap();
+    let mut second = spool.beside().unwrap();
+    spool.append(&[message(1)]).unwrap();
+    assert!(matches!(second.append(&[message(2), message(3)]), Err(SpoolError::Full)));
+    let (_, end) = spool.peek(1).unwrap();
+    spool.advance(end).unwrap();
+    second.append(&[message(2), message(3)]).unwrap();
+    assert!(matches!(spool.append(&[message(4)]), Err(SpoolError::Full)));
+    drop(second);
+    spool.append(&[message(4)]).unwrap();
 }
 
 #[test]
