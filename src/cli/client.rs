@@ -18,7 +18,7 @@ const DEADLINE: Duration = Duration::from_secs(45);
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// The most a stream may be silent: it sends a comment every 15 seconds.
+/// The most a stream may be silent: it sends a comment every 5 seconds.
 const SILENCE: Duration = Duration::from_secs(45);
 
 /// An answer, as it came and as it reads: numbers stay digit for digit as they came in the text alone.

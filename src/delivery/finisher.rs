@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::aside::{self, Held};
 use super::verdicts;
+use crate::model::announcement;
 use crate::model::attempt::AttemptRecord;
 use crate::model::breaker::Change;
 use crate::model::delivery::Job;
@@ -217,6 +218,8 @@ fn count(batch: &[Done]) {
             Done::Tried(tried) => match tried.verdict {
                 Verdict::Succeeded => "succeeded",
                 Verdict::Retry { .. } => "failed",
+                // Nobody waits for a test that failed, so nobody is to be woken for it.
+                Verdict::Exhausted if tried.job.told.event == announcement::TEST => "failed",
                 Verdict::Exhausted => "exhausted",
                 Verdict::Gone => "gone",
             },

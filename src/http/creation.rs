@@ -7,7 +7,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{Context, SHA256};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -86,13 +86,18 @@ struct Sender {
 impl Sender {
     fn of(request: &Request) -> Result<Self, Problem> {
         let caller = TokenHash::of(presented(request.headers()).unwrap_or_default());
-        Ok(Self { key: key(request.headers())?, caller, target: request.uri().to_string() })
+        Ok(Self { key: key(request.headers())?, caller, target: target(request.uri()) })
     }
 
     fn once(self, body: &Bytes) -> Once {
         let fingerprint = fingerprint(&self.target, body);
         Once(self.key.map(|key| store::Request { caller: self.caller, key, fingerprint }))
     }
+}
+
+/// What is asked for, the same over HTTP/1.1 and HTTP/2: only the latter says scheme and host with it.
+fn target(uri: &Uri) -> String {
+    uri.path_and_query().map_or_else(String::new, |target| target.as_str().to_owned())
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
@@ -183,4 +188,18 @@ fn answered(status: StatusCode, json: Vec<u8>) -> Response {
 fn context(request: &store::Request) -> String {
     let caller = STANDARD_NO_PAD.encode(request.caller.0);
     format!("idempotency/{caller}/{}", request.key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_request_over_another_version_of_http_is_the_same() {
+        let [first, again, other] =
+            ["/v1/endpoints?a=1", "https://relay.example/v1/endpoints?a=1", "/v1/endpoints?a=2"]
+                .map(|uri| target(&uri.parse().unwrap()));
+        assert_eq!(first, again);
+        assert_ne!(first, other);
+    }
 }

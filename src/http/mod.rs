@@ -33,6 +33,7 @@ pub mod quarantine;
 pub mod query;
 pub mod rate;
 pub mod recovery;
+mod safety;
 pub mod server;
 pub mod timeline;
 pub mod token;
@@ -128,6 +129,7 @@ pub fn router(api: Api) -> Router {
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn(body::refuse_too_large))
         .layer(middleware::from_fn(rate::tell_rate))
+        .layer(middleware::from_fn(safety::tell_browsers))
         .layer(cors)
         .layer(CatchPanicLayer::custom(observe::panicked))
         .layer(middleware::from_fn(observe::observe))

@@ -44,3 +44,23 @@ async fn pages_of_other_origins_may_call_only_where_that_is_configured(pool: PgP
     let other = Relay::with(pool, |api| api.cors_origins = other).send(asks()).await;
     assert!(!other.headers.contains_key("access-control-allow-origin"), "{other:?}");
 }
+
+#[sqlx::test]
+async fn a_page_is_never_a_part_of_somebody_elses_and_loads_nothing_from_elsewhere(pool: PgPool) {
+    let relay = Relay::new(pool);
+    for path in ["/docs/", "/docs/problems", "/docs/problems/not-found"] {
+        let page = relay.get(ADMIN, path).await;
+        assert_eq!(
+            page.headers["content-type"].to_str().unwrap().split(';').next(),
+            Some("text/html"),
+            "{path}"
+        );
+        let policy = page.headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}");
+        assert_eq!(page.headers["x-frame-options"], "DENY", "{path}");
+        assert!(!page.text.contains("<script>"), "{path}: a script in the page would not run");
+    }
+    for path in ["/v1/orders", "/v1/nowhere", "/healthz"] {
+        assert_eq!(relay.get(ADMIN, path).await.headers["x-content-type-options"], "nosniff", "{path}");
+    }
+}

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::frame::{Frame, frames};
+use super::tokens::Tokens;
 use crate::http::problem::Problem;
 use crate::model::id::PartnerId;
 use crate::store::event::feed::{self as store, FeedFilter, Place};
@@ -39,6 +40,7 @@ struct Shared {
     subscribers: Mutex<Vec<Subscriber>>,
     wake: Arc<Notify>,
     closed: CancellationToken,
+    tokens: Tokens,
 }
 
 #[derive(Debug)]
@@ -96,6 +98,11 @@ impl Feed {
         subscribers.push(Subscriber { filter, frames: sender, waiting: Some(waiting) });
         self.0.wake.notify_one();
         Some(Subscription { counted_in, frames })
+    }
+
+    /// Whose tokens still open something.
+    pub(super) fn tokens(&self) -> &Tokens {
+        &self.0.tokens
     }
 
     /// Whether the process is being stopped.

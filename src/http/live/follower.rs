@@ -9,22 +9,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::Stream;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::feed::Subscription;
 use super::frame::{self, frames};
+use super::tokens::TOKEN_CHECK;
 use crate::http::Api;
-use crate::http::auth;
 use crate::http::problem::Problem;
 use crate::model::token::TokenHash;
 use crate::store::event::feed::{self as store, FeedFilter, Place};
 use crate::store::list::snapshot;
 
-/// The longest silence.
-const SILENCE: Duration = Duration::from_secs(15);
-
-/// How often the token is looked at again: one that was deleted ends the stream.
-const TOKEN_CHECK: Duration = Duration::from_mins(1);
+/// The longest silence, and with it the longest time until a token that was deleted is noticed.
+const SILENCE: Duration = TOKEN_CHECK;
 
 /// The most events of one reading of its own.
 const PORTION: usize = 100;
@@ -34,7 +31,6 @@ pub(super) struct Follower {
     api: Arc<Api>,
     filter: FeedFilter,
     token: TokenHash,
-    checked_at: Instant,
     /// What it was told last.
     place: Place,
     ready: VecDeque<Bytes>,
@@ -55,7 +51,7 @@ enum Stage {
 impl Follower {
     pub(super) fn new(api: Arc<Api>, (filter, place): (FeedFilter, Place), token: TokenHash) -> Self {
         let ready = VecDeque::from([frame::HELLO]);
-        Self { api, filter, token, checked_at: Instant::now(), place, ready, stage: Stage::Behind }
+        Self { api, filter, token, place, ready, stage: Stage::Behind }
     }
 
     pub(super) fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
@@ -71,7 +67,7 @@ impl Follower {
             if let Some(bytes) = self.ready.pop_front() {
                 return Some(bytes);
             }
-            if self.api.feed.is_closed() || !self.may_still_read().await {
+            if self.api.feed.is_closed() || !self.api.feed.tokens().may_read(self.token, &self.api).await {
                 return None;
             }
             match std::mem::replace(&mut self.stage, Stage::Behind) {
@@ -129,15 +125,6 @@ impl Follower {
         self.place = portion.end;
         Ok(portion.more)
     }
-
-    async fn may_still_read(&mut self) -> bool {
-        if self.checked_at.elapsed() < TOKEN_CHECK {
-            return true;
-        }
-        self.checked_at = Instant::now();
-        // A database that cannot be asked says nothing against the token.
-        !matches!(auth::caller(self.token, &self.api).await, Err(Problem::Unauthorized))
-    }
 }
 
 /// What comes of waiting for something.
@@ -160,6 +147,8 @@ async fn heard<T>(from: &mut mpsc::Receiver<T>, silence: Duration) -> Heard<T> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]

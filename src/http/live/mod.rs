@@ -9,6 +9,7 @@
 mod feed;
 mod follower;
 mod frame;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -85,7 +86,7 @@ impl utoipa::IntoResponses for Streaming {
         let content = ContentBuilder::new().schema(Some(schema.build())).build();
         let response = ResponseBuilder::new()
             .description(
-                "The events, until either side hangs up. A comment comes after 15 seconds of silence.",
+                "The events, until either side hangs up. A comment comes after 5 seconds of silence.",
             )
             .content("text/event-stream", content);
         [("200".to_owned(), response.build().into())].into()

@@ -16,7 +16,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::{Request, Response};
+use axum::http::{Request, Response, Version, header};
+use axum::response::IntoResponse as _;
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -30,6 +31,7 @@ use tower::ServiceExt as _;
 pub use self::bounds::Bounds;
 use self::bounds::{Place, Places};
 use self::quiet::{Answers, Held};
+use super::problem::Problem;
 
 /// How long a client may take to send the head of a request, also of the next one on the same connection.
 pub const HEAD: Duration = Duration::from_secs(30);
@@ -132,9 +134,14 @@ async fn connection(
     }
 }
 
-/// Answers a request.
+/// Answers a request. One that does not say once for whom it is may be read as another's by somebody on the way: RFC 9112,
+/// section 3.2.
 async fn answer(mut request: Request<Incoming>, (router, caller): (Router, Caller)) -> Response<Body> {
     caller.place.has_asked();
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
+        return Problem::parameter("host", "must be given once").into_response();
+    }
     request.extensions_mut().insert(ConnectInfo(caller.peer));
     router.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {})
 }

@@ -118,3 +118,17 @@ async fn one_address_does_not_take_every_place() {
     assert_eq!(rest(&mut server.connect().await).await, b"");
     server.end().await;
 }
+
+#[tokio::test]
+async fn a_request_that_does_not_say_once_for_which_host_it_is_is_refused() {
+    for (hosts, version, status) in [
+        ("", "1.1", 400),
+        ("host: a\r\nhost: a\r\n", "1.1", 400),
+        ("host: a\r\n", "1.1", 200),
+        ("", "1.0", 200),
+    ] {
+        let sent = format!("GET / HTTP/{version}\r\n{hosts}connection: close\r\n\r\n");
+        let answer = answered(&sent, Duration::from_secs(5)).await;
+        assert!(answer.starts_with(&format!("HTTP/{version} {status}")), "{sent:?}: {answer}");
+    }
+}
