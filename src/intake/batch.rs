@@ -176,13 +176,12 @@ impl Sink {
                     self.is_refused.store(false, Ordering::Release);
                     return Ok(Ok(committed));
                 }
-                Ok(Err(CommitError::Raced)) => None,
-                Ok(Err(CommitError::Store(error))) => Some(error),
+                Ok(Err(CommitError::Store(error))) => error,
                 Err(_) => return Err(Unavailable),
             };
             match error {
-                None | Some(store::Error::Contended(_)) if races < MOST_RACES => races += 1,
-                Some(error) if error.is_unavailable() => {
+                store::Error::Contended(_) if races < MOST_RACES => races += 1,
+                error if error.is_unavailable() => {
                     tracing::debug!(error = &error as &dyn Error, "the database cannot take a batch");
                     return Err(Unavailable);
                 }
@@ -261,12 +260,11 @@ impl Sink {
 }
 
 impl Obstacle {
-    fn of(error: Option<store::Error>) -> Self {
+    fn of(error: store::Error) -> Self {
         match error {
-            Some(error @ store::Error::Refused(_)) => Self::Poison(error),
-            Some(error @ store::Error::Locked(_)) => Self::Locked(error),
-            Some(error) => Self::Unexpected(error),
-            None => Self::Unexpected(store::Error::Contended(sqlx::Error::RowNotFound)),
+            store::Error::Refused(_) => Self::Poison(error),
+            store::Error::Locked(_) => Self::Locked(error),
+            error => Self::Unexpected(error),
         }
     }
 }

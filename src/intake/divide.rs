@@ -11,8 +11,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::batch::{Obstacle, Outcome, REFUSED, Sink, Unavailable};
-use super::commit::{Committed, orders_of};
+use super::commit::Committed;
 use super::decode::aside;
+use super::follow::orders_of;
 use super::{Fate, Heard};
 use crate::model::event::NewEvent;
 use crate::model::id::PartnerId;

@@ -59,6 +59,15 @@ impl Error {
         source.is_some_and(is_lock_timeout)
     }
 
+    /// What the database itself said is wrong, if it was the database: its SQLSTATE.
+    pub fn sqlstate(&self) -> Option<String> {
+        let source = std::error::Error::source(self).and_then(|source| source.downcast_ref::<sqlx::Error>());
+        match source {
+            Some(sqlx::Error::Database(refusal)) => refusal.code().map(std::borrow::Cow::into_owned),
+            _ => None,
+        }
+    }
+
     /// The server has no connection left for us.
     pub fn is_out_of_connections(&self) -> bool {
         matches!(self, Self::Unavailable(sqlx::Error::Database(error)) if error.code().as_deref() == Some("53300"))

@@ -186,7 +186,7 @@ pub async fn is_migrated(pool: &PgPool) -> Result<bool> {
     .await;
     match applied {
         Ok(applied) => Ok(MIGRATOR.iter().all(|known| applied.contains(&known.version))),
-        Err(error) if error.code().as_deref() == Some(NO_SUCH_TABLE) => Ok(false),
+        Err(error) if error.sqlstate().as_deref() == Some(NO_SUCH_TABLE) => Ok(false),
         Err(error) => Err(error),
     }
 }
