@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
-use futures_util::{StreamExt as _, stream};
-use tokio::sync::Mutex;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 
 use super::pass::{Because, Pass, Seen};
 use super::{CALLS_AT_ONCE, Stop};
@@ -35,14 +35,17 @@ impl Pass<'_> {
         drop(conn);
         let more = i64::try_from(due.len()).is_ok_and(|found| found >= MOST);
         let is_over = AtomicBool::new(false);
-        let looks = each(due, async |id| {
-            if self.is_over() {
-                is_over.store(true, Ordering::Relaxed);
-                return Ok(());
-            }
-            self.due_order(&id).await
-        });
-        looks.await?;
+        let mut looks = Vec::with_capacity(due.len());
+        for id in &due {
+            looks.push(async {
+                if self.is_over() {
+                    is_over.store(true, Ordering::Relaxed);
+                    return Ok(());
+                }
+                self.due_order(id).await
+            });
+        }
+        each(looks).await?;
         Ok(more || is_over.load(Ordering::Relaxed))
     }
 
@@ -112,20 +115,17 @@ impl Pass<'_> {
     }
 }
 
-/// Does some work for each, a few at once. Once one fails no other is begun, but what is under way goes on to its end: the
-/// same few that fail each time would otherwise cut off the same others each time.
-pub(super) async fn each<T>(
-    items: impl IntoIterator<Item = T>,
-    work: impl AsyncFn(T) -> Result<(), Stop>,
-) -> Result<(), Stop> {
-    let stopped = Mutex::new(None);
-    let all = stream::iter(items).for_each_concurrent(CALLS_AT_ONCE, async |item| {
-        if stopped.lock().await.is_none()
-            && let Err(stop) = work(item).await
-        {
-            stopped.lock().await.get_or_insert(stop);
+/// Does these works, a few at once. Once one fails no other is begun, but what is under way goes on to its end: the same
+/// few that fail each time would otherwise cut off the same others each time.
+pub(super) async fn each(works: Vec<impl Future<Output = Result<(), Stop>>>) -> Result<(), Stop> {
+    let (mut works, mut under_way, mut stopped) = (works.into_iter(), FuturesUnordered::new(), Ok(()));
+    loop {
+        if stopped.is_ok() {
+            under_way.extend(works.by_ref().take(CALLS_AT_ONCE - under_way.len()));
         }
-    });
-    all.await;
-    stopped.into_inner().map_or(Ok(()), Err)
+        match under_way.next().await {
+            None => return stopped,
+            Some(outcome) => stopped = stopped.and(outcome),
+        }
+    }
 }

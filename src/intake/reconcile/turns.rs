@@ -41,7 +41,7 @@ pub(super) struct Turns {
     waiting: VecDeque<DuePartner>,
     clock: Clock,
     under_way: HashMap<PartnerId, Kind>,
-    turns: JoinSet<(PartnerId, End)>,
+    set: JoinSet<(PartnerId, End)>,
     /// Turns in a row that had to be given up.
     failures: HashMap<PartnerId, u32>,
     /// Partners whose last turn failed or used up its time.
@@ -70,7 +70,7 @@ impl Turns {
             waiting: VecDeque::new(),
             clock: Clock::from(DateTime::UNIX_EPOCH),
             under_way: HashMap::new(),
-            turns: JoinSet::new(),
+            set: JoinSet::new(),
             failures: HashMap::new(),
             slow: HashSet::new(),
         }
@@ -96,7 +96,7 @@ impl Turns {
                 now: self.clock.now(),
                 failures: self.failures.get(&id).copied().unwrap_or_default(),
             };
-            self.turns.spawn(async move { (id, turn.take(partner).await) });
+            self.set.spawn(async move { (id, turn.take(partner).await) });
         }
     }
 
@@ -116,7 +116,7 @@ impl Turns {
 
     /// Waits for a turn to end. `None`: none is under way.
     pub(super) async fn next_end(&mut self) -> Option<Summary> {
-        let (id, end) = match self.turns.join_next().await? {
+        let (id, end) = match self.set.join_next().await? {
             Ok(ended) => ended,
             // Nobody cancels one, so it panicked: the process is to end as if it had been here.
             Err(error) => resume_unwind(error.into_panic()),

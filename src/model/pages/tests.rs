@@ -89,7 +89,7 @@ fn read(server: &mut Server, moves: &[Move], breaks: Option<usize>) -> Reading {
         reading.shown.extend(rows.iter().cloned());
         reading.next = pages.take(rows, total);
         reading.pages += 1;
-        if breaks.is_some_and(|every| reading.pages % every == 0) {
+        if breaks.is_some_and(|every| reading.pages.is_multiple_of(every)) {
             pages = Pages::resume(pages.place().clone());
         }
     }

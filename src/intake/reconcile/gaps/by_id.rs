@@ -49,24 +49,15 @@ impl Pass<'_> {
         ids: &[String],
     ) -> Result<(Looks, Result<(), Stop>), Stop> {
         let looked = Mutex::new(Vec::with_capacity(ids.len()));
-        let asked = each(ids, async |id| {
-            self.note(|summary| summary.orders += 1);
-            let read = self.read_and_look(id, repair.because()).await;
-            let (known, outcome) = match read {
-                Ok(known) => (known, Ok(())),
-                // It is the next time asked for after the others, so that it holds up none of them.
-                Err(Stop::Rest(error)) => {
-                    (Known::Yes(Seen { young: false, trouble: Some(error) }), Err(Stop::Rest(error)))
-                }
-                Err(stop) => return Err(stop),
-            };
-            if let Known::Yes(Seen { trouble: Some(error), .. }) = known {
-                repair.note(error).await;
-            }
-            looked.lock().await.push((id.as_str(), known));
-            outcome
-        });
-        let asked = match asked.await {
+        let mut works = Vec::with_capacity(ids.len());
+        for id in ids {
+            works.push(async {
+                let (known, outcome) = self.ask_one(repair, id).await?;
+                looked.lock().await.push((id.as_str(), known));
+                outcome
+            });
+        }
+        let asked = match each(works).await {
             Err(Stop::Rest(error)) => Err(Stop::Rest(error)),
             other => {
                 other?;
@@ -80,5 +71,21 @@ impl Pass<'_> {
             looks.sort(id, known);
         }
         Ok((looks, asked))
+    }
+
+    async fn ask_one(&self, repair: &Repair, id: &str) -> Result<(Known, Result<(), Stop>), Stop> {
+        self.note(|summary| summary.orders += 1);
+        let (known, outcome) = match self.read_and_look(id, repair.because()).await {
+            Ok(known) => (known, Ok(())),
+            // It is the next time asked for after the others, so that it holds up none of them.
+            Err(Stop::Rest(error)) => {
+                (Known::Yes(Seen { young: false, trouble: Some(error) }), Err(Stop::Rest(error)))
+            }
+            Err(stop) => return Err(stop),
+        };
+        if let Known::Yes(Seen { trouble: Some(error), .. }) = known {
+            repair.note(error).await;
+        }
+        Ok((known, outcome))
     }
 }

@@ -123,20 +123,23 @@ impl Pass<'_> {
             }
         }
         let ids: Vec<&str> = touched.iter().map(|order| order.order_id.as_str()).collect();
-        let kept = if ids.is_empty() {
+        let mut kept = if ids.is_empty() {
             HashMap::new()
         } else {
             let mut conn = self.settings.pool.acquire().await.map_err(store::Error::from)?;
             kept::of_orders(&mut conn, self.partner(), &ids).await?
         };
-        let (kept, seen) = (Mutex::new(kept), Mutex::new(Vec::with_capacity(touched.len())));
-        let compared = each(&touched, async |order| {
-            let kept = kept.lock().await.remove(&order.order_id).unwrap_or_default();
-            let known = self.compare_listed(repair, (order, kept)).await?;
-            seen.lock().await.push((order.order_id.as_str(), known));
-            Ok(())
-        });
-        compared.await?;
+        let seen = Mutex::new(Vec::with_capacity(touched.len()));
+        let mut works = Vec::with_capacity(touched.len());
+        for order in &touched {
+            let (kept, seen) = (kept.remove(&order.order_id).unwrap_or_default(), &seen);
+            works.push(async move {
+                let known = self.compare_listed(repair, (order, kept)).await?;
+                seen.lock().await.push((order.order_id.as_str(), known));
+                Ok(())
+            });
+        }
+        each(works).await?;
         let seen = seen.into_inner();
         self.schedule(&seen).await?;
         for (id, known) in seen {
