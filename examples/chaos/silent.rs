@@ -27,11 +27,10 @@ pub(crate) async fn silent_postgres(events: usize) -> anyhow::Result<()> {
         tokio::time::sleep(SILENCE).await;
         let told = world.receiver.told().len();
         world.door().let_new_ones_through();
-        let began = Instant::now();
+        let (began, never) = (Instant::now(), tokio_util::sync::CancellationToken::new());
         while began.elapsed() < 4 * BACK {
-            let ready =
-                tokio::time::timeout(BACK, relay.api.ready(&tokio_util::sync::CancellationToken::new()));
-            if ready.await == Ok(true) && world.receiver.told().len() > told {
+            let ready = tokio::time::timeout(BACK, relay.api.ready(&never)).await;
+            if ready == Ok(true) && world.receiver.told().len() > told {
                 back = began.elapsed();
                 break;
             }

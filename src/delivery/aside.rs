@@ -93,7 +93,7 @@ pub(super) async fn run(
 /// Tries a batch. Answers what has to wait on.
 async fn attempt(session: &Session, batch: Vec<Done>, written: impl Fn(&[Done])) -> Vec<Done> {
     let mut fates = vec![Fate::Waits; batch.len()];
-    divide(session, &batch, &mut fates, &mut 0).await;
+    Box::pin(divide(session, &batch, &mut fates, &mut 0)).await;
     let mut sorted = (Vec::new(), Vec::new());
     for (done, fate) in batch.into_iter().zip(fates) {
         match fate {

@@ -108,7 +108,7 @@ pub(super) async fn run(pool: PgPool, queues: HandOver, mut done: mpsc::Receiver
     };
     let waiting = async {
         let written = |written: &[Done]| settle(&queues, written, &there);
-        aside::run((pool.clone(), held.clone()), refusals, written).await;
+        Box::pin(aside::run((pool.clone(), held.clone()), refusals, written)).await;
         drop(there);
     };
     tokio::join!(write, waiting, hasten(&pool, &queues, answering));

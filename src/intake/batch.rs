@@ -120,8 +120,9 @@ impl Sink {
                 }
             }
         }
-        if Batch::new(self, messages, &mut outcomes).write(events).await.is_ok() {
-            self.put_all_aside(put_aside, &mut outcomes).await;
+        // Each is as large as all the columns of its statements.
+        if Box::pin(Batch::new(self, messages, &mut outcomes).write(events)).await.is_ok() {
+            Box::pin(self.put_all_aside(put_aside, &mut outcomes)).await;
         }
         outcomes
     }

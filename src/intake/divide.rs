@@ -76,6 +76,15 @@ impl Placed {
         [self, second]
     }
 
+    /// Those of which something is true, and the others.
+    fn split(self, is_first: impl Fn(&NewEvent) -> bool) -> (Self, Self) {
+        let (mut first, mut second) = (Self::default(), Self::default());
+        for (at, event) in self.places.into_iter().zip(self.events) {
+            if is_first(&event) { first.push(at, event) } else { second.push(at, event) }
+        }
+        (first, second)
+    }
+
     fn orders(&self) -> Vec<(PartnerId, &str)> {
         orders_of(&self.events.iter().collect::<Vec<_>>())
     }
@@ -102,7 +111,7 @@ impl<'a> Batch<'a> {
             self.put_off(is_locked);
             return self.part(free).await;
         }
-        let (held, free) = self.split(events, |event| self.sink.held.holds(event));
+        let (held, free) = events.split(|event| self.sink.held.holds(event));
         self.put_off(held);
         self.part(free).await
     }
@@ -237,16 +246,8 @@ impl<'a> Batch<'a> {
             let order = event.order.as_ref().map(|order| order.order_id.as_str().to_owned());
             order.is_some_and(|order| found.contains(&(event.partner_id, order)))
         };
-        let split = self.split(events, is_locked);
+        let split = events.split(is_locked);
         self.hold(&split.0);
         Ok(split)
-    }
-
-    fn split(&self, events: Placed, is_first: impl Fn(&NewEvent) -> bool) -> (Placed, Placed) {
-        let (mut first, mut second) = (Placed::default(), Placed::default());
-        for (at, event) in events.places.into_iter().zip(events.events) {
-            if is_first(&event) { first.push(at, event) } else { second.push(at, event) }
-        }
-        (first, second)
     }
 }

@@ -17,7 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
-use crate::model::id::EventId;
+use crate::model::id::{EventId, PartnerId};
 use crate::model::partition::{self, Partition, Span};
 use crate::store::maintenance_lock::Turn;
 use crate::store::partition::{self as tables, TABLES, Table};
@@ -64,7 +64,8 @@ pub struct Report {
     /// Other rows deleted: messages in quarantine, gaps, watches, idempotency keys, expired secrets, rows of default
     /// partitions.
     pub rows: u64,
-    /// Tables of which a partition was neither made nor dropped, because somebody else holds a lock.
+    /// Tables of which a partition was neither made nor dropped, and partners of whom nothing was deleted, because somebody
+    /// else holds a lock.
     pub put_off: u64,
 }
 
@@ -230,19 +231,11 @@ fn cutoffs(now: DateTime<Utc>, over: DateTime<Utc>) -> Cutoff {
 
 async fn delete_old(conn: &mut PgConnection, cutoff: Cutoff, report: &mut Report) -> store::Result<()> {
     for partner in retention::partners(conn).await? {
-        let mut place = Some((DateTime::UNIX_EPOCH, String::new()));
-        for _ in 0..BATCHES {
-            let Some(after) = place else { break };
-            let step = retention::drop_orders(conn, (partner, &after), (cutoff, BATCH)).await?;
-            report.orders += step.deleted;
-            place = step.next;
-        }
-        let mut place = Some(EventId::boundary(DateTime::UNIX_EPOCH));
-        for _ in 0..BATCHES {
-            let Some(after) = place else { break };
-            let step = retention::drop_events(conn, (partner, after), (cutoff.over, BATCH)).await?;
-            report.events += step.deleted;
-            place = step.next;
+        match delete_old_of(conn, partner, cutoff, report).await {
+            Ok(()) => {}
+            // An order of this one is locked: the others are tidied all the same.
+            Err(error) if error.is_lock_timeout() => report.put_off += 1,
+            Err(error) => return Err(error),
         }
     }
     for _ in 0..BATCHES {
@@ -252,6 +245,29 @@ async fn delete_old(conn: &mut PgConnection, cutoff: Cutoff, report: &mut Report
         if deleted == 0 {
             break;
         }
+    }
+    Ok(())
+}
+
+async fn delete_old_of(
+    conn: &mut PgConnection,
+    partner: PartnerId,
+    cutoff: Cutoff,
+    report: &mut Report,
+) -> store::Result<()> {
+    let mut place = Some((DateTime::UNIX_EPOCH, String::new()));
+    for _ in 0..BATCHES {
+        let Some(after) = place else { break };
+        let step = retention::drop_orders(conn, (partner, &after), (cutoff, BATCH)).await?;
+        report.orders += step.deleted;
+        place = step.next;
+    }
+    let mut place = Some(EventId::boundary(DateTime::UNIX_EPOCH));
+    for _ in 0..BATCHES {
+        let Some(after) = place else { break };
+        let step = retention::drop_events(conn, (partner, after), (cutoff.over, BATCH)).await?;
+        report.events += step.deleted;
+        place = step.next;
     }
     Ok(())
 }

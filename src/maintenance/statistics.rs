@@ -11,7 +11,7 @@ use crate::store::{self, statistics};
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// How long gathering may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Looks until told to stop. What fails is done by a later look, or by autovacuum.
 pub async fn run(pool: PgPool, stop: CancellationToken) -> anyhow::Result<()> {

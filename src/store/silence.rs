@@ -33,14 +33,12 @@ impl Silence {
         if self.since(age) {
             return false;
         }
-        match tokio::time::timeout(PATIENCE, conn.ping()).await {
-            Ok(answer) => answer.is_ok(),
-            Err(_) => {
-                tracing::warn!("a connection to Postgres is silent; it and all older ones are given up");
-                *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-                false
-            }
+        if let Ok(answer) = tokio::time::timeout(PATIENCE, conn.ping()).await {
+            return answer.is_ok();
         }
+        tracing::warn!("a connection to Postgres is silent; it and all older ones are given up");
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        false
     }
 
     /// Another was found to be silent since one of this age was opened.

@@ -109,13 +109,13 @@ impl Problem {
             Self::Validation(_) => &catalogue::VALIDATION_FAILED,
             Self::IdempotencyKeyReused => &catalogue::IDEMPOTENCY_KEY_REUSED,
             Self::Timeout
+            | Self::IntakeFull
             | Self::Store(
                 store::Error::Unavailable(_) | store::Error::Contended(_) | store::Error::Locked(_),
             ) => &catalogue::UNAVAILABLE,
             Self::Unverified => &catalogue::UNVERIFIED,
             Self::Loop => &catalogue::LOOP,
             Self::TooManyRequests => &catalogue::TOO_MANY_REQUESTS,
-            Self::IntakeFull => &catalogue::UNAVAILABLE,
             Self::Store(_) | Self::Internal(_) => &catalogue::INTERNAL,
         }
     }

@@ -67,12 +67,12 @@ impl Spool {
         if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             File::open(parent)?.sync_all()?;
         }
-        Self::take_first(folder, (max_bytes, Arc::default()))
+        Self::take_first(folder, &(max_bytes, Arc::default()))
     }
 
     /// Takes one more place in the same folder.
     pub fn beside(&self) -> io::Result<Self> {
-        Self::take_first(&self.folder, (self.max_bytes, Arc::clone(&self.waiting)))
+        Self::take_first(&self.folder, &(self.max_bytes, Arc::clone(&self.waiting)))
     }
 
     /// Takes another place in the same folder in which a process that is gone has left messages, if there is one.
@@ -91,7 +91,7 @@ impl Spool {
         Ok(None)
     }
 
-    fn take_first(folder: &Path, bound: (u64, Arc<AtomicU64>)) -> io::Result<Self> {
+    fn take_first(folder: &Path, bound: &(u64, Arc<AtomicU64>)) -> io::Result<Self> {
         for slot in 0..SLOTS {
             if let Some(spool) = Self::take((folder, slot), bound.clone(), LOCK_TRIES)? {
                 return Ok(spool);

@@ -135,7 +135,7 @@ impl Aside {
             }
         };
         let directory = self.directory.borrow().clone();
-        let outcomes = self.sink.write_late(&heard, &directory).await;
+        let outcomes = Box::pin(self.sink.write_late(&heard, &directory)).await;
         let tried = heard.len();
         let again: Vec<Heard> = heard
             .into_iter()

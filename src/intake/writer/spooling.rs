@@ -113,7 +113,8 @@ impl Writer {
         };
         let directory = self.directory.borrow().clone();
         let sink = self.sink.clone();
-        let outcomes = self.while_hearing(most_waiting, sink.write_late(&heard, &directory)).await;
+        let written = Box::pin(sink.write_late(&heard, &directory));
+        let outcomes = self.while_hearing(most_waiting, written).await;
         self.note_kept(&outcomes);
         let messages = heard.len();
         let (mut again, mut aside) = (Vec::new(), Vec::new());

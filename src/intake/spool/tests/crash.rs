@@ -160,7 +160,9 @@ impl Trial {
 impl Expected {
     fn check(&self, given: &[usize], losses: usize) {
         let mut times = BTreeMap::new();
-        given.iter().for_each(|one| *times.entry(*one).or_insert(0) += 1);
+        for one in given {
+            *times.entry(*one).or_insert(0) += 1;
+        }
         for one in &self.owed {
             assert!(times.contains_key(one), "{one} is lost: {given:?} of {self:?}");
         }
