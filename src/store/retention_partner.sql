@@ -10,6 +10,8 @@ with gone as (
       and not exists (select from erasure where partner_id = $1)
 ), gaps as (
     delete from gap using gone where gap.partner_id = gone.partner_id
+), repairs as (
+    delete from gap_repair using gone where gap_repair.partner_id = gone.partner_id
 ), watches as (
     delete from watch using gone where watch.partner_id = gone.partner_id
 ), recoveries as (
