@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
+use super::body::Input;
 use super::auth::{Reader, Writer};
 use super::body::NoBody;
 use super::creation::{IdempotencyParam, OptionalCreation};
@@ -181,6 +182,8 @@ pub struct Redelivery {
     /// One endpoint, whatever it asked for. Left out: every endpoint that asks for such events or was sent this one.
     endpoint_id: Option<EndpointId>,
 }
+
+impl Input for Redelivery {}
 
 /// The deliveries that are owed.
 #[derive(Debug, Serialize, ToSchema)]

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
+use super::body::Input;
 use super::auth::{Reader, Writer};
 use super::creation::{Creation, IdempotencyParam};
 use super::field::Time;
@@ -37,6 +38,8 @@ pub struct NewRecovery {
     #[schema(default = false)]
     dry_run: Option<bool>,
 }
+
+impl Input for NewRecovery {}
 
 /// What a recovery would send.
 #[derive(Debug, Serialize, ToSchema)]

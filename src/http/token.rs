@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
+use super::body::Input;
 use super::auth::Admin;
 use super::creation::{Creation, IdempotencyParam};
 use super::field::{Text, Time};
@@ -73,6 +74,8 @@ pub struct NewToken {
     /// Needed unless the scope is `admin`.
     partner_id: Option<PartnerId>,
 }
+
+impl Input for NewToken {}
 
 impl NewToken {
     fn caller(&self) -> Result<Caller, Problem> {

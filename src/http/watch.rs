@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
+use super::body::Input;
 use super::auth::Writer;
 use super::creation::{Creation, IdempotencyParam};
 use super::field::Time;
@@ -41,6 +42,8 @@ pub struct NewWatch {
     /// Needed with an admin token.
     partner_id: Option<PartnerId>,
 }
+
+impl Input for NewWatch {}
 
 /// A public channel that is listened to.
 #[derive(Debug, Serialize, ToSchema)]
