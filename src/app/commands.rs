@@ -5,9 +5,9 @@ use std::io::Write as _;
 use anyhow::{Context as _, bail};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{dev, doctor};
 use super::rotation;
 use super::serve::Relay;
+use super::{dev, doctor};
 use crate::cli;
 use crate::config::{Cli, Command, Database, Healthcheck, Serve, Token, TokenCommand, TokenScope};
 use crate::http;

@@ -5,11 +5,9 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpListener;
 
-use crate::config::Serve;
-
-pub(super) async fn bind(config: &Serve) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(config.listen).await.map_err(|error| {
-        let address = config.listen;
+/// Listens there, or says what to do.
+pub(super) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
         let told = match error.kind() {
             ErrorKind::AddrInUse => format!("another process listens on {address}"),
             _ => format!("cannot listen on {address} ({error})"),

@@ -21,7 +21,9 @@ pub(super) fn refusal(command: &Command, error: &Error) -> anyhow::Error {
                 "{names} must be given; see `transak-relay serve --help` and docs/configuration.md"
             )
         }
-        ErrorKind::InvalidValue if let Some(ContextValue::Strings(known)) = error.get(ContextKind::ValidValue) => {
+        ErrorKind::InvalidValue
+            if let Some(ContextValue::Strings(known)) = error.get(ContextKind::ValidValue) =>
+        {
             anyhow::anyhow!("{names}: must be one of {}", known.join(", "))
         }
         ErrorKind::ValueValidation => anyhow::anyhow!("{names}: {}", why.unwrap_or_default()),

@@ -64,6 +64,8 @@ fn receive_event() {}
 /// The part of the document.
 pub(super) fn webhooks() -> Paths {
     let mut paths = Paths::new();
-    paths.paths.insert("event".to_owned(), PathItem::new(HttpMethod::Post, __path_receive_event::operation()));
+    paths
+        .paths
+        .insert("event".to_owned(), PathItem::new(HttpMethod::Post, __path_receive_event::operation()));
     paths
 }

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
-use super::body::Input;
 use super::auth::{Reader, Writer};
+use super::body::Input;
 use super::body::NoBody;
 use super::creation::{IdempotencyParam, OptionalCreation};
 use super::field::{Text, Time};

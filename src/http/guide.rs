@@ -37,7 +37,12 @@ mod tests {
     #[test]
     fn the_guide_is_a_page_with_its_tables_and_examples() {
         let page = render();
-        for part in ["<h1>Receiving callbacks</h1>", "<table>", "<code class=\"language-python\">", "/docs/reference/"] {
+        for part in [
+            "<h1>Receiving callbacks</h1>",
+            "<table>",
+            "<code class=\"language-python\">",
+            "/docs/reference/",
+        ] {
             assert!(page.contains(part), "{part}");
         }
         assert!(!page.contains("&lt;table&gt;") && page.ends_with("</html>\n"));

@@ -25,7 +25,8 @@ pub(super) async fn get_home(headers: HeaderMap) -> Response {
     if accept.contains("text/html") {
         return (vary, Html(html())).into_response();
     }
-    let links: Map<String, Value> = LINKS.iter().map(|(name, path, _)| ((*name).to_owned(), json!(path))).collect();
+    let links: Map<String, Value> =
+        LINKS.iter().map(|(name, path, _)| ((*name).to_owned(), json!(path))).collect();
     let version = env!("CARGO_PKG_VERSION");
     (vary, Json(json!({ "name": "transak-relay", "version": version, "links": links }))).into_response()
 }
@@ -35,5 +36,8 @@ fn html() -> String {
         links + &format!("<li><a href=\"{path}\">{name}</a>: {what}</li>\n")
     });
     let about = "It hears every Transak order event, keeps it, and tells every callback URL that registered.";
-    page("Welcome", &format!("<h1>transak-relay {}</h1>\n<p>{about}</p>\n<ul>\n{links}</ul>", env!("CARGO_PKG_VERSION")))
+    page(
+        "Welcome",
+        &format!("<h1>transak-relay {}</h1>\n<p>{about}</p>\n<ul>\n{links}</ul>", env!("CARGO_PKG_VERSION")),
+    )
 }

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
-use super::body::Input;
 use super::auth::{Reader, Writer};
+use super::body::Input;
 use super::creation::{Creation, IdempotencyParam};
 use super::field::Time;
 use super::page::PartnerParam;

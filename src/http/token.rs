@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
-use super::body::Input;
 use super::auth::Admin;
+use super::body::Input;
 use super::creation::{Creation, IdempotencyParam};
 use super::field::{Text, Time};
 use super::page::{Listing, PageParams, Paged, PartnerParam};

@@ -58,7 +58,10 @@ impl Check {
                 Ok(0) => {}
                 Ok(_) => continue,
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn Error, "the credentials cannot be looked at right now");
+                    tracing::warn!(
+                        error = &error as &dyn Error,
+                        "the credentials cannot be looked at right now"
+                    );
                 }
             }
             tokio::select! {
@@ -76,7 +79,8 @@ impl Check {
         let due = store::credentials::claim(&mut conn, (now, now + LEASE), AT_ONCE).await?;
         drop(conn);
         let asked = due.len();
-        let mut answers = stream::iter(due.into_iter().map(|due| self.ask(due, now))).buffer_unordered(asked.max(1));
+        let mut answers =
+            stream::iter(due.into_iter().map(|due| self.ask(due, now))).buffer_unordered(asked.max(1));
         while let Some((due, verdict)) = answers.next().await {
             tell(&due, &verdict);
             let mut conn = self.pool.acquire().await?;

@@ -22,7 +22,9 @@ pub enum InvalidToken {
     )]
     NotAJwt,
     /// Over, by its own claim.
-    #[error("must be a current access token: this one ended at {0}; get a new one with Transak's refresh-token call")]
+    #[error(
+        "must be a current access token: this one ended at {0}; get a new one with Transak's refresh-token call"
+    )]
     Ended(Second),
 }
 

@@ -32,7 +32,8 @@ impl OrderId {
 /// The index `order_by_wallet_key` is made of the same rule.
 pub fn wallet_key(address: &str) -> String {
     let digits = address.strip_prefix("0x").or_else(|| address.strip_prefix("0X"));
-    let is_hex = digits.is_some_and(|digits| digits.len() == 40 && digits.bytes().all(|b| b.is_ascii_hexdigit()));
+    let is_hex =
+        digits.is_some_and(|digits| digits.len() == 40 && digits.bytes().all(|b| b.is_ascii_hexdigit()));
     if is_hex { address.to_ascii_lowercase() } else { address.to_owned() }
 }
 

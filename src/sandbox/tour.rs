@@ -37,7 +37,11 @@ pub fn banner(tour: &Tour) -> String {
         token_file.display(),
     );
     let get = |path: &str| format!("{} '{relay_url}{path}'", curl(tour));
-    add(&mut text, "What happened to the first order, and who was told", &get(&format!("v1/orders/{order_id}/timeline")));
+    add(
+        &mut text,
+        "What happened to the first order, and who was told",
+        &get(&format!("v1/orders/{order_id}/timeline")),
+    );
     add(&mut text, "The newest deliveries", &get("v1/deliveries?limit=5"));
     // In Transak's own format, because the receiver knows the access token but not the secret of a second endpoint.
     let second = receiver_url.join("/second").unwrap_or_else(|_| receiver_url.clone());
@@ -45,7 +49,9 @@ pub fn banner(tour: &Tour) -> String {
     let json = "-H 'content-type: application/json'";
     let register = format!("{} '{relay_url}v1/endpoints' {json} -d '{body}'", curl(tour));
     add(&mut text, "Register another endpoint at the receiver, which gets Transak's own format", &register);
-    text.push_str("\nEvery line below is a callback that the receiver got. Ctrl-C ends it all; the database stays.\n");
+    text.push_str(
+        "\nEvery line below is a callback that the receiver got. Ctrl-C ends it all; the database stays.\n",
+    );
     text
 }
 
@@ -98,7 +104,12 @@ mod tests {
     #[test]
     fn the_address_the_token_with_its_file_and_the_guide_are_named() {
         let text = banner(&tour());
-        for said in ["http://127.0.0.1:8080/\n", "rly_sandbox\n", "kept in kept/token", "http://127.0.0.1:8080/docs\n"] {
+        for said in [
+            "http://127.0.0.1:8080/\n",
+            "rly_sandbox\n",
+            "kept in kept/token",
+            "http://127.0.0.1:8080/docs\n",
+        ] {
             assert!(text.contains(said), "{said}: {text}");
         }
     }

@@ -78,7 +78,10 @@ async fn a_filter_for_a_value_that_nobody_knows_is_refused_with_those_there_are(
         let answer = relay.get(&tenant.token, path).await;
         answer.is_problem(422, "validation-failed");
         let said = said(&answer, field);
-        assert!(said.starts_with("must be one of ") && said.ends_with(&format!("did you mean `{meant}`?")), "{said}");
+        assert!(
+            said.starts_with("must be one of ") && said.ends_with(&format!("did you mean `{meant}`?")),
+            "{said}"
+        );
     }
     let misspelt = relay.get(&tenant.token, "/v1/orders?statuss=COMPLETED").await;
     misspelt.is_problem(400, "invalid-parameter");
@@ -132,17 +135,23 @@ async fn the_program_and_the_index_agree_which_wallets_are_the_same(pool: PgPool
             let digits = "0123456789abcdefABCDEFg";
             let last = [22, 22, 22, 23][random.usize(..4)];
             let length = [39, 40, 40, 40, 41][random.usize(..5)];
-            let body: String = (0..length).map(|_| char::from(digits.as_bytes()[random.usize(..last)])).collect();
+            let body: String =
+                (0..length).map(|_| char::from(digits.as_bytes()[random.usize(..last)])).collect();
             format!("{}{body}", ["0x", "0X", "0x", "", "x0"][random.usize(..5)])
         })
         .collect();
     wallets.push(format!("0x{}\n", "A".repeat(40)));
-    let statement = format!("select array(select {definition} from unnest($1::text[]) with ordinality as t (wallet_address, at) order by at)");
+    let statement = format!(
+        "select array(select {definition} from unnest($1::text[]) with ordinality as t (wallet_address, at) order by at)"
+    );
     let keys: Vec<String> =
         sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).bind(&wallets).fetch_one(&pool).await.unwrap();
     let expected: Vec<_> = wallets.iter().map(|wallet| wallet_key(wallet)).collect();
     assert_eq!(keys, expected);
-    assert!(keys.iter().zip(&wallets).filter(|(key, wallet)| key != wallet).count() > 500, "both cases occur");
+    assert!(
+        keys.iter().zip(&wallets).filter(|(key, wallet)| key != wallet).count() > 500,
+        "both cases occur"
+    );
 }
 
 #[sqlx::test]

@@ -43,9 +43,11 @@ async fn give(world: &World, change: Value) -> (StatusCode, Value) {
 async fn what_cannot_be_a_current_access_token_is_refused_when_it_is_given(pool: PgPool) {
     let world = World::new(pool).await;
     let ended = access_token(API_KEY, 1_700_000_000, 60).unwrap().expose_secret().to_owned();
-    for (token, why) in
-        [("abc", "a JWT of three parts"), ("eyJ.eyJ.x", "a JWT of three parts"), (&ended, "ended at 2023-11-14T22:14:20Z")]
-    {
+    for (token, why) in [
+        ("abc", "a JWT of three parts"),
+        ("eyJ.eyJ.x", "a JWT of three parts"),
+        (&ended, "ended at 2023-11-14T22:14:20Z"),
+    ] {
         let (status, answer) = give(&world, json!({ "accessToken": token })).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{answer}");
         assert_eq!(answer["errors"][0]["field"], "accessToken");
@@ -59,7 +61,8 @@ async fn what_cannot_be_a_current_access_token_is_refused_when_it_is_given(pool:
 async fn transak_is_asked_once_about_each_token_and_what_it_said_is_shown(pool: PgPool) {
     let world = World::new(pool).await;
     let upstream = upstream(&world).await;
-    let unchecked = json!({ "state": "unchecked", "checkedAt": null, "detail": "Transak has not been asked yet" });
+    let unchecked =
+        json!({ "state": "unchecked", "checkedAt": null, "detail": "Transak has not been asked yet" });
     assert_eq!(credentials(&world).await, unchecked);
     assert_eq!((look(&world, &upstream).await, look(&world, &upstream).await), (1, 0));
     let shown = credentials(&world).await;
@@ -95,7 +98,8 @@ async fn an_accepted_token_of_another_api_key_is_a_warning_and_a_change_of_the_k
 async fn while_transak_does_not_answer_nothing_is_said_and_it_is_asked_again_later(pool: PgPool) {
     let world = World::new(pool).await;
     let upstream = upstream(&world).await;
-    let gone = Upstream::start_idle(UpstreamSettings::local(API_KEY, world.access_token.clone())).await.unwrap();
+    let gone =
+        Upstream::start_idle(UpstreamSettings::local(API_KEY, world.access_token.clone())).await.unwrap();
     let url = gone.rest().url().parse().unwrap();
     gone.stop().await;
     let rest = TransakRest::new(Settings { api_url: Some(url), ..Settings::default() }).unwrap();
@@ -103,7 +107,10 @@ async fn while_transak_does_not_answer_nothing_is_said_and_it_is_asked_again_lat
     let check = Check { pool, key, rest: rest.into(), directory };
     assert_eq!(check.look(Utc::now()).await.unwrap(), 1);
     let shown = credentials(&world).await;
-    assert_eq!((&shown["state"], &shown["detail"]), (&json!("unchecked"), &json!("Transak's REST API does not answer right now")));
+    assert_eq!(
+        (&shown["state"], &shown["detail"]),
+        (&json!("unchecked"), &json!("Transak's REST API does not answer right now"))
+    );
     assert_eq!(look(&world, &upstream).await, 0, "not at once");
     world.sql("update partner set credentials_check_after = now()").await;
     assert_eq!(look(&world, &upstream).await, 1);
@@ -124,18 +131,32 @@ async fn a_partner_without_any_credentials_says_what_it_lacks(pool: PgPool) {
     give(&world, json!({ "accessToken": null })).await;
     let shown = credentials(&world).await;
     assert_eq!(shown["state"], "invalid");
-    assert!(shown["detail"].as_str().unwrap().contains("neither an access token nor an API secret"), "{shown}");
+    assert!(
+        shown["detail"].as_str().unwrap().contains("neither an access token nor an API secret"),
+        "{shown}"
+    );
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_running_relay_checks_by_itself_and_counts_once(pool: PgPool) {
     let around = Around::new(pool).await;
     let relay = around.start(&[]).await;
-    let metrics = relay.metrics_when(|text| text.contains(r#"relay_credentials_checks_total{outcome="valid"} 1"#)).await;
+    let metrics = relay
+        .metrics_when(|text| text.contains(r#"relay_credentials_checks_total{outcome="valid"} 1"#))
+        .await;
     assert!(metrics.contains(r#"relay_credentials_checks_total{outcome="valid"} 1"#), "{metrics}");
     assert_eq!(relay.log().matches("Transak accepts the access token").count(), 1);
-    let started = around.serve(0, &[("TRANSAK_API_KEY", "other"), ("TRANSAK_ACCESS_TOKEN", "abc")]).output().await.unwrap();
+    let started = around
+        .serve(0, &[("TRANSAK_API_KEY", "other"), ("TRANSAK_ACCESS_TOKEN", "abc")])
+        .output()
+        .await
+        .unwrap();
     let told = String::from_utf8_lossy(&started.stderr).into_owned();
     let line = told.lines().last().unwrap();
-    assert!(line.starts_with("transak-relay: TRANSAK_ACCESS_TOKEN (--transak-access-token): must be an access token of Transak"), "{line}");
+    assert!(
+        line.starts_with(
+            "transak-relay: TRANSAK_ACCESS_TOKEN (--transak-access-token): must be an access token of Transak"
+        ),
+        "{line}"
+    );
 }

@@ -88,7 +88,8 @@ fn hostile() -> impl Iterator<Item = (&'static str, &'static str)> {
     let variables = named.map(|(name, _)| name).filter(|name| {
         let of_a_family = ["RELAY_", "TRANSAK_", "PUSHER_", "DATABASE_", "OTEL_"];
         // These say how it logs and where it keeps its data: `dev` itself is told so.
-        of_a_family.iter().any(|family| name.starts_with(family)) && !["RELAY_LOG_FORMAT", "RELAY_DEV_DIR"].contains(name)
+        of_a_family.iter().any(|family| name.starts_with(family))
+            && !["RELAY_LOG_FORMAT", "RELAY_DEV_DIR"].contains(name)
     });
     let proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"];
     variables.chain(proxies).map(|name| (name, "http://outside.invalid:9/"))

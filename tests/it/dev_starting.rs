@@ -20,19 +20,30 @@ async fn a_second_start_in_the_same_folder_and_a_port_that_is_taken_are_told() {
     let (first, second) = (folder(), folder());
     let mut running = Dev::start(Dev::command(first.path())).await;
     let told = refused(Dev::command(first.path())).await;
-    assert!(told.contains("is in use by another transak-relay: stop it, or name another folder with --dir"), "{told}");
+    assert!(
+        told.contains("is in use by another transak-relay: stop it, or name another folder with --dir"),
+        "{told}"
+    );
     let port = running.said("Address").trim_start_matches("http://").trim_end_matches('/').to_owned();
     let mut command = Command::new(env!("CARGO_BIN_EXE_transak-relay"));
     command.args(["dev", "--log", "warn", "--listen", &port, "--dir"]).arg(second.path());
     let told = refused(command).await;
-    assert_eq!(told, format!("transak-relay: another process listens on {port}: choose another address with --listen (RELAY_LISTEN)\n"));
+    assert_eq!(
+        told,
+        format!(
+            "transak-relay: another process listens on {port}: choose another address with --listen (RELAY_LISTEN)\n"
+        )
+    );
     running.interrupt().await;
 }
 
 #[tokio::test]
 async fn a_folder_that_cannot_be_written_to_is_told() {
     let told = refused(Dev::command("/proc/nowhere".as_ref())).await;
-    assert!(told.starts_with("transak-relay: cannot make the folder /proc/nowhere: name another one with --dir"), "{told}");
+    assert!(
+        told.starts_with("transak-relay: cannot make the folder /proc/nowhere: name another one with --dir"),
+        "{told}"
+    );
 }
 
 #[tokio::test]

@@ -22,11 +22,14 @@ fn body(schema: &Value, components: &Value) -> Option<Value> {
         return Some(first.clone());
     }
     let members = schema["properties"].as_object()?;
-    let required = |name: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));
+    let required =
+        |name: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));
     let mut made = serde_json::Map::new();
     for (name, member) in members {
         match body(member, components) {
-            Some(value) if required(name) || member.get("example").is_some() => drop(made.insert(name.clone(), value)),
+            Some(value) if required(name) || member.get("example").is_some() => {
+                drop(made.insert(name.clone(), value))
+            }
             None => assert!(!required(name), "`{name}` is required and has no example"),
             _ => {}
         }
@@ -45,14 +48,16 @@ async fn the_example_of_every_body_is_accepted_as_it_stands(pool: PgPool) {
     let mut tried = 0;
     for (path, operations) in document["paths"].as_object().unwrap() {
         for method in ["post", "patch"] {
-            let Some(schema) = operations[method]["requestBody"]["content"]["application/json"].get("schema") else {
+            let Some(schema) = operations[method]["requestBody"]["content"]["application/json"].get("schema")
+            else {
                 continue;
             };
             // Only Transak can write these.
             if path.starts_with("/ingest/") {
                 continue;
             }
-            let mut example = body(schema, &document["components"]).unwrap_or_else(|| panic!("{method} {path}"));
+            let mut example =
+                body(schema, &document["components"]).unwrap_or_else(|| panic!("{method} {path}"));
             // Ids are those of things that are there.
             for (name, id) in [("partnerId", tenant.id.clone()), ("endpointId", endpoint.to_string())] {
                 if let Some(place) = example.get_mut(name) {
@@ -61,7 +66,8 @@ async fn the_example_of_every_body_is_accepted_as_it_stands(pool: PgPool) {
             }
             let id = if path.contains("/events/") { event.to_string() } else { endpoint.to_string() };
             let id = if path.contains("/partners/") { tenant.id.clone() } else { id };
-            let token = if path.contains("/partners") || path.contains("/tokens") { ADMIN } else { &tenant.token };
+            let token =
+                if path.contains("/partners") || path.contains("/tokens") { ADMIN } else { &tenant.token };
             let target = path.replace("{id}", &id);
             let verb: Method = method.to_uppercase().parse().unwrap();
             let answer = relay.call(token, (verb, &target), Some(example.to_string())).await;

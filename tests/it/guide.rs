@@ -17,7 +17,10 @@ const GUIDE: &str = include_str!("../../docs/receiving.md");
 fn example(language: &str, holds: &str) -> &'static str {
     let blocks = GUIDE.split("```").skip(1).step_by(2);
     let codes = blocks.filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n'));
-    codes.into_iter().find(|code| code.contains(holds)).unwrap_or_else(|| panic!("no {language} with {holds}"))
+    codes
+        .into_iter()
+        .find(|code| code.contains(holds))
+        .unwrap_or_else(|| panic!("no {language} with {holds}"))
 }
 
 /// A callback as it arrived, the secret it was signed with, and copies of it that are not what was signed.
@@ -77,7 +80,8 @@ async fn the_python_example_verifies_a_callback_and_nothing_else(pool: PgPool) {
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn the_node_examples_verify_a_callback_and_nothing_else(pool: PgPool) {
     let (_, cases) = cases(pool, "standard").await;
-    let read = "import { readFileSync } from 'node:fs';\nfor (const one of JSON.parse(readFileSync(0, 'utf8')))\n";
+    let read =
+        "import { readFileSync } from 'node:fs';\nfor (const one of JSON.parse(readFileSync(0, 'utf8')))\n";
     let code = format!(
         "{}\n{read} console.log(verify(one.secret, one.headers, one.body) ? 'verified' : 'refused');",
         example("js", "function verify(")
@@ -101,8 +105,13 @@ async fn the_shell_example_verifies_a_callback_and_nothing_else(pool: PgPool) {
         let mut command = Command::new("sh");
         command.args(["-c", example("sh", "openssl dgst")]).current_dir(folder.path());
         command.env("SECRET", text("/secret")).env("ID", text("/headers/webhook-id"));
-        command.env("STAMP", text("/headers/webhook-timestamp")).env("GIVEN", text("/headers/webhook-signature"));
-        String::from_utf8(command.output().expect("this test needs openssl").stdout).unwrap().trim().to_owned()
+        command
+            .env("STAMP", text("/headers/webhook-timestamp"))
+            .env("GIVEN", text("/headers/webhook-signature"));
+        String::from_utf8(command.output().expect("this test needs openssl").stdout)
+            .unwrap()
+            .trim()
+            .to_owned()
     });
     assert_eq!(verdicts.collect::<Vec<_>>(), EXPECTED);
 }
@@ -117,7 +126,8 @@ async fn what_arrives_in_either_format_is_what_the_document_describes(pool: PgPo
         assert!(standard.headers.contains_key(name), "{name} is described and not sent");
     }
     let body: Value = serde_json::from_slice(&standard.body).unwrap();
-    let schema = json!({ "$ref": "#/components/schemas/StandardCallback", "components": document["components"] });
+    let schema =
+        json!({ "$ref": "#/components/schemas/StandardCallback", "components": document["components"] });
     let validator = jsonschema::validator_for(&schema).unwrap();
     assert!(validator.is_valid(&body), "{body}");
     assert!(!validator.is_valid(&json!({ "data": "x" })));
@@ -127,7 +137,8 @@ async fn what_arrives_in_either_format_is_what_the_document_describes(pool: PgPo
 async fn the_format_transak_is_what_the_document_describes(pool: PgPool) {
     let (arrival, _) = cases(pool, "transak").await;
     let document = serde_json::to_value(http::openapi()).unwrap();
-    let schema = json!({ "$ref": "#/components/schemas/TransakCallback", "components": document["components"] });
+    let schema =
+        json!({ "$ref": "#/components/schemas/TransakCallback", "components": document["components"] });
     let body: Value = serde_json::from_slice(&arrival.body).unwrap();
     assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&body), "{body}");
 }
@@ -135,7 +146,10 @@ async fn the_format_transak_is_what_the_document_describes(pool: PgPool) {
 #[test]
 fn every_event_and_status_has_its_word_in_the_guide() {
     use transak_relay::model::endpoint::{EVENTS, STATUSES};
-    let missing: Vec<_> =
-        EVENTS.iter().chain(&STATUSES).filter(|name| **name != "relay.test" && !GUIDE.contains(&format!("`{name}`"))).collect();
+    let missing: Vec<_> = EVENTS
+        .iter()
+        .chain(&STATUSES)
+        .filter(|name| **name != "relay.test" && !GUIDE.contains(&format!("`{name}`")))
+        .collect();
     assert!(missing.is_empty(), "{missing:?}");
 }

@@ -28,7 +28,8 @@ fn compare(shown: &Value, answered: &Value, place: &str) {
     match (shown, answered) {
         (Value::Object(shown), Value::Object(answered)) => {
             for (name, value) in shown {
-                let found = answered.get(name).unwrap_or_else(|| panic!("{place}: no `{name}` in {answered:?}"));
+                let found =
+                    answered.get(name).unwrap_or_else(|| panic!("{place}: no `{name}` in {answered:?}"));
                 compare(value, found, &format!("{place}.{name}"));
             }
         }
@@ -40,7 +41,9 @@ fn compare(shown: &Value, answered: &Value, place: &str) {
         }
         // Ids begin alike, and the words of closed sets are the same.
         (Value::String(shown), Value::String(answered)) => {
-            let prefix = shown.split_once('_').filter(|(prefix, _)| prefix.len() < 6 && prefix.chars().all(char::is_lowercase));
+            let prefix = shown
+                .split_once('_')
+                .filter(|(prefix, _)| prefix.len() < 6 && prefix.chars().all(char::is_lowercase));
             let same = prefix.is_none_or(|(prefix, _)| answered.starts_with(&format!("{prefix}_")));
             assert!(same, "{place}: {shown} is shown, {answered} is answered");
         }
@@ -64,12 +67,11 @@ async fn the_tour_of_the_readme_is_what_happens() {
     let mut dev = Dev::start(Dev::command(folder.path())).await;
     let address = dev.said("Address").trim_end_matches('/').to_owned();
     let order = dev.commands()[0].split("/orders/").nth(1).unwrap().split('/').next().unwrap().to_owned();
-    let receiver = dev.commands()[2].split("\"url\":\"").nth(1).unwrap().split("/second").next().unwrap().to_owned();
-    let partner = dev.commands()[2].split("\"partnerId\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-    let set = format!(
-        "TOKEN={} ORDER={order} PARTNER={partner} RECEIVER={receiver}\n",
-        dev.said("Token")
-    );
+    let receiver =
+        dev.commands()[2].split("\"url\":\"").nth(1).unwrap().split("/second").next().unwrap().to_owned();
+    let partner =
+        dev.commands()[2].split("\"partnerId\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let set = format!("TOKEN={} ORDER={order} PARTNER={partner} RECEIVER={receiver}\n", dev.said("Token"));
     // Until the first order is over, as the tour shows it.
     let mut printed = Vec::new();
     while !printed.iter().any(|line: &String| line.contains("ORDER_COMPLETED")) {
@@ -97,11 +99,14 @@ async fn the_tour_of_the_readme_is_what_happens() {
                 for command in text.replace("\\\n", " ").lines().filter(|line| !line.trim().is_empty()) {
                     let command = command.replace("http://127.0.0.1:8080", &address);
                     let said = shell(&format!("{set}{command}")).await;
-                    answer = Some(serde_json::from_str::<Value>(&said).unwrap_or_else(|_| panic!("{command}: {said}")));
+                    answer = Some(
+                        serde_json::from_str::<Value>(&said).unwrap_or_else(|_| panic!("{command}: {said}")),
+                    );
                 }
             }
             "json" => {
-                let shown: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+                let shown: Value =
+                    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
                 compare(&shown, answer.as_ref().expect("a command comes before its answer"), "answer");
             }
             other => panic!("a block of `{other}`"),

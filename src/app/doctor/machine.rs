@@ -18,10 +18,14 @@ pub(super) fn files() -> Line {
 /// What the hard limit says: a process may raise its own to that.
 fn judge_files(most: Option<u64>) -> Line {
     match most {
-        None => Line::warn("open files", "this system does not tell how many a process may have: see `ulimit -n`"),
+        None => {
+            Line::warn("open files", "this system does not tell how many a process may have: see `ulimit -n`")
+        }
         Some(most) if most < FILES => Line::warn(
             "open files",
-            format!("a process may have {most} only, connections included: raise the limit (LimitNOFILE, `ulimit -Hn`) to {FILES} or more"),
+            format!(
+                "a process may have {most} only, connections included: raise the limit (LimitNOFILE, `ulimit -Hn`) to {FILES} or more"
+            ),
         ),
         Some(u64::MAX) => Line::ok("open files", "no limit"),
         Some(most) => Line::ok("open files", format!("up to {most}")),
@@ -34,7 +38,10 @@ pub(super) async fn spool(folder: &Path) -> Line {
         Ok(()) => Line::ok("spool", format!("{} is writable", folder.display())),
         Err(error) => Line::fail(
             "spool",
-            format!("{} cannot be written to ({error}): name a folder of this user in RELAY_SPOOL_DIR", folder.display()),
+            format!(
+                "{} cannot be written to ({error}): name a folder of this user in RELAY_SPOOL_DIR",
+                folder.display()
+            ),
         ),
     }
 }

@@ -50,11 +50,7 @@ pub(super) async fn run(config: &Serve, output: &mut impl Write) -> anyhow::Resu
 }
 
 /// What can be seen only through the database.
-async fn look_inside(
-    config: &Serve,
-    key: MasterKey,
-    report: &mut Report<impl Write>,
-) -> anyhow::Result<()> {
+async fn look_inside(config: &Serve, key: MasterKey, report: &mut Report<impl Write>) -> anyhow::Result<()> {
     let url = config.database.database_url.expose_secret();
     let pool = match tokio::time::timeout(DATABASE, pool::connect(url, CONNECTIONS)).await {
         Ok(Ok(pool)) => pool,

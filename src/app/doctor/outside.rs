@@ -64,7 +64,8 @@ async fn streams(patient: &Patient<'_>, partners: &[Found]) -> anyhow::Result<Ve
     let server = base.host_str().unwrap_or_default().to_owned();
     let channels: BTreeSet<Channel> =
         partners.iter().filter_map(|found| found.partner.api_key.parse().ok()).collect();
-    let confirmed = tokio::time::timeout(STREAM + STREAM, confirmed((base, &pusher.pusher_app_key), channels));
+    let confirmed =
+        tokio::time::timeout(STREAM + STREAM, confirmed((base, &pusher.pusher_app_key), channels));
     let (confirmed, last) = confirmed.await.unwrap_or_default();
     let line = |found: &Found| {
         let what = format!("stream of {}", found.partner.partner_id);
@@ -73,7 +74,9 @@ async fn streams(patient: &Patient<'_>, partners: &[Found]) -> anyhow::Result<Ve
             Ok(channel) if confirmed.contains(&channel) => Line::ok(what, "its channel is confirmed"),
             Ok(_) => Line::fail(
                 what,
-                format!("{server} does not confirm its channel ({last}): check PUSHER_URL, PUSHER_APP_KEY, PUSHER_CLUSTER and the way there"),
+                format!(
+                    "{server} does not confirm its channel ({last}): check PUSHER_URL, PUSHER_APP_KEY, PUSHER_CLUSTER and the way there"
+                ),
             ),
         }
     };
@@ -81,7 +84,10 @@ async fn streams(patient: &Patient<'_>, partners: &[Found]) -> anyhow::Result<Ve
 }
 
 /// The channels that are confirmed in time, and what the connection was doing last.
-async fn confirmed((base, app_key): (url::Url, &str), channels: BTreeSet<Channel>) -> (BTreeSet<Channel>, String) {
+async fn confirmed(
+    (base, app_key): (url::Url, &str),
+    channels: BTreeSet<Channel>,
+) -> (BTreeSet<Channel>, String) {
     let settings = pusher::Settings::new(base, app_key);
     let (_keep, wanted) = watch::channel(Arc::new(channels.clone()));
     let (notices, mut heard) = mpsc::unbounded_channel();
@@ -133,8 +139,13 @@ async fn call(rest: &TransakRest, found: &Found) -> Line {
     let Some(token) = &found.token else {
         return match (partner.has_access_token, partner.has_api_secret) {
             (true, _) => Line::fail(what, "its access token cannot be opened with this master key"),
-            (false, true) => Line::warn(what, "it has no access token yet; the relay makes one with its API secret"),
-            (false, false) => Line::fail(what, "it has neither an access token nor an API secret: give one with PATCH /v1/partners/{id}"),
+            (false, true) => {
+                Line::warn(what, "it has no access token yet; the relay makes one with its API secret")
+            }
+            (false, false) => Line::fail(
+                what,
+                "it has neither an access token nor an API secret: give one with PATCH /v1/partners/{id}",
+            ),
         };
     };
     let account = Account {
@@ -154,7 +165,9 @@ async fn call(rest: &TransakRest, found: &Found) -> Line {
         CredentialsState::Valid => Line::ok(what, said),
         CredentialsState::Mismatched => Line::warn(what, said),
         CredentialsState::Invalid => Line::fail(what, said),
-        CredentialsState::Unchecked => Line::fail(what, format!("{said}: check TRANSAK_API_URL and the way there")),
+        CredentialsState::Unchecked => {
+            Line::fail(what, format!("{said}: check TRANSAK_API_URL and the way there"))
+        }
     }
 }
 
@@ -200,7 +213,12 @@ async fn receiver(endpoint: &Endpoint, policy: &UrlPolicy, resolver: &SystemReso
     let addresses = match tokio::time::timeout(LOOKUP, resolver.lookup(name)).await {
         Ok(Ok(addresses)) if !addresses.is_empty() => addresses,
         Ok(_) => return Line::fail(what, format!("{host} has no address: check its name")),
-        Err(_) => return Line::fail(what, format!("{host} was not found in {} seconds: check its name servers", LOOKUP.as_secs())),
+        Err(_) => {
+            return Line::fail(
+                what,
+                format!("{host} was not found in {} seconds: check its name servers", LOOKUP.as_secs()),
+            );
+        }
     };
     match addresses.into_iter().try_for_each(|address| policy.addresses.check(address)) {
         Ok(()) => Line::ok(what, format!("{host} is found, and allowed")),

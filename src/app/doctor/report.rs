@@ -61,7 +61,12 @@ impl<W: Write> Report<W> {
 
     /// An error if anything failed.
     pub(super) fn end(self) -> anyhow::Result<()> {
-        anyhow::ensure!(self.failed == 0, "{} of the things above fail, {} want looking after", self.failed, self.warned);
+        anyhow::ensure!(
+            self.failed == 0,
+            "{} of the things above fail, {} want looking after",
+            self.failed,
+            self.warned
+        );
         Ok(())
     }
 }
@@ -81,6 +86,9 @@ mod tests {
         report.say(Line::fail("database", "gone")).unwrap();
         assert_eq!(report.end().unwrap_err().to_string(), "1 of the things above fail, 0 want looking after");
         let told = String::from_utf8(told).unwrap();
-        assert_eq!(told, "ok    clock         right\nwarn  replicas      none is synchronous\nfail  database      gone\n");
+        assert_eq!(
+            told,
+            "ok    clock         right\nwarn  replicas      none is synchronous\nfail  database      gone\n"
+        );
     }
 }

@@ -78,7 +78,8 @@ impl Search {
             return;
         }
         let unit = unit(&schema).or(place.unit);
-        let wrong = misfit(&schema, place.value, (unit, nullable)).or_else(|| out_of_bounds(&schema, place.value));
+        let wrong =
+            misfit(&schema, place.value, (unit, nullable)).or_else(|| out_of_bounds(&schema, place.value));
         if let Some(detail) = wrong {
             self.say(&place.path, detail);
             return;
@@ -191,7 +192,8 @@ fn out_of_bounds(schema: &Value, value: &Value) -> Option<String> {
                 return outside(length, (bound("minLength"), bound("maxLength")), " characters");
             }
             let meant = || did_you_mean(text, known.iter().copied());
-            (!known.contains(&text.as_str())).then(|| format!("must be one of {}{}", known.join(", "), meant()))
+            (!known.contains(&text.as_str()))
+                .then(|| format!("must be one of {}{}", known.join(", "), meant()))
         }
         Value::Number(number) => outside(
             number.as_i64().unwrap_or(if number.is_u64() { i64::MAX } else { return None }),

@@ -113,7 +113,10 @@ fn what_serde_says_alone_is_in_the_words_of_json_too() {
         ("invalid type: integer `1`, expected a boolean", "must be true or false"),
         ("invalid type: integer `1`, expected a sequence", "must be a list"),
         ("invalid type: null, expected struct Inner", "must be an object"),
-        ("unknown variant `sell`, expected one of `BUY`, `SELL`, `NFT`", "must be one of BUY, SELL, NFT; did you mean `SELL`?"),
+        (
+            "unknown variant `sell`, expected one of `BUY`, `SELL`, `NFT`",
+            "must be one of BUY, SELL, NFT; did you mean `SELL`?",
+        ),
     ] {
         assert_eq!(field_error("field", what).detail, detail);
     }

@@ -154,12 +154,14 @@ impl Input for EndpointPatch {
 
 /// What is wrong with the settings in what is left of a body.
 fn judge_rest(well_shaped: &[u8], api: &Api) -> Vec<FieldError> {
-    let Ok(mut body) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(well_shaped) else {
+    let Ok(mut body) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(well_shaped)
+    else {
         return Vec::new();
     };
     // What only a new endpoint has.
     body.retain(|name, _| name != "secret" && name != "partnerId");
-    let Ok(patch) = serde_json::from_slice::<EndpointPatch>(&serde_json::to_vec(&body).unwrap_or_default()) else {
+    let Ok(patch) = serde_json::from_slice::<EndpointPatch>(&serde_json::to_vec(&body).unwrap_or_default())
+    else {
         return Vec::new();
     };
     let judge = Judge { policy: &api.url_policy, key: &api.master_key, endpoint_id: EndpointId::new() };

@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 
 use super::view::{EndpointView, RotatedSecret, tagged};
 use crate::http::Api;
-use crate::http::body::Input;
 use crate::http::auth::Writer;
+use crate::http::body::Input;
 use crate::http::body::NoBody;
 use crate::http::creation::{IdempotencyParam, OptionalCreation};
 use crate::http::field::Time;

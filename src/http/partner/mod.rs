@@ -91,10 +91,7 @@ impl CredentialsView {
             token: partner.token_id,
             expires_at: partner.access_token_expires_at,
             refresh_error: partner.refresh_error.as_deref(),
-            verdict: Verdict {
-                state: partner.credentials_state,
-                detail: partner.credentials_detail.clone(),
-            },
+            verdict: Verdict { state: partner.credentials_state, detail: partner.credentials_detail.clone() },
             of_token: partner.credentials_token_id,
             checked_at: partner.credentials_checked_at,
         };
@@ -139,7 +136,10 @@ pub struct NewPartner {
     name: Text<200>,
     environment: Environment,
     /// Transak's API key: the name of its channel.
-    #[schema(value_type = String, min_length = 1, max_length = 164, pattern = "^[A-Za-z0-9_=@,.;-]+$")]
+    #[schema(
+        value_type = String, min_length = 1, max_length = 164, pattern = "^[A-Za-z0-9_=@,.;-]+$",
+        example = "c4f1a5de-1b2c-4d3e-8f90-5a6b7c8d9e0f"
+    )]
     api_key: Text<164>,
     /// Transak's access token, which signs its messages.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 8192, pattern = "^[!-~]+$", write_only)]
