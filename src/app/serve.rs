@@ -88,7 +88,8 @@ impl Relay {
         }
         bootstrap::check_master_key(&pool, &config.master_key).await?;
         bootstrap::first_partner(&pool, &config.master_key, &config.partner).await?;
-        let listener = if config.roles.contains(&Role::Api) { Some(bind(config.listen).await?) } else { None };
+        let listener =
+            if config.roles.contains(&Role::Api) { Some(bind(config.listen).await?) } else { None };
         Ok(Self { config, pool, for_requests, listener, metrics })
     }
 

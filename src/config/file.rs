@@ -24,7 +24,6 @@ impl Cli {
     /// # Errors
     /// A setting that is missing or makes no sense, a file that cannot be read, or a secret that is given twice.
     pub fn read() -> anyhow::Result<Self> {
-        #[expect(clippy::disallowed_methods, reason = "this is the configuration")]
         let variable = |name: &str| std::env::var_os(name);
         let text = |name: &str| variable(name).and_then(|value| value.into_string().ok());
         let is_set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());

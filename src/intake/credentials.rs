@@ -67,7 +67,10 @@ impl Check {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                changed = self.directory.changed() => if changed.is_err() { return Ok(stop.cancelled().await) },
+                changed = self.directory.changed() => if changed.is_err() {
+                    stop.cancelled().await;
+                    return Ok(());
+                },
                 () = tokio::time::sleep(POLL) => {}
             }
         }

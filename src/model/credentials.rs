@@ -160,10 +160,10 @@ pub fn shown(known: Known<'_>, now: DateTime<Utc>) -> (Verdict, Option<DateTime<
     if let Some(end) = known.expires_at.filter(|end| *end <= now) {
         return say(CredentialsState::Invalid, format!("the access token ended at {}", Second(end)));
     }
-    match known.of_token == known.token {
-        true => (known.verdict, known.checked_at),
-        false => say(CredentialsState::Unchecked, "Transak has not been asked yet".to_owned()),
+    if known.of_token == known.token {
+        return (known.verdict, known.checked_at);
     }
+    say(CredentialsState::Unchecked, "Transak has not been asked yet".to_owned())
 }
 
 #[cfg(test)]

@@ -29,7 +29,6 @@ async fn examined(around: &Around, settings: &[(&str, &str)]) -> (Vec<String>, O
     doctor.envs(variables).envs(settings.iter().copied());
     let output = doctor.output().await.unwrap();
     let told = String::from_utf8(output.stdout).unwrap();
-    println!("{told}{}", String::from_utf8_lossy(&output.stderr));
     (told.lines().map(str::to_owned).collect(), output.status.code())
 }
 

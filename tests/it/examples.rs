@@ -28,7 +28,7 @@ fn body(schema: &Value, components: &Value) -> Option<Value> {
     for (name, member) in members {
         match body(member, components) {
             Some(value) if required(name) || member.get("example").is_some() => {
-                drop(made.insert(name.clone(), value))
+                drop(made.insert(name.clone(), value));
             }
             None => assert!(!required(name), "`{name}` is required and has no example"),
             _ => {}

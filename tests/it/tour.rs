@@ -59,6 +59,48 @@ fn columns(line: &str) -> Vec<&str> {
     line.split("  ").map(str::trim).filter(|column| !column.is_empty()).collect()
 }
 
+/// What the banner fills in.
+fn filled_in(dev: &Dev) -> String {
+    let after = |command: usize, text: &str| dev.commands()[command].split(text).nth(1).unwrap().to_owned();
+    let until = |text: String, end: &str| text.split(end).next().unwrap().to_owned();
+    let order = until(after(0, "/orders/"), "/");
+    let receiver = until(after(2, "\"url\":\""), "/second");
+    let partner = until(after(2, "\"partnerId\":\""), "\"");
+    format!("TOKEN={} ORDER={order} PARTNER={partner} RECEIVER={receiver}\n", dev.said("Token"))
+}
+
+/// The lines that are shown are printed, one for each event, in the same columns.
+fn compare_lines(shown: &str, printed: &[String]) {
+    for line in shown.lines() {
+        let found = printed.iter().find(|printed| columns(printed)[1] == columns(line)[1]);
+        let found = found.unwrap_or_else(|| panic!("{line} is shown, {printed:?} is printed"));
+        assert_eq!(columns(found).len(), columns(line).len(), "{found}");
+        assert!(found.contains("  verified  "), "{found}");
+    }
+}
+
+/// Runs the commands of a block; the answer of the last.
+async fn run(text: &str, (set, address): (&str, &str)) -> Value {
+    let mut answer = Value::Null;
+    for command in text.replace("\\\n", " ").lines().filter(|line| !line.trim().is_empty()) {
+        let command = command.replace("http://127.0.0.1:8080", address);
+        let said = shell(&format!("{set}{command}")).await;
+        answer = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{command}: {said}"));
+    }
+    answer
+}
+
+/// Callbacks up to and with so many of completed orders.
+async fn until_completed(dev: &mut Dev, times: usize) -> Vec<String> {
+    let mut printed: Vec<String> = Vec::new();
+    while printed.iter().filter(|line| line.contains("ORDER_COMPLETED")).count() < times {
+        let line = dev.callback().await;
+        assert!(!line.contains("NOT VERIFIED"), "{line}");
+        printed.push(line);
+    }
+    printed
+}
+
 #[tokio::test]
 async fn the_tour_of_the_readme_is_what_happens() {
     let blocks = tour();
@@ -66,61 +108,25 @@ async fn the_tour_of_the_readme_is_what_happens() {
     let folder = folder();
     let mut dev = Dev::start(Dev::command(folder.path())).await;
     let address = dev.said("Address").trim_end_matches('/').to_owned();
-    let order = dev.commands()[0].split("/orders/").nth(1).unwrap().split('/').next().unwrap().to_owned();
-    let receiver =
-        dev.commands()[2].split("\"url\":\"").nth(1).unwrap().split("/second").next().unwrap().to_owned();
-    let partner =
-        dev.commands()[2].split("\"partnerId\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-    let set = format!("TOKEN={} ORDER={order} PARTNER={partner} RECEIVER={receiver}\n", dev.said("Token"));
-    // Until the first order is over, as the tour shows it.
-    let mut printed = Vec::new();
-    while !printed.iter().any(|line: &String| line.contains("ORDER_COMPLETED")) {
-        printed.push(dev.callback().await);
-    }
-    let mut answer = None;
+    let set = filled_in(&dev);
+    let printed = until_completed(&mut dev, 1).await;
+    let mut answer = Value::Null;
     for Block { language, text } in &blocks {
         match *language {
-            // What the receiver prints.
-            "" if text.contains("verified") => {
-                for line in text.lines() {
-                    let found = printed.iter().find(|printed| columns(printed)[1] == columns(line)[1]);
-                    let found = found.unwrap_or_else(|| panic!("{line} is shown, {printed:?} is printed"));
-                    assert_eq!(columns(found).len(), columns(line).len(), "{found}");
-                    assert!(found.contains("  verified  "), "{found}");
-                }
-            }
-            // What is filled in from the banner.
+            "" => compare_lines(text, &printed),
             "sh" if text.starts_with("TOKEN=") => {
-                let named = text.split_whitespace().filter_map(|word| word.split_once('='));
-                let named: Vec<_> = named.map(|(name, _)| name).collect();
-                assert_eq!(named, ["TOKEN", "ORDER", "PARTNER", "RECEIVER"]);
+                let names = |text: &str| -> Vec<String> {
+                    let words = text.split_whitespace().filter_map(|word| word.split_once('='));
+                    words.map(|(name, _)| name.to_owned()).collect()
+                };
+                assert_eq!(names(text), names(&set));
             }
-            "sh" => {
-                for command in text.replace("\\\n", " ").lines().filter(|line| !line.trim().is_empty()) {
-                    let command = command.replace("http://127.0.0.1:8080", &address);
-                    let said = shell(&format!("{set}{command}")).await;
-                    answer = Some(
-                        serde_json::from_str::<Value>(&said).unwrap_or_else(|_| panic!("{command}: {said}")),
-                    );
-                }
-            }
-            "json" => {
-                let shown: Value =
-                    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
-                compare(&shown, answer.as_ref().expect("a command comes before its answer"), "answer");
-            }
+            "sh" => answer = run(text, (&set, &address)).await,
+            "json" => compare(&serde_json::from_str(text).unwrap(), &answer, "answer"),
             other => panic!("a block of `{other}`"),
         }
     }
-    // The endpoint that was registered is told too.
-    let told = async {
-        let mut seen = 0;
-        while seen < 2 {
-            let line = dev.callback().await;
-            assert!(!line.contains("NOT VERIFIED"), "{line}");
-            seen += usize::from(line.contains("ORDER_COMPLETED"));
-        }
-    };
-    told.await;
+    // Both endpoints are told, the registered one too.
+    until_completed(&mut dev, 3).await;
     dev.interrupt().await;
 }

@@ -68,11 +68,11 @@ fn kept(path: &Path, make: impl FnOnce() -> anyhow::Result<SecretString>) -> any
     if !before.is_empty() {
         return Ok(before.into());
     }
-    let made = make()?;
+    let fresh = make()?;
     let opened = File::options().write(true).create(true).truncate(true).mode(0o600).open(path);
     let mut file = opened.with_context(|| unwritable(path))?;
-    file.write_all(made.expose_secret().as_bytes()).with_context(|| unwritable(path))?;
-    Ok(made)
+    file.write_all(fresh.expose_secret().as_bytes()).with_context(|| unwritable(path))?;
+    Ok(fresh)
 }
 
 fn unwritable(path: &Path) -> String {

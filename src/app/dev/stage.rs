@@ -25,7 +25,7 @@ const API_KEY: &str = "00000000-0000-4000-8000-000000000000";
 const TOKEN_LIFETIME: i64 = 604_800;
 
 /// How long the relay has to become ready.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// All of it, ready: the first order is not played yet.
 pub(super) struct Stage {

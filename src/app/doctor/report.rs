@@ -47,16 +47,17 @@ impl<W: Write> Report<W> {
     }
 
     pub(super) fn say(&mut self, line: Line) -> anyhow::Result<()> {
-        let verdict = match line.verdict {
+        let Line { verdict: judged, what, said } = line;
+        let verdict = match judged {
             Verdict::Ok => "ok",
             Verdict::Warn => "warn",
             Verdict::Fail => "fail",
         };
-        self.failed += usize::from(line.verdict == Verdict::Fail);
-        self.warned += usize::from(line.verdict == Verdict::Warn);
+        self.failed += usize::from(judged == Verdict::Fail);
+        self.warned += usize::from(judged == Verdict::Warn);
         // A line is one line, whatever somebody else's words are.
-        let said = line.said.replace(['\n', '\r'], " ");
-        Ok(writeln!(self.output, "{verdict:<4}  {:<12}  {said}", line.what)?)
+        let said = said.replace(['\n', '\r'], " ");
+        Ok(writeln!(self.output, "{verdict:<4}  {what:<12}  {said}")?)
     }
 
     /// An error if anything failed.

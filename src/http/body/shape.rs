@@ -105,12 +105,11 @@ impl Search {
         for (name, value) in members {
             let place = Place { path: inside(path, name), value, unit: None };
             match (known.get(name), schema.get("additionalProperties")) {
-                (Some(schema), _) => self.look_at(schema, &place),
+                (Some(schema), _) | (None, Some(schema @ Value::Object(_))) => self.look_at(schema, &place),
                 (None, Some(Value::Bool(false))) => {
                     let meant = did_you_mean(name, known.keys().map(String::as_str));
                     self.say(&place.path, format!("is not known here{meant}"));
                 }
-                (None, Some(schema @ Value::Object(_))) => self.look_at(schema, &place),
                 _ => {}
             }
         }
