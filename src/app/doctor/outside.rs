@@ -89,7 +89,7 @@ async fn confirmed(
     channels: BTreeSet<Channel>,
 ) -> (BTreeSet<Channel>, String) {
     let settings = pusher::Settings::new(base, app_key);
-    let (_keep, wanted) = watch::channel(Arc::new(channels.clone()));
+    let (_keep, wanted) = watch::channel(Arc::new(channels.iter().cloned().collect()));
     let (notices, mut heard) = mpsc::unbounded_channel();
     let stop = CancellationToken::new();
     let listening = pusher::run(settings, wanted, move |notice| drop(notices.send(notice)), stop.clone());
