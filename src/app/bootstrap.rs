@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use chrono::Utc;
+use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::config::FirstPartner;
-use crate::model::partner::access_token_expiry;
+use crate::model::credentials::{InvalidToken, read_token};
 use crate::model::seal::{MasterKey, SealError};
 use crate::store::partner::NewPartner;
 use crate::store::{self, access_token, master_key, partner};
@@ -89,23 +91,37 @@ pub(super) async fn first_partner(
     };
     // One that has ended may have been forgotten since; it must not take the place of those that came after it.
     let may_be_new =
-        |token: &&secrecy::SecretString| is_given(token) && (made.is_some() || !has_ended(token));
+        |token: &&SecretString| is_given(token) && (made.is_some() || !has_ended(token));
     if let Some(token) = config.transak_access_token.as_ref().filter(may_be_new)
         && !access_token::is_known(&mut tx, id, token).await?
     {
+        check_token(token)?;
         access_token::add(&mut tx, key, id, token).await?;
     }
     tx.commit().await?;
     Ok(())
 }
 
-fn has_ended(token: &secrecy::SecretString) -> bool {
-    let end = access_token_expiry(secrecy::ExposeSecret::expose_secret(token));
-    end.is_some_and(|end| end <= chrono::Utc::now())
+fn has_ended(token: &SecretString) -> bool {
+    matches!(read_token(token.expose_secret(), Utc::now()), Err(InvalidToken::Ended(_)))
 }
 
-fn is_given(secret: &secrecy::SecretString) -> bool {
-    !secrecy::ExposeSecret::expose_secret(secret).trim().is_empty()
+/// Refuses a new token that is none. One that has ended may still verify what was signed with it.
+fn check_token(token: &SecretString) -> anyhow::Result<()> {
+    match read_token(token.expose_secret(), Utc::now()) {
+        Err(error @ InvalidToken::NotAJwt) => {
+            bail!("TRANSAK_ACCESS_TOKEN (--transak-access-token): {error}")
+        }
+        Err(error @ InvalidToken::Ended(_)) => {
+            tracing::warn!(%error, "TRANSAK_ACCESS_TOKEN is not current");
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+fn is_given(secret: &SecretString) -> bool {
+    !secret.expose_secret().trim().is_empty()
 }
 
 /// Makes events followable that were brought here from another Postgres.

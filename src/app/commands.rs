@@ -5,9 +5,9 @@ use std::io::Write as _;
 use anyhow::{Context as _, bail};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::dev;
 use super::rotation;
 use super::serve::Relay;
+use super::{dev, doctor};
 use crate::cli;
 use crate::config::{Cli, Command, Database, Healthcheck, Serve, Token, TokenCommand, TokenScope};
 use crate::http;
@@ -29,6 +29,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
     telemetry::start_logging(&cli.log.log, cli.log.log_format)?;
     match cli.command {
         Command::Serve(config) => serve(*config).await,
+        Command::Doctor(config) => {
+            cli::until_nobody_reads(doctor::run(&config, &mut std::io::stdout()).await)
+        }
         Command::Migrate(database) => migrate(&database).await,
         Command::RotateMasterKey(config) => {
             let pool = pool::connect(config.database.database_url.expose_secret(), 4).await?;
@@ -53,7 +56,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
 }
 
 async fn serve(config: Serve) -> anyhow::Result<()> {
-    let collector = config.traces.otlp_endpoint.as_ref().and_then(|collector| collector.0.as_ref());
+    let collector = config.traces.otlp_endpoint.as_ref();
     let traces = collector.map(Traces::start).transpose()?;
     let mut tasks = Tasks::default();
     let relay = Relay::prepare(config, telemetry::start_metrics()?).await?;

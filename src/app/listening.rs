@@ -1,16 +1,18 @@
 //! The port of the HTTP interface.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 
-use anyhow::Context as _;
 use tokio::net::TcpListener;
 
-use crate::config::Serve;
-
-pub(super) async fn bind(config: &Serve) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(config.listen).await;
-    listener.with_context(|| {
-        format!("cannot listen on {}: is another process using it? (RELAY_LISTEN)", config.listen)
+/// Listens there, or says what to do.
+pub(super) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let told = match error.kind() {
+            ErrorKind::AddrInUse => format!("another process listens on {address}"),
+            _ => format!("cannot listen on {address} ({error})"),
+        };
+        anyhow::anyhow!("{told}: choose another address with --listen (RELAY_LISTEN)")
     })
 }
 

@@ -4,6 +4,7 @@
 mod bootstrap;
 mod commands;
 mod dev;
+mod doctor;
 mod listening;
 mod open_files;
 mod readiness;

@@ -28,6 +28,7 @@ use crate::http::rate::TokenRates;
 use crate::http::server;
 use crate::http::turns::Turns;
 use crate::http::{self, Api};
+use crate::intake::credentials;
 use crate::intake::directory::Directory;
 use crate::intake::listener::Listener;
 use crate::intake::reconcile::Reconciler;
@@ -87,7 +88,8 @@ impl Relay {
         }
         bootstrap::check_master_key(&pool, &config.master_key).await?;
         bootstrap::first_partner(&pool, &config.master_key, &config.partner).await?;
-        let listener = if config.roles.contains(&Role::Api) { Some(bind(&config).await?) } else { None };
+        let listener =
+            if config.roles.contains(&Role::Api) { Some(bind(config.listen).await?) } else { None };
         Ok(Self { config, pool, for_requests, listener, metrics })
     }
 
@@ -254,6 +256,13 @@ impl Relay {
             rate: Rate { per_second, burst: per_second.saturating_mul(TWO) },
             ..rest::Settings::default()
         })?);
+        let check = credentials::Check {
+            pool: pool.clone(),
+            key: key.clone(),
+            rest: Arc::clone(&rest),
+            directory: picture.subscribe(),
+        };
+        tasks.spawn("credentials", check.run(tasks.stop_token()));
         let requeue = Requeue::new(pool.clone(), picture.subscribe(), intake.clone());
         let care = TokenCare::new(tokens::Settings {
             pool: pool.clone(),
@@ -277,7 +286,7 @@ impl Relay {
     ) {
         let addresses = self.addresses();
         let Some(listener) = self.listener else { return };
-        let admin_token = self.config.admin_token.and_then(|token| token.0);
+        let admin_token = self.config.admin_token;
         let router = http::router(Api {
             pool: pool::for_requests(&self.pool, self.for_requests),
             vitals: self.pool,

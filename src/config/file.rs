@@ -2,7 +2,7 @@
 //! in an environment.
 
 use anyhow::{Context as _, bail};
-use clap::{Command, CommandFactory as _, FromArgMatches as _};
+use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _};
 
 use super::Cli;
 use super::refusal::refusal;
@@ -24,11 +24,32 @@ impl Cli {
     /// # Errors
     /// A setting that is missing or makes no sense, a file that cannot be read, or a secret that is given twice.
     pub fn read() -> anyhow::Result<Self> {
-        #[expect(clippy::disallowed_methods, reason = "this is the configuration")]
-        let command = with_files(Self::command(), |name| std::env::var(name).ok())?;
-        let matches = command.clone().try_get_matches().map_err(|error| refusal(&command, &error))?;
+        let variable = |name: &str| std::env::var_os(name);
+        let text = |name: &str| variable(name).and_then(|value| value.into_string().ok());
+        let is_set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
+        let command = reading(with_files(Self::command(), text)?, &is_set);
+        let matches = command.clone().try_get_matches().map_err(|error| refusal(&Self::command(), &error))?;
         Self::from_arg_matches(&matches).map_err(|error| error.exit())
     }
+
+    /// Reads these words, the program's name first, and no variable at all.
+    ///
+    /// # Errors
+    /// As [`Cli::read`].
+    pub fn of_words<'a>(words: impl IntoIterator<Item = &'a str>) -> anyhow::Result<Self> {
+        let matches = reading(Self::command(), &|_| false).try_get_matches_from(words);
+        let matches = matches.map_err(|error| refusal(&Self::command(), &error))?;
+        Ok(Self::from_arg_matches(&matches)?)
+    }
+}
+
+/// The command line that reads only these variables. An empty one must not be read: compose files and deployments write
+/// `NAME=` for what is not set, and no setting has a meaning for the empty text.
+fn reading(command: Command, is_read: &dyn Fn(&str) -> bool) -> Command {
+    let unread = |arg: &&Arg| arg.get_env().is_some_and(|name| !is_read(&name.to_string_lossy()));
+    let ids: Vec<_> = command.get_arguments().filter(unread).map(|arg| arg.get_id().clone()).collect();
+    let forget = |command: Command, id| command.mut_arg(id, |arg| arg.env(None::<&str>));
+    ids.into_iter().fold(command, forget).mut_subcommands(|inner| reading(inner, is_read))
 }
 
 /// What files say stands in for what is given nowhere else.
@@ -41,6 +62,9 @@ fn with_files(mut command: Command, variable: impl Fn(&str) -> Option<String>) -
         }
         let text =
             std::fs::read_to_string(&path).with_context(|| format!("cannot read {name}_FILE ({path})"))?;
+        if text.trim().is_empty() {
+            continue;
+        }
         // Lives as long as the process, which reads its configuration once.
         let text: &'static str = String::leak(text.trim_end_matches(['\r', '\n']).to_owned());
         command = command.mut_subcommands(|sub| {
@@ -84,6 +108,19 @@ mod tests {
         let matches = command.try_get_matches_from(["x", "serve"]).unwrap();
         let Chosen::Serve(serve) = Cli::from_arg_matches(&matches).unwrap().command else { panic!() };
         assert_eq!(serve.database.database_url.expose_secret(), "postgres://u:p@h/d");
+    }
+
+    fn variables(command: &Command) -> usize {
+        let own = command.get_arguments().filter(|arg| arg.get_env().is_some()).count();
+        own + command.get_subcommands().map(variables).sum::<usize>()
+    }
+
+    #[test]
+    fn no_setting_of_any_command_is_read_from_a_variable_that_does_not_count() {
+        let mut command = Cli::command();
+        command.build();
+        assert!(variables(&command) > 50, "{}", variables(&command));
+        assert_eq!(variables(&reading(command, &|_| false)), 0);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The command line and the environment. Every field is already what the program works with: nothing is checked later,
 //! and nothing else reads the environment.
 
+mod address;
 pub mod document;
 mod file;
 mod operator;
@@ -17,9 +18,9 @@ use secrecy::SecretString;
 pub use operator::{
     Endpoints, Events, NewToken, Orders, Place, Recover, Remote, Tail, Token, TokenCommand, TokenScope,
 };
-pub use rotate::{PreviousKey, RotateMasterKey};
+pub use rotate::RotateMasterKey;
 pub use sandbox::{Dev, DevOnly};
-pub use serve::{AdminToken, Callbacks, FirstPartner, Pusher, Role, Serve, SpoolPlace, Transak};
+pub use serve::{Callbacks, FirstPartner, Pusher, Role, Serve, SpoolPlace, Transak};
 
 /// Hears every Transak order event, keeps it in Postgres, and tells every callback URL that was registered.
 #[derive(Debug, Parser)]
@@ -51,6 +52,9 @@ pub enum LogFormat {
 pub enum Command {
     /// Run the relay: migrate the database, then listen, keep, tell and answer.
     Serve(Box<Serve>),
+    /// Look at an installation with the settings of `serve`, and say of each thing whether it holds and what to do; exit 1 if
+    /// anything fails.
+    Doctor(Box<Serve>),
     /// Bring the database up to date and exit.
     Migrate(Database),
     /// Seal every secret in the database anew with another master key, while relays run. Can be interrupted and run again.

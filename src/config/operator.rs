@@ -20,7 +20,7 @@ pub struct Remote {
 #[derive(Debug, Clone, Args)]
 pub struct Place {
     /// The relay.
-    #[arg(long, env = "RELAY_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    #[arg(long, env = "RELAY_URL", default_value = "http://127.0.0.1:8080", value_name = "URL", value_parser = super::address::web)]
     pub relay_url: Url,
     /// A token of it.
     #[arg(long, env = "RELAY_TOKEN", hide_env_values = true, value_name = "TOKEN")]

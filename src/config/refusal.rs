@@ -21,6 +21,11 @@ pub(super) fn refusal(command: &Command, error: &Error) -> anyhow::Error {
                 "{names} must be given; see `transak-relay serve --help` and docs/configuration.md"
             )
         }
+        ErrorKind::InvalidValue
+            if let Some(ContextValue::Strings(known)) = error.get(ContextKind::ValidValue) =>
+        {
+            anyhow::anyhow!("{names}: must be one of {}", known.join(", "))
+        }
         ErrorKind::ValueValidation => anyhow::anyhow!("{names}: {}", why.unwrap_or_default()),
         _ => error.exit(),
     }
@@ -58,6 +63,12 @@ mod tests {
         // Whoever runs the tests may have a DATABASE_URL.
         let line = line.strip_prefix("DATABASE_URL (--database-url), ").unwrap_or(&line);
         assert!(line.starts_with("RELAY_MASTER_KEY (--master-key) must be given"), "{line}");
+    }
+
+    #[test]
+    fn a_value_that_is_none_of_the_known_ones_is_told_which_those_are() {
+        let line = line(&["--roles", "api,cook"]);
+        assert_eq!(line, "RELAY_ROLES (--roles): must be one of api, stream, dispatch");
     }
 
     #[test]

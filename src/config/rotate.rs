@@ -3,12 +3,8 @@
 use clap::Args;
 
 use super::Database;
-use super::serve::{master_key, previous_key};
+use super::serve::master_key;
 use crate::model::seal::MasterKey;
-
-/// The key before, if there is one: an empty variable counts as none.
-#[derive(Debug, Clone)]
-pub struct PreviousKey(pub Option<MasterKey>);
 
 #[derive(Debug, Clone, Args)]
 pub struct RotateMasterKey {
@@ -18,18 +14,18 @@ pub struct RotateMasterKey {
     #[arg(long, env = "RELAY_MASTER_KEY", hide_env_values = true, value_name = "BASE64", value_parser = master_key)]
     pub master_key: MasterKey,
     /// The key that is used now.
-    #[arg(long, env = "RELAY_MASTER_KEY_PREVIOUS", hide_env_values = true, value_name = "BASE64", value_parser = previous_key)]
-    pub master_key_previous: Option<PreviousKey>,
+    #[arg(long, env = "RELAY_MASTER_KEY_PREVIOUS", hide_env_values = true, value_name = "BASE64", value_parser = master_key)]
+    pub master_key_previous: Option<MasterKey>,
 }
 
 /// Both keys in one.
-pub(super) fn keys(key: &MasterKey, previous: Option<&PreviousKey>) -> anyhow::Result<MasterKey> {
-    let Some(previous) = previous.and_then(|previous| previous.0.clone()) else { return Ok(key.clone()) };
+pub(super) fn keys(key: &MasterKey, previous: Option<&MasterKey>) -> anyhow::Result<MasterKey> {
+    let Some(previous) = previous else { return Ok(key.clone()) };
     anyhow::ensure!(
         previous.id() != key.id(),
         "RELAY_MASTER_KEY and RELAY_MASTER_KEY_PREVIOUS are the same key: leave the previous one out"
     );
-    Ok(key.clone().and_previous(previous))
+    Ok(key.clone().and_previous(previous.clone()))
 }
 
 impl RotateMasterKey {

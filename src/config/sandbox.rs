@@ -7,6 +7,8 @@ use clap::{Args, Subcommand};
 use secrecy::SecretString;
 use url::Url;
 
+use super::address;
+
 #[derive(Debug, Args)]
 pub struct Dev {
     #[command(subcommand)]
@@ -46,10 +48,10 @@ pub enum DevOnly {
         #[arg(long, env = "SANDBOX_RECEIVER_LISTEN", default_value = "127.0.0.1:6003")]
         listen: SocketAddr,
         /// Under which URL the relay reaches it.
-        #[arg(long, env = "SANDBOX_RECEIVER_URL", default_value = "http://127.0.0.1:6003/callback")]
+        #[arg(long, env = "SANDBOX_RECEIVER_URL", default_value = "http://127.0.0.1:6003/callback", value_parser = address::web)]
         url: Url,
         /// The relay.
-        #[arg(long, env = "RELAY_URL", default_value = "http://127.0.0.1:8080")]
+        #[arg(long, env = "RELAY_URL", default_value = "http://127.0.0.1:8080", value_parser = address::web)]
         relay_url: Url,
         /// A token that may register endpoints.
         #[arg(long, env = "RELAY_ADMIN_TOKEN", hide_env_values = true)]

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::Database;
-use super::rotate::{self, PreviousKey};
+use super::{address, rotate};
 use crate::model::origin::Origin;
 use crate::model::partner::Environment;
 use crate::model::seal::MasterKey;
@@ -47,15 +47,15 @@ pub struct Serve {
     #[arg(long, env = "RELAY_MASTER_KEY", hide_env_values = true, value_name = "BASE64", value_parser = master_key)]
     pub master_key: MasterKey,
     /// The key before that one, while it is being changed (`rotate-master-key`): what it sealed still opens.
-    #[arg(long, env = "RELAY_MASTER_KEY_PREVIOUS", hide_env_values = true, value_name = "BASE64", value_parser = previous_key)]
-    pub master_key_previous: Option<PreviousKey>,
+    #[arg(long, env = "RELAY_MASTER_KEY_PREVIOUS", hide_env_values = true, value_name = "BASE64", value_parser = master_key)]
+    pub master_key_previous: Option<MasterKey>,
     /// Do not bring the database up to date: wait until somebody else has (`transak-relay migrate`).
     #[arg(long, env = "RELAY_NO_MIGRATE", default_value = "false", action = clap::ArgAction::Set,
           num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub no_migrate: bool,
     /// A token with all rights, to make the first partners and tokens with: 20 characters or more.
     #[arg(long, env = "RELAY_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN", value_parser = admin_token)]
-    pub admin_token: Option<AdminToken>,
+    pub admin_token: Option<SecretString>,
     #[command(flatten)]
     pub interface: Interface,
     #[command(flatten)]
@@ -80,7 +80,7 @@ pub struct Serve {
 #[derive(Debug, Clone, Args)]
 pub struct Transak {
     /// Transak's REST API, instead of the host of each partner's environment.
-    #[arg(long, env = "TRANSAK_API_URL", value_name = "URL")]
+    #[arg(long, env = "TRANSAK_API_URL", value_name = "URL", value_parser = address::web)]
     pub transak_api_url: Option<Url>,
     /// Sent to Transak as `x-user-ip`, for accounts that must send one.
     #[arg(long, env = "RELAY_TRANSAK_USER_IP", value_name = "ADDRESS")]
@@ -150,10 +150,6 @@ pub struct SpoolPlace {
     pub spool_max_bytes: u64,
 }
 
-/// A token text that may be absent: an empty variable counts as none.
-#[derive(Debug, Clone)]
-pub struct AdminToken(pub Option<SecretString>);
-
 #[derive(Debug, Clone, Args)]
 pub struct Callbacks {
     /// Address ranges that callbacks may reach although they are private or special, such as 10.1.0.0/16.
@@ -171,7 +167,7 @@ pub struct Callbacks {
 #[derive(Debug, Clone, Args)]
 pub struct Pusher {
     /// The Pusher server, instead of the one of the cluster: ws://host:port or wss://host:port.
-    #[arg(long, env = "PUSHER_URL", value_name = "URL")]
+    #[arg(long, env = "PUSHER_URL", value_name = "URL", value_parser = address::stream)]
     pub pusher_url: Option<Url>,
     /// Transak's Pusher application (docs.transak.com/features/websockets).
     #[arg(long, env = "PUSHER_APP_KEY", default_value = "1d9ffac87de599c61283", value_name = "KEY")]
@@ -188,9 +184,7 @@ impl Pusher {
     /// Where to connect.
     pub fn base(&self) -> anyhow::Result<Url> {
         let cluster = || Url::parse(&format!("wss://ws-{}.pusher.com", self.pusher_cluster));
-        let url = self.pusher_url.clone().map_or_else(cluster, Ok)?;
-        anyhow::ensure!(matches!(url.scheme(), "ws" | "wss"), "PUSHER_URL must begin with ws:// or wss://");
-        Ok(url)
+        Ok(self.pusher_url.clone().map_or_else(cluster, Ok)?)
     }
 }
 
@@ -199,13 +193,9 @@ impl Pusher {
 pub struct Traces {
     /// Where traces are sent: an OpenTelemetry collector that takes OTLP over HTTP, such as `http://localhost:4318`. The SDK's
     /// other variables count too (`OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER`, `OTEL_EXPORTER_OTLP_HEADERS`). No traces if not given.
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", value_parser = collector)]
-    pub otlp_endpoint: Option<Collector>,
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", value_parser = address::web)]
+    pub otlp_endpoint: Option<Url>,
 }
-
-/// Where a collector is: an empty variable counts as nowhere.
-#[derive(Debug, Clone)]
-pub struct Collector(pub Option<Url>);
 
 /// A partner that is there from the first start on.
 #[derive(Debug, Clone, Args)]
@@ -234,30 +224,15 @@ impl Serve {
     }
 }
 
-pub(super) fn previous_key(text: &str) -> Result<PreviousKey, String> {
-    if text.is_empty() { Ok(PreviousKey(None)) } else { Ok(PreviousKey(Some(master_key(text)?))) }
-}
-
 pub(super) fn master_key(text: &str) -> Result<MasterKey, String> {
     MasterKey::parse(text).map_err(|error| error.to_string())
 }
 
-fn admin_token(text: &str) -> Result<AdminToken, String> {
-    match text.len() {
-        0 => Ok(AdminToken(None)),
-        20.. => Ok(AdminToken(Some(SecretString::from(text)))),
-        _ => Err("must be 20 characters or more, so that nobody can guess it".to_owned()),
+fn admin_token(text: &str) -> Result<SecretString, String> {
+    if text.len() < 20 {
+        return Err("must be 20 characters or more, so that nobody can guess it".to_owned());
     }
-}
-
-fn collector(text: &str) -> Result<Collector, String> {
-    if text.is_empty() {
-        return Ok(Collector(None));
-    }
-    match Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Collector(Some(url))),
-        _ => Err("must begin with http:// or https://".to_owned()),
-    }
+    Ok(SecretString::from(text))
 }
 
 fn environment(text: &str) -> Result<Environment, String> {

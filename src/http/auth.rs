@@ -9,13 +9,14 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use sqlx::PgConnection;
 use subtle::ConstantTimeEq as _;
 use url::form_urlencoded;
 
 use super::Api;
 use super::problem::Problem;
 use super::rate::Slip;
-use crate::model::id::{InvalidId, PartnerId};
+use crate::model::id::{InvalidId, PartnerId, TokenId};
 use crate::model::token::{Caller, Scope, TokenHash};
 use crate::store::{self, again};
 
@@ -84,14 +85,32 @@ impl FromRequestParts<Arc<Api>> for Admin {
         if caller.scope == Scope::Admin {
             return Ok(Self);
         }
-        // By id: what is not the caller's own is not there.
         let path = RawPathParams::from_request_parts(parts, api).await.ok();
-        let own = caller.partner_id.map(|id| id.to_string()).unwrap_or_default();
-        match path.as_ref().and_then(|path| path.iter().next()) {
-            Some((_, id)) if id != own => Err(Problem::NotFound("thing")),
-            _ => Err(Problem::Forbidden("Partners and tokens are for `admin` tokens.")),
+        let named = path.as_ref().and_then(|path| path.iter().next());
+        let (Some(own), Some((name, id))) = (caller.partner_id, named) else { return Err(FOR_ADMINS) };
+        if named_partner(parts.uri.query().unwrap_or_default())?.is_some_and(|named| named != own) {
+            return Err(Problem::NotFound("partner"));
         }
+        let mut conn = api.pool.acquire().await?;
+        Err(refusal(&mut conn, own, (name, id)).await?)
     }
+}
+
+const FOR_ADMINS: Problem = Problem::Forbidden("This is for `admin` tokens.");
+
+/// What somebody who is no admin hears of one thing: that it is for admins if it is their own partner's, and otherwise
+/// that it is not there, whether or not it is another's.
+async fn refusal(
+    conn: &mut PgConnection,
+    own: PartnerId,
+    (name, id): (&str, &str),
+) -> Result<Problem, Problem> {
+    let (is_own, what) = match (name, id.parse::<TokenId>()) {
+        ("orderId", _) => (store::order::read::find(conn, &[own], id).await?.is_some(), "order"),
+        (_, Ok(token)) => (store::api_token::owner(conn, token).await? == Some(own), "token"),
+        _ => (id.parse() == Ok(own), "partner"),
+    };
+    Ok(if is_own { FOR_ADMINS } else { Problem::NotFound(what) })
 }
 
 /// Who sends this request. Counts it.

@@ -12,13 +12,12 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use sqlx::PgConnection;
 use utoipa::IntoParams;
 
 use super::Api;
 use super::auth::presented;
-use super::body;
+use super::body::{self, Input};
 use super::problem::Problem;
 use crate::model::seal::MasterKey;
 use crate::model::token::TokenHash;
@@ -56,23 +55,23 @@ pub struct OptionalCreation<T> {
 #[derive(Debug)]
 pub struct Once(Option<store::Request>);
 
-impl<T: DeserializeOwned> FromRequest<Arc<Api>> for Creation<T> {
+impl<T: Input> FromRequest<Arc<Api>> for Creation<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, Problem> {
         let sender = Sender::of(&request)?;
         let bytes = body::read(request, api).await?;
-        Ok(Self { new: body::parse(&bytes)?, once: sender.once(&bytes) })
+        Ok(Self { new: body::parse(&bytes, api)?, once: sender.once(&bytes) })
     }
 }
 
-impl<T: DeserializeOwned + Default> FromRequest<Arc<Api>> for OptionalCreation<T> {
+impl<T: Input + Default> FromRequest<Arc<Api>> for OptionalCreation<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, Problem> {
         let sender = Sender::of(&request)?;
         let bytes = body::read_optional(request, api).await?;
-        Ok(Self { new: body::parse_optional(&bytes)?, once: sender.once(&bytes) })
+        Ok(Self { new: body::parse_optional(&bytes, api)?, once: sender.once(&bytes) })
     }
 }
 

@@ -11,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::auth::{Reader, Writer};
+use super::body::Input;
 use super::body::NoBody;
 use super::creation::{IdempotencyParam, OptionalCreation};
 use super::field::{Text, Time};
@@ -181,6 +182,8 @@ pub struct Redelivery {
     /// One endpoint, whatever it asked for. Left out: every endpoint that asks for such events or was sent this one.
     endpoint_id: Option<EndpointId>,
 }
+
+impl Input for Redelivery {}
 
 /// The deliveries that are owed.
 #[derive(Debug, Serialize, ToSchema)]

@@ -6,6 +6,7 @@ use utoipa::openapi::{Components, OpenApi};
 use utoipa::{Modify, OpenApi as _};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use super::callback::{self, Callback, StandardCallback, TransakCallback};
 use super::problem::openapi as problem;
 
 /// What every operation shares.
@@ -22,7 +23,9 @@ use super::problem::openapi as problem;
     ),
     servers((url = "/", description = "This relay.")),
     security(("token" = []), ("accessToken" = [])),
-    components(schemas(problem::Body, super::problem::FieldError)),
+    components(schemas(
+        problem::Body, super::problem::FieldError, Callback, StandardCallback, TransakCallback,
+    )),
     modifiers(&Shared),
     tags(
         (name = "Endpoints", description = "Callback URLs and what they are sent."),
@@ -32,6 +35,7 @@ use super::problem::openapi as problem;
         (name = "Quarantine", description = "What could not be verified or read."),
         (name = "Partners", description = "The holders of Transak API keys. For `admin` tokens."),
         (name = "Tokens", description = "Who may call. For `admin` tokens."),
+        (name = "Callbacks", description = "What is sent to the callback URLs: see `webhooks`, and the guide at `/docs`."),
         (name = "Transak", description = "Transak's own interface, served by the relay."),
         (name = "Health", description = "For orchestrators and monitoring. No token."),
     ),
@@ -50,6 +54,7 @@ impl Modify for Shared {
             ApiKeyValue::with_description("access-token", "The same token, in Transak's own header.");
         components.add_security_scheme("accessToken", SecurityScheme::ApiKey(ApiKey::Header(header)));
         problem::add_responses(components);
+        openapi.webhooks = Some(callback::webhooks());
     }
 }
 
@@ -65,6 +70,6 @@ pub(super) async fn get_security() -> ([(HeaderName, &'static str); 1], &'static
 
 /// The page that shows the document, with its assets.
 pub(super) fn pages() -> SwaggerUi {
-    SwaggerUi::new("/docs")
+    SwaggerUi::new("/docs/reference")
         .config(Config::from("/openapi.json").try_it_out_enabled(true).persist_authorization(true))
 }

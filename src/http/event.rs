@@ -18,7 +18,9 @@ use super::page::{Listing, PageParams, Paged, PartnerParam};
 use super::path::Path;
 use super::problem::Problem;
 use super::problem::openapi::Common;
+use super::suggest::refuse_unknown;
 use super::timeline::DeliveryView;
+use crate::model::endpoint::{EVENTS, STATUSES};
 use crate::model::event::Source;
 use crate::model::id::{EventId, PartnerId};
 use crate::store::delivery::read as delivery;
@@ -151,6 +153,11 @@ pub async fn list_events(
     let horizon = store::horizon(&mut conn, &list.access.partners, &filter, &page).await?;
     filter.from = horizon.or(filter.from);
     let rows = store::list(&mut conn, &list.access.partners, &filter, &page).await?;
+    let event = list.filter.event.as_ref().map(|event| event.0.as_str());
+    let status = list.filter.status.as_ref().map(|status| status.0.as_str());
+    // Only where the whole list was looked through: behind a horizon, or on an earlier page, there may be some.
+    let found_nothing = rows.is_empty() && horizon.is_none() && page.after.is_none();
+    refuse_unknown(found_nothing, &[("event", event, &EVENTS), ("status", status, &STATUSES)])?;
     let (rows, more) = list.cut(rows);
     let full = rows.last().filter(|_| more).map(|row| (row.occurred_at, row.event_id));
     let end = full.or(horizon.map(|at| (at, EventId::from(Uuid::nil()))));

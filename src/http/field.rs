@@ -12,6 +12,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::model::amount::Amount;
+use crate::model::credentials::CredentialsState;
 use crate::model::delivery::DeliveryState;
 use crate::model::endpoint::{EndpointState, PayloadFormat, SignatureVersion};
 use crate::model::event::Source;
@@ -195,6 +196,9 @@ enum_schemas! {
         partner. `refused`: the database refuses the event that it makes.",
         ["no_token", "no_token_fits", "not_signed", "other_algorithm", "unreadable", "no_partner", "refused"];
     Environment: "Which of Transak's worlds the API key belongs to.", ["STAGING", "PRODUCTION"];
+    CredentialsState: "What is known of a partner's credentials. `unchecked`: Transak has not answered yet. `valid`: it accepts \
+        them. `mismatched`: it accepts the access token, which names another API key. `invalid`: it refuses them, or there are none.",
+        ["unchecked", "valid", "mismatched", "invalid"];
     Scope: "What a token may do: everything, change one partner's things, or read them.", ["admin", "write", "read"];
     EndpointState: "Whether callbacks are sent. While it is `disabled`, deliveries are held.", ["enabled", "disabled"];
     PayloadFormat: "The body of callbacks: `standard` is `{type, timestamp, data}`, `transak` is `{data: <JWT>}` as \

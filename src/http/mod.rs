@@ -7,6 +7,7 @@ mod again;
 pub mod attempt;
 pub mod auth;
 pub mod body;
+mod callback;
 pub mod condition;
 pub mod cors;
 pub mod creation;
@@ -17,9 +18,11 @@ pub mod erasure;
 pub mod event;
 pub mod field;
 pub mod gap;
+mod guide;
 pub mod health;
 pub mod hearing;
 pub mod history;
+mod home;
 pub mod ingest;
 pub mod live;
 mod object;
@@ -35,6 +38,7 @@ pub mod rate;
 pub mod recovery;
 mod safety;
 pub mod server;
+pub mod suggest;
 pub mod timeline;
 pub mod token;
 pub mod transak;
@@ -117,9 +121,11 @@ pub fn router(api: Api) -> Router {
     let cors = option_layer(cors::layer(&api.cors_origins));
     routes
         .route("/openapi.json", get(move || async move { Json(openapi.as_ref().clone()) }))
+        .route("/", get(home::get_home))
         .route("/docs/security.md", get(document::get_security))
         .route("/docs/problems", get(problem::page::list_problems))
         .route("/docs/problems/{slug}", get(problem::page::get_problem))
+        .merge(guide::routes())
         .with_state(Arc::new(api))
         .merge(document::pages())
         .fallback(async || Problem::NoSuchPath)

@@ -15,9 +15,11 @@ use super::page::{Listing, PageParams, Paged, PartnerParam};
 use super::path::Path;
 use super::problem::Problem;
 use super::problem::openapi::Common;
+use super::suggest::refuse_unknown;
 use crate::model::amount::Amount;
+use crate::model::endpoint::STATUSES;
 use crate::model::id::PartnerId;
-use crate::model::order::{OrderId, Product};
+use crate::model::order::{OrderId, Product, wallet_key};
 use crate::store::list::snapshot;
 use crate::store::order::read as store;
 use crate::store::payload::read::{self as payload, PayloadKey};
@@ -33,7 +35,7 @@ pub struct OrderQuery {
     /// The partner's own reference.
     #[param(value_type = Option<String>, min_length = 1, max_length = 500)]
     partner_order_id: Option<Text<500>>,
-    /// The user's wallet, spelled as Transak spells it.
+    /// The user's wallet. Capital letters of an address that begins with 0x make no difference.
     #[param(value_type = Option<String>, min_length = 1, max_length = 500)]
     wallet_address: Option<Text<500>>,
     /// `BUY`, `SELL` or `NFT`.
@@ -52,7 +54,7 @@ impl From<&OrderQuery> for store::OrderFilter {
         Self {
             status: query.status.as_ref().map(|text| text.0.clone()),
             partner_order_id: query.partner_order_id.as_ref().map(|text| text.0.clone()),
-            wallet_address: query.wallet_address.as_ref().map(|text| text.0.clone()),
+            wallet_address: query.wallet_address.as_ref().map(|text| wallet_key(&text.0)),
             product: query.product,
             from: query.from.map(|time| time.0),
             to: query.to.map(|time| time.0),
@@ -149,6 +151,10 @@ pub async fn list_orders(
     let horizon = store::horizon(&mut conn, &list.access.partners, &filter, &page).await?;
     filter.from = horizon.or(filter.from);
     let rows = store::list(&mut conn, &list.access.partners, &filter, &page).await?;
+    let status = list.filter.status.as_ref().map(|status| status.0.as_str());
+    // Only where the whole list was looked through: behind a horizon, or on an earlier page, there may be some.
+    let found_nothing = rows.is_empty() && horizon.is_none() && page.after.is_none();
+    refuse_unknown(found_nothing, &[("status", status, &STATUSES)])?;
     let place = |row: &store::Order| (row.created_at, row.order_id.clone());
     Ok(list.answer_up_to(&api, rows, place, horizon.map(|at| (at, String::new()))))
 }

@@ -39,8 +39,11 @@ impl<'a> Params<'a> {
         let pairs = self.0.into_iter().map(|(name, text)| (name, Part(text)));
         let filter = MapDeserializer::<_, value::Error>::new(pairs);
         serde_path_to_error::deserialize(filter).map_err(|error| {
-            let path = error.path().to_string();
-            Problem::InvalidParameter(vec![field_error(&path, &error.into_inner().to_string())])
+            let (path, what) = (error.path().to_string(), error.into_inner().to_string());
+            let errors = vec![field_error(&path, &what)];
+            // Well written, but none of the values there are.
+            let is_unknown = what.starts_with("unknown variant");
+            if is_unknown { Problem::Validation(errors) } else { Problem::InvalidParameter(errors) }
         })
     }
 }

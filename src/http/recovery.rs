@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::auth::{Reader, Writer};
+use super::body::Input;
 use super::creation::{Creation, IdempotencyParam};
 use super::field::Time;
 use super::page::PartnerParam;
@@ -37,6 +38,8 @@ pub struct NewRecovery {
     #[schema(default = false)]
     dry_run: Option<bool>,
 }
+
+impl Input for NewRecovery {}
 
 /// What a recovery would send.
 #[derive(Debug, Serialize, ToSchema)]

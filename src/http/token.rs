@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::auth::Admin;
+use super::body::Input;
 use super::creation::{Creation, IdempotencyParam};
 use super::field::{Text, Time};
 use super::page::{Listing, PageParams, Paged, PartnerParam};
@@ -73,6 +74,8 @@ pub struct NewToken {
     /// Needed unless the scope is `admin`.
     partner_id: Option<PartnerId>,
 }
+
+impl Input for NewToken {}
 
 impl NewToken {
     fn caller(&self) -> Result<Caller, Problem> {

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::auth::Writer;
+use super::body::Input;
 use super::creation::{Creation, IdempotencyParam};
 use super::field::Time;
 use super::page::{Listing, PageParams, Paged, PartnerParam};
@@ -31,6 +32,7 @@ use crate::store::watch::{self as store, Admission, Subject};
 #[expect(clippy::struct_field_names, reason = "they are the names of the interface")]
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({"orderId": "aa39d8e1-7a1b-4f5c-9d3e-0b6f5d2ace7f"}))]
 pub struct NewWatch {
     /// Transak's order id.
     #[schema(example = "aa39d8e1-7a1b-4f5c-9d3e-0b6f5d2ace7f")]
@@ -41,6 +43,8 @@ pub struct NewWatch {
     /// Needed with an admin token.
     partner_id: Option<PartnerId>,
 }
+
+impl Input for NewWatch {}
 
 /// A public channel that is listened to.
 #[derive(Debug, Serialize, ToSchema)]

@@ -10,6 +10,7 @@
 mod arrival;
 mod batch;
 mod commit;
+pub mod credentials;
 pub mod decode;
 pub mod directory;
 mod divide;

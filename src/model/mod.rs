@@ -13,6 +13,7 @@ pub mod change;
 pub mod channel;
 pub mod clock;
 pub mod coverage;
+pub mod credentials;
 pub mod dedupe;
 pub mod delivery;
 pub mod endpoint;

@@ -26,6 +26,17 @@ impl OrderId {
     }
 }
 
+/// What two spellings of one wallet have in common: an address of Ethereum and its like is hexadecimal, and its capital
+/// letters are a checksum. Every other address is only itself: in base58, capital letters are other letters.
+///
+/// The index `order_by_wallet_key` is made of the same rule.
+pub fn wallet_key(address: &str) -> String {
+    let digits = address.strip_prefix("0x").or_else(|| address.strip_prefix("0X"));
+    let is_hex =
+        digits.is_some_and(|digits| digits.len() == 40 && digits.bytes().all(|b| b.is_ascii_hexdigit()));
+    if is_hex { address.to_ascii_lowercase() } else { address.to_owned() }
+}
+
 /// What is bought or sold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
 #[serde(rename_all = "UPPERCASE")]

@@ -21,7 +21,7 @@ mod upstream;
 
 pub use relay_api::{Registered, RelayApi};
 pub use run::{ReceiverSettings, run_receiver};
-pub use tour::{Tour, next_steps};
+pub use tour::{Tour, banner};
 pub use upstream::{APP_KEY, Pace, Upstream, UpstreamSettings, run_upstream};
 
 /// A total deadline for every call the sandbox makes.

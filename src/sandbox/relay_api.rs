@@ -1,10 +1,15 @@
 //! The relay as a partner sees it: registering the receiver through its public API.
 //!
 //! Guarantees: registering again replaces what an earlier run registered for the same URL, so endpoints do not pile up.
+//! The signing secret follows from the token and the URL, so a receiver can believe what is signed with it before it is
+//! registered, and what an earlier registration still sends.
 
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::{Client, Method, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -22,7 +27,7 @@ pub struct Registered {
     pub endpoint_id: String,
     /// `ptr_…`
     pub partner_id: String,
-    /// `whsec_…`, told this once.
+    /// `whsec_…`.
     pub secret: SecretString,
 }
 
@@ -50,7 +55,6 @@ struct Item {
 #[derive(Deserialize)]
 struct Made {
     id: String,
-    secret: String,
 }
 
 impl RelayApi {
@@ -60,6 +64,13 @@ impl RelayApi {
     /// If no HTTP client can be made.
     pub fn new(base: Url, admin_token: SecretString) -> anyhow::Result<Self> {
         Ok(Self { http: super::client()?, base, admin_token })
+    }
+
+    /// What callbacks to this URL are signed with: the same whenever it is asked for.
+    pub fn secret_for(&self, receiver_url: &str) -> SecretString {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.admin_token.expose_secret().as_bytes());
+        let secret = hmac::sign(&key, format!("receiver {receiver_url}").as_bytes());
+        format!("whsec_{}", STANDARD.encode(secret)).into()
     }
 
     /// Waits until the relay says it is ready. `false`: told to stop before that.
@@ -92,10 +103,14 @@ impl RelayApi {
         for id in self.endpoints_of(receiver_url).await? {
             self.call(Method::DELETE, &format!("v1/endpoints/{id}"), None).await?;
         }
-        let body = json!({ "partnerId": partner_id, "url": receiver_url, "description": "sandbox receiver" });
+        let secret = self.secret_for(receiver_url);
+        let body = json!({
+            "partnerId": partner_id, "url": receiver_url, "description": "sandbox receiver",
+            "secret": secret.expose_secret(),
+        });
         let made = self.call(Method::POST, "v1/endpoints", Some(body)).await?;
-        let Made { id, secret } = made.json().await.context("the relay's answer is not an endpoint")?;
-        Ok(Registered { endpoint_id: id, partner_id, secret: secret.into() })
+        let Made { id } = made.json().await.context("the relay's answer is not an endpoint")?;
+        Ok(Registered { endpoint_id: id, partner_id, secret })
     }
 
     async fn first_partner(&self) -> anyhow::Result<String> {

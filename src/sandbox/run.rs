@@ -35,11 +35,12 @@ pub async fn run_receiver(settings: ReceiverSettings, stop: CancellationToken) -
     let receiver = Receiver::start(settings.listen, std::io::stdout()).await;
     let receiver = receiver.with_context(|| format!("cannot listen on {}", settings.listen))?;
     let relay = RelayApi::new(settings.relay_url, settings.admin_token)?;
+    // Before anything can arrive: an earlier registration may still send.
+    receiver.trust_secret(relay.secret_for(settings.public_url.as_str()));
     if !relay.ready(&stop).await {
         return Ok(());
     }
     let registered = relay.register(settings.partner_id.as_deref(), settings.public_url.as_str()).await?;
-    receiver.trust_secret(registered.secret);
     if let Some(token) = settings.access_token {
         receiver.trust_access_token(token);
     }

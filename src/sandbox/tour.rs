@@ -1,6 +1,7 @@
-//! What to try next, printed once everything runs: commands that work as they stand.
+//! What `dev` shows once everything runs: where it answers, what opens it, and commands that work as they stand.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -12,34 +13,45 @@ pub struct Tour {
     pub relay_url: Url,
     /// A token of the sandbox; it is printed.
     pub token: SecretString,
+    /// Where it is kept.
+    pub token_file: PathBuf,
     /// `ptr_…`
     pub partner_id: String,
-    /// An order that has already been heard.
+    /// The first order that is played.
     pub order_id: String,
     /// Where the receiver listens.
     pub receiver_url: Url,
 }
 
 /// The text to print.
-pub fn next_steps(tour: &Tour) -> String {
-    let Tour { relay_url, partner_id, order_id, receiver_url, .. } = tour;
-    let mut text = String::from("\nTry next:\n");
-    for (what, path) in [
-        ("What happened to an order, and who was told", format!("v1/orders/{order_id}/timeline")),
-        ("Its statuses, oldest first", format!("v1/orders/{order_id}/status-history")),
-        ("The newest events", "v1/events?limit=5".to_owned()),
-        ("The newest deliveries", "v1/deliveries?limit=5".to_owned()),
-        ("The same rows as Transak's Get Webhooks", format!("partners/api/v2/webhooks?orderID={order_id}")),
-    ] {
-        add(&mut text, what, &format!("{} '{relay_url}{path}'", curl(tour)));
-    }
+pub fn banner(tour: &Tour) -> String {
+    let Tour { relay_url, token, token_file, partner_id, order_id, receiver_url } = tour;
+    let mut text = format!(
+        "\n\
+         transak-relay runs, between a simulated Transak and a callback receiver. It speaks to nobody outside.\n\n  \
+         Address   {relay_url}\n  \
+         Token     {}\n            the same at the next start; kept in {}\n  \
+         Guide     {relay_url}docs\n\n\
+         Try in another terminal:\n",
+        token.expose_secret(),
+        token_file.display(),
+    );
+    let get = |path: &str| format!("{} '{relay_url}{path}'", curl(tour));
+    add(
+        &mut text,
+        "What happened to the first order, and who was told",
+        &get(&format!("v1/orders/{order_id}/timeline")),
+    );
+    add(&mut text, "The newest deliveries", &get("v1/deliveries?limit=5"));
     // In Transak's own format, because the receiver knows the access token but not the secret of a second endpoint.
     let second = receiver_url.join("/second").unwrap_or_else(|_| receiver_url.clone());
     let body = serde_json::json!({ "partnerId": partner_id, "url": second, "format": "transak" });
     let json = "-H 'content-type: application/json'";
     let register = format!("{} '{relay_url}v1/endpoints' {json} -d '{body}'", curl(tour));
-    add(&mut text, "Register another endpoint, which gets Transak's own format", &register);
-    add(&mut text, "All calls, in a browser", &format!("{relay_url}docs"));
+    add(&mut text, "Register another endpoint at the receiver, which gets Transak's own format", &register);
+    text.push_str(
+        "\nEvery line below is a callback that the receiver got. Ctrl-C ends it all; the database stays.\n",
+    );
     text
 }
 
@@ -61,6 +73,7 @@ mod tests {
         Tour {
             relay_url: "http://127.0.0.1:8080".parse().unwrap(),
             token: "rly_sandbox".into(),
+            token_file: "kept/token".into(),
             partner_id: "ptr_1".to_owned(),
             order_id: "aa39d8e1".to_owned(),
             receiver_url: "http://127.0.0.1:9000/callback".parse().unwrap(),
@@ -68,13 +81,13 @@ mod tests {
     }
 
     fn commands() -> Vec<String> {
-        let text = next_steps(&tour());
+        let text = banner(&tour());
         text.lines().map(str::trim).filter(|line| line.starts_with("curl")).map(str::to_owned).collect()
     }
 
     #[test]
     fn every_command_is_one_line_for_a_shell_with_address_and_token() {
-        assert_eq!(commands().len(), 6);
+        assert_eq!(commands().len(), 3);
         for command in commands() {
             let words =
                 Command::new("sh").args(["-c", &format!("printf '%s\\n' {command}")]).output().unwrap();
@@ -85,6 +98,19 @@ mod tests {
                 words[4].starts_with("http://127.0.0.1:8080/") && !words[4].contains("8080//"),
                 "{command}"
             );
+        }
+    }
+
+    #[test]
+    fn the_address_the_token_with_its_file_and_the_guide_are_named() {
+        let text = banner(&tour());
+        for said in [
+            "http://127.0.0.1:8080/\n",
+            "rly_sandbox\n",
+            "kept in kept/token",
+            "http://127.0.0.1:8080/docs\n",
+        ] {
+            assert!(text.contains(said), "{said}: {text}");
         }
     }
 

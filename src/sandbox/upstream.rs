@@ -97,6 +97,8 @@ struct Stage {
 pub struct Upstream {
     stage: Arc<Stage>,
     player: JoinSet<()>,
+    /// The order that [`Upstream::play`] begins with.
+    first: Lifecycle,
     stop: CancellationToken,
 }
 
@@ -107,11 +109,22 @@ impl Upstream {
     /// If an address cannot be listened on.
     pub async fn start(settings: UpstreamSettings) -> anyhow::Result<Self> {
         let mut upstream = Self::start_idle(settings).await?;
-        upstream.player.spawn(play_forever(Arc::clone(&upstream.stage), upstream.stop.clone()));
+        upstream.play();
         Ok(upstream)
     }
 
-    /// Starts both servers, but no order: [`Upstream::step`] plays them one step at a time.
+    /// Begins the endless round of orders, once somebody listens.
+    pub fn play(&mut self) {
+        let (stage, first) = (Arc::clone(&self.stage), self.first.clone());
+        self.player.spawn(play_forever(stage, first, self.stop.clone()));
+    }
+
+    /// The id of the order that [`Upstream::play`] begins with.
+    pub fn first_order(&self) -> &str {
+        self.first.order_id()
+    }
+
+    /// Starts both servers, but no order: [`Upstream::step`] plays them one step at a time, [`Upstream::play`] all.
     ///
     /// # Errors
     /// As [`Upstream::start`].
@@ -130,7 +143,8 @@ impl Upstream {
         let webhooks =
             settings.webhook_url.map(|url| Ok::<_, reqwest::Error>((client()?, url))).transpose()?;
         let stage = Stage { pusher, rest, book, tokens, webhooks, pace };
-        Ok(Self { stage: Arc::new(stage), player: JoinSet::new(), stop: CancellationToken::new() })
+        let (player, stop) = (JoinSet::new(), CancellationToken::new());
+        Ok(Self { stage: Arc::new(stage), player, first: life(Plan::ROUND[0]), stop })
     }
 
     /// The stream.
@@ -180,30 +194,34 @@ pub async fn run_upstream(settings: UpstreamSettings, stop: CancellationToken) -
     Ok(())
 }
 
-async fn play_forever(stage: Arc<Stage>, stop: CancellationToken) {
+async fn play_forever(stage: Arc<Stage>, first: Lifecycle, stop: CancellationToken) {
     let mut orders = JoinSet::new();
     tokio::select! {
         () = stop.cancelled() => {}
-        () = begin_orders(&stage, &mut orders) => {}
+        () = begin_orders(&stage, first, &mut orders) => {}
     }
     orders.shutdown().await;
 }
 
-async fn begin_orders(stage: &Arc<Stage>, orders: &mut JoinSet<()>) {
+async fn begin_orders(stage: &Arc<Stage>, first: Lifecycle, orders: &mut JoinSet<()>) {
     let _heard_or_not = timeout(FIRST_LISTENER, stage.pusher.subscribed(stage.book.api_key(), 1)).await;
     let mut ticks = interval(stage.pace.new_order);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    for plan in Plan::ROUND.iter().cycle() {
+    let others = Plan::ROUND.iter().cycle().skip(1).map(|plan| life(*plan));
+    for order in std::iter::once(first).chain(others) {
         ticks.tick().await;
         while orders.try_join_next().is_some() {}
         if orders.len() < IN_PLAY {
-            orders.spawn(play_one(Arc::clone(stage), *plan));
+            orders.spawn(play_one(Arc::clone(stage), order));
         }
     }
 }
 
-async fn play_one(stage: Arc<Stage>, plan: Plan) {
-    let mut life = Lifecycle::new(plan, &mut fastrand::Rng::new());
+fn life(plan: Plan) -> Lifecycle {
+    Lifecycle::new(plan, &mut fastrand::Rng::new())
+}
+
+async fn play_one(stage: Arc<Stage>, mut life: Lifecycle) {
     while let Some(delay) = life.next_delay() {
         sleep(delay / stage.pace.hurry.max(1)).await;
         if let Err(error) = stage.step(&mut life).await {

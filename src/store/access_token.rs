@@ -59,6 +59,7 @@ pub async fn add_expiring(
         expires_at,
     );
     added.execute(&mut *conn).await?;
+    super::credentials::forget(conn, id).await?;
     super::endpoint::write::note_new_token(conn, id).await?;
     super::partner::tell_others(conn).await
 }

@@ -74,6 +74,16 @@ pub async fn list(
     Ok(rows.fetch_all(conn).await?)
 }
 
+/// The partner that a token belongs to; `None` also for one that is not there, or is an admin's.
+pub async fn owner(conn: &mut PgConnection, id: TokenId) -> Result<Option<PartnerId>> {
+    let owner = sqlx::query_scalar!(
+        r#"select partner_id as "partner_id!: PartnerId" from api_token
+           where api_token_id = $1 and partner_id is not null"#,
+        id as _,
+    );
+    Ok(owner.fetch_optional(conn).await?)
+}
+
 /// Deletes a token: whoever has it is refused from then on. `false`: there is no such token.
 pub async fn delete(conn: &mut PgConnection, id: TokenId) -> Result<bool> {
     let deleted = sqlx::query!("delete from api_token where api_token_id = $1", id as _);

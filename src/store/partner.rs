@@ -5,10 +5,12 @@
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::list::Page;
 use super::{Error, Result};
 use crate::model::change::Change;
+use crate::model::credentials::CredentialsState;
 use crate::model::id::PartnerId;
 use crate::model::partner::Environment;
 use crate::model::seal::MasterKey;
@@ -34,6 +36,13 @@ pub struct Partner {
     pub is_heard: bool,
     /// Since when it is heard, or is to be heard, without a gap.
     pub since: DateTime<Utc>,
+    /// The newest access token.
+    pub token_id: Option<Uuid>,
+    /// What Transak said of a token, of which one, and when.
+    pub credentials_state: CredentialsState,
+    pub credentials_detail: Option<String>,
+    pub credentials_token_id: Option<Uuid>,
+    pub credentials_checked_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
@@ -111,7 +120,10 @@ async fn select(
                             and s.ended_at is null and c.ended_at is null
                             and c.renewed_at > now() - interval '15 s') as "is_heard!",
                   greatest(term.began_at, last.ended_at, p.created_at) as "since!",
-                  p.max_endpoints, p.created_at, p.updated_at
+                  p.max_endpoints,
+                  t.access_token_id as "token_id?", p.credentials_state as "credentials_state: _",
+                  p.credentials_detail, p.credentials_token_id, p.credentials_checked_at,
+                  p.created_at, p.updated_at
            from partner p
            left join stream_term term on term.partner_id = p.partner_id and term.ended_at is null
            left join gap open on open.partner_id = p.partner_id and open.ended_at is null
@@ -121,7 +133,7 @@ async fn select(
                limit 1
            ) as last on true
            left join lateral (
-               select partner_id, expires_at from access_token t
+               select partner_id, access_token_id, expires_at from access_token t
                where t.partner_id = p.partner_id
                order by t.access_token_id desc
                limit 1
@@ -223,6 +235,9 @@ pub async fn change(
     };
     if let (Changed::Yes, Some(api_key)) = (changed, &change.api_key) {
         super::watch::end_on_key(conn, (id, api_key)).await?;
+    }
+    if change.api_key.is_some() || change.environment.is_some() {
+        super::credentials::forget(conn, id).await?;
     }
     tell_others(conn).await?;
     Ok(changed)

@@ -163,7 +163,7 @@ async fn partner(pool: &PgPool, key: &MasterKey, name: &str) -> PartnerId {
         api_key: name.to_owned(),
         api_secret: None,
     };
-    store::partner::insert(&mut *pool.acquire().await.unwrap(), key, &new).await.unwrap().unwrap()
+    store::partner::insert(&mut pool.acquire().await.unwrap(), key, &new).await.unwrap().unwrap()
 }
 
 #[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]

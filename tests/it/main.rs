@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its world fails, and says where")]
 
+mod answers;
 mod api;
 mod api_bad_bodies;
 mod api_bad_input;
@@ -20,17 +21,24 @@ mod arrival;
 mod cli;
 mod coverage;
 mod coverage_schema;
+mod credentials;
 mod deployment;
-mod ends;
-mod erasing;
+mod dev;
+mod dev_starting;
+mod doctor;
 mod due;
+mod empty_variables;
 mod endpoint_bounds;
+mod ends;
 mod environment;
+mod erasing;
+mod examples;
 mod exposition;
 mod fake_transak;
 mod figures;
 mod full_disk;
 mod get_webhooks;
+mod guide;
 mod heard_is_kept;
 mod hops;
 mod hot_path;
@@ -75,6 +83,7 @@ mod stopping;
 mod stub;
 mod stuck;
 mod tokens;
+mod tour;
 mod traces;
 mod watch_bounds;
 mod watches;

@@ -17,6 +17,9 @@ async fn post(world: &mut World, path: &str) -> (StatusCode, Value) {
     world.post_while_writing(path, json!({})).await
 }
 
+/// An access token that the relay is given later.
+const LATER: &str = "e30.e30.later";
+
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_the_database_refused_is_kept_as_it_came_and_an_event_once_it_is_taken(pool: PgPool) {
     let mut world = World::new(pool).await;
@@ -53,7 +56,7 @@ async fn what_the_database_refused_is_kept_as_it_came_and_an_event_once_it_is_ta
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_message_is_read_by_its_id_and_all_are_tried_again_at_once(pool: PgPool) {
     let mut world = World::new(pool).await;
-    let token = std::mem::replace(&mut world.access_token, "a-later-token".into());
+    let token = std::mem::replace(&mut world.access_token, LATER.into());
     for number in 0..20 {
         let message = world.signed(&order(&format!("o{number}"), "COMPLETED", 1));
         world.hear(&message).await;
@@ -65,7 +68,7 @@ async fn a_message_is_read_by_its_id_and_all_are_tried_again_at_once(pool: PgPoo
     assert_eq!(world.call("GET", &path, None).await, (StatusCode::OK, newest));
     let all = post(&mut world, "/v1/quarantine/retry").await;
     assert_eq!(all, (StatusCode::OK, json!({ "kept": 0, "stay": 21 })));
-    let patch = json!({ "accessToken": "a-later-token" });
+    let patch = json!({ "accessToken": LATER });
     let partner = format!("/v1/partners/{}", world.partner);
     assert_eq!(world.call("PATCH", &partner, Some(patch)).await.0, StatusCode::OK);
     world.look_again().await;

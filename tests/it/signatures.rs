@@ -133,7 +133,7 @@ fn the_example_of_the_documents_verifies_v1a_with_the_public_key_and_nothing_els
     cases.extend([changed, case(now - TimeDelta::seconds(301), &keys[0])]);
     let mut node = Command::new("node");
     node.arg(clients().join("verify_v1a.mjs"));
-    node.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/api.md"));
+    node.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/receiving.md"));
     let said = run(&mut node, "node", &Value::Array(cases));
     assert_eq!(said, ["verified", "verified", "refused", "refused", "refused", "refused"]);
 }

@@ -37,7 +37,7 @@ async fn what_is_missing_or_wrong_is_one_line_without_the_value_and_exit_code_1(
         ),
         (
             vec![("DATABASE_URL", url.as_str()), ("RELAY_MASTER_KEY", "")],
-            "transak-relay: RELAY_MASTER_KEY (--master-key): the master key must be 32 bytes in base64",
+            "transak-relay: RELAY_MASTER_KEY (--master-key) must be given",
         ),
         (
             vec![("DATABASE_URL", url.as_str()), ("RELAY_MASTER_KEY_FILE", file)],

@@ -1,4 +1,4 @@
-// Verifies Ed25519 signatures with the example of docs/api.md, over Node's own cryptography.
+// Verifies Ed25519 signatures with the example of docs/receiving.md, over Node's own cryptography.
 //
 // The first argument is that page. Reads a JSON list of {"publicKey", "headers", "body"} and writes, one line each,
 // "verified" or "refused".

@@ -134,8 +134,10 @@ fn list(signs: &Signs, progress: &mut Progress) -> Vec<Trouble> {
 
 fn clock_trouble(clock: &Ahead) -> Option<Trouble> {
     let (whose, ahead) = clock.wrong().next()?;
+    let side = if ahead > 0.0 { "ahead of" } else { "behind" };
     let detail = format!(
-        "this machine's clock is {ahead:.0} seconds ahead of {whose}: receivers refuse what it signs"
+        "this machine's clock is {:.0} seconds {side} {whose}, and receivers refuse what it signs: set it by NTP",
+        ahead.abs()
     );
     Some(trouble("clock_off", detail))
 }

@@ -24,8 +24,8 @@ use super::condition::IfMatch;
 use super::creation::{Creation, IdempotencyParam};
 use super::page::{Listing, PageParams, Paged, PartnerParam};
 use super::path::Path;
-use super::problem::Problem;
 use super::problem::openapi::{Common, WithBody, Writing};
+use super::problem::{Problem, both};
 use super::quarantine::NoFilter;
 use crate::model::endpoint::SignatureVersion;
 use crate::model::id::EndpointId;
@@ -50,12 +50,13 @@ pub async fn create_endpoint(
     writer: Writer,
     Creation { new, once }: Creation<NewEndpoint>,
 ) -> Result<Response, Problem> {
-    let owner = writer.owner(new.partner_id)?;
+    let owner = writer.owner(new.partner_id);
     let brought = new.secret.as_ref().map(|secret| EndpointSecret::parse(secret.0.expose_secret()));
     let secret = brought.unwrap_or_else(|| Ok(EndpointSecret::generate()));
-    let secret = secret.map_err(|error| Problem::field("secret", error.to_string()))?;
+    let secret = secret.map_err(|error| Problem::field("secret", error.to_string()));
     let id = EndpointId::new();
-    let settings = new.into_patch().apply(defaults(), &judge(&api, id))?;
+    let settings = new.into_patch().apply(defaults(), &judge(&api, id));
+    let (owner, (secret, settings)) = both(owner, both(secret, settings))?;
     let mut tx = begin(&api.pool).await?;
     if let Some(answer) = once.replay(&mut tx, &api.master_key).await? {
         return Ok(answer);

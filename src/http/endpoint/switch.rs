@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::view::{EndpointView, RotatedSecret, tagged};
 use crate::http::Api;
 use crate::http::auth::Writer;
+use crate::http::body::Input;
 use crate::http::body::NoBody;
 use crate::http::creation::{IdempotencyParam, OptionalCreation};
 use crate::http::field::Time;
@@ -81,6 +82,8 @@ pub struct Rotation {
     #[schema(minimum = 0, maximum = 604_800, default = 86400)]
     overlap_seconds: Option<u32>,
 }
+
+impl Input for Rotation {}
 
 /// Make a new signing secret, and with `v1a` a new key pair too. Until the overlap is over, callbacks are signed with
 /// the old and the new.

@@ -23,7 +23,7 @@ pub(super) static MALFORMED_BODY: Kind = kind(
     "malformed-body",
     StatusCode::BAD_REQUEST,
     [
-        "The body is not JSON",
+        "Malformed body",
         "The body is not valid JSON.",
         "Send one JSON value in UTF-8. The detail says where reading stopped.",
     ],
@@ -32,7 +32,7 @@ pub(super) static INVALID_PARAMETER: Kind = kind(
     "invalid-parameter",
     StatusCode::BAD_REQUEST,
     [
-        "A parameter is not what it must be",
+        "Invalid parameter",
         "A parameter is not what it must be.",
         "`errors` names each parameter of the path, the query or the headers and says what it must be.",
     ],
@@ -41,7 +41,7 @@ pub(super) static INVALID_CURSOR: Kind = kind(
     "invalid-cursor",
     StatusCode::BAD_REQUEST,
     [
-        "The cursor does not belong here",
+        "Invalid cursor",
         "The cursor was not made for this list, this caller and these filters.",
         "Use `nextCursor` of the page before, unchanged, with the same path, filters and partner, or start again \
          without a cursor.",
@@ -53,7 +53,7 @@ pub(super) static UNAUTHORIZED: Kind = Kind {
         "unauthorized",
         StatusCode::UNAUTHORIZED,
         [
-            "A valid token is needed",
+            "Unauthorized",
             "Send a valid token as `Authorization: Bearer <token>` or in the header `access-token`.",
             "Tokens begin with `rly_` and are shown once, when they are made. An admin makes one with \
              `POST /v1/tokens`.",
@@ -64,7 +64,7 @@ pub(super) static FORBIDDEN: Kind = kind(
     "forbidden",
     StatusCode::FORBIDDEN,
     [
-        "The token does not allow this",
+        "Forbidden",
         "The token does not allow this.",
         "A `read` token may only GET, a `write` token may do everything for its one partner, and partners and tokens \
          are for `admin` tokens.",
@@ -74,7 +74,7 @@ pub(super) static NOT_FOUND: Kind = kind(
     "not-found",
     StatusCode::NOT_FOUND,
     [
-        "There is no such thing",
+        "Not found",
         "There is no such thing.",
         "Check the id and the path. What belongs to another partner looks the same as what is not there.",
     ],
@@ -83,7 +83,7 @@ pub(super) static METHOD_NOT_ALLOWED: Kind = kind(
     "method-not-allowed",
     StatusCode::METHOD_NOT_ALLOWED,
     [
-        "The path has other methods",
+        "Method not allowed",
         "The path has other methods: see the header `allow`.",
         "The header `allow` lists the methods of the path.",
     ],
@@ -91,13 +91,13 @@ pub(super) static METHOD_NOT_ALLOWED: Kind = kind(
 pub(super) static CONFLICT: Kind = kind(
     "conflict",
     StatusCode::CONFLICT,
-    ["It contradicts what is there", "It contradicts what is there.", "The detail says what is in the way."],
+    ["Conflict", "It contradicts what is there.", "The detail says what is in the way."],
 );
 pub(super) static PRECONDITION_FAILED: Kind = kind(
     "precondition-failed",
     StatusCode::PRECONDITION_FAILED,
     [
-        "It was changed since it was read",
+        "Precondition failed",
         "It was changed since it was read: its `ETag` is not the one in `If-Match`.",
         "Read it again, apply the change to what is there now, and send the new `ETag` in `If-Match`.",
     ],
@@ -105,13 +105,13 @@ pub(super) static PRECONDITION_FAILED: Kind = kind(
 pub(super) static BODY_TOO_LARGE: Kind = kind(
     "body-too-large",
     StatusCode::PAYLOAD_TOO_LARGE,
-    ["The body is too large", "The body must be at most 1 MiB.", "Send at most 1 MiB."],
+    ["Payload too large", "The body must be at most 1 MiB.", "Send at most 1 MiB."],
 );
 pub(super) static UNSUPPORTED_MEDIA_TYPE: Kind = kind(
     "unsupported-media-type",
     StatusCode::UNSUPPORTED_MEDIA_TYPE,
     [
-        "The body must be JSON",
+        "Unsupported media type",
         "Send the body with `Content-Type: application/json`.",
         "Send the body with `Content-Type: application/json`.",
     ],
@@ -120,7 +120,7 @@ pub(super) static VALIDATION_FAILED: Kind = kind(
     "validation-failed",
     StatusCode::UNPROCESSABLE_ENTITY,
     [
-        "A field is not what it must be",
+        "Validation failed",
         "A field is not what it must be.",
         "`errors` names each field of the body and says what it must be. Unknown fields are refused, so that a \
          misspelt one is not silently ignored.",
@@ -130,7 +130,7 @@ pub(super) static IDEMPOTENCY_KEY_REUSED: Kind = kind(
     "idempotency-key-reused",
     StatusCode::UNPROCESSABLE_ENTITY,
     [
-        "The idempotency key was used for another request",
+        "Idempotency key reused",
         "The `Idempotency-Key` was used before with another path or body.",
         "Use a new key for every new request, and the same key only to send the very same request again.",
     ],
@@ -139,7 +139,7 @@ pub(super) static UNVERIFIED: Kind = kind(
     "unverified",
     StatusCode::UNAUTHORIZED,
     [
-        "The webhook is not verified",
+        "Unverified webhook",
         "No access token of this partner verifies the webhook.",
         "Give the relay the partner's current access token with `PATCH /v1/partners/{id}`. The message was put aside \
          and can be retried: see `GET /v1/quarantine`.",
@@ -149,7 +149,7 @@ pub(super) static LOOP: Kind = kind(
     "loop",
     StatusCode::UNPROCESSABLE_ENTITY,
     [
-        "It has come through too many relays",
+        "Loop detected",
         "It has come through too many relays: `transak-relay-hops` is not a count from 0 to 5.",
         "Each relay that tells an event on adds one to `transak-relay-hops`. Look for a callback that ends, over other \
          relays or partners, where it began, and delete its endpoint.",
@@ -174,7 +174,7 @@ pub(super) static UNAVAILABLE: Kind = Kind {
         "unavailable",
         StatusCode::SERVICE_UNAVAILABLE,
         [
-            "Not available right now",
+            "Service unavailable",
             "The relay cannot answer this right now; try again later.",
             "Send the same request again after the seconds in `Retry-After`. Nothing that was heard is lost meanwhile.",
         ],
@@ -184,7 +184,7 @@ pub(super) static INTERNAL: Kind = kind(
     "internal-error",
     StatusCode::INTERNAL_SERVER_ERROR,
     [
-        "The relay failed",
+        "Internal server error",
         "The relay failed; its log says why.",
         "This is a defect of the relay. The header `x-request-id` of the answer finds it in the log.",
     ],

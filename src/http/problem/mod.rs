@@ -48,7 +48,7 @@ pub enum Problem {
     Unauthorized,
     /// The token's scope does not allow this.
     Forbidden(&'static str),
-    /// There is no such thing, or it is another partner's.
+    /// There is nothing of this name, or it is another partner's.
     NotFound(&'static str),
     /// There is no such path.
     NoSuchPath,
@@ -161,6 +161,18 @@ fn cause(error: &store::Error) -> String {
         }
         Some(other) => other.to_string(),
         None => String::new(),
+    }
+}
+
+/// Two parts of a request that are judged apart: what is wrong with the fields of both is told at once.
+pub fn both<A, B>(one: Result<A, Problem>, other: Result<B, Problem>) -> Result<(A, B), Problem> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (Err(Problem::Validation(mut errors)), Err(Problem::Validation(more))) => {
+            errors.extend(more);
+            Err(Problem::Validation(errors))
+        }
+        (Err(problem), _) | (Ok(_), Err(problem)) => Err(problem),
     }
 }
 

@@ -18,7 +18,7 @@ pub struct Body {
     #[schema(format = "uri-reference", example = "/docs/problems/validation-failed")]
     r#type: String,
     /// The type in words.
-    #[schema(example = "A field is not what it must be")]
+    #[schema(example = "Validation failed")]
     title: String,
     /// The status code of the answer.
     #[schema(minimum = 400, maximum = 599, example = 422)]

@@ -44,7 +44,7 @@ fn describe(kind: &Kind) -> String {
 }
 
 /// The texts are our own and hold nothing that HTML would read otherwise, `<token>` excepted.
-fn page(title: &str, body: &str) -> String {
+pub fn page(title: &str, body: &str) -> String {
     let body = body.replace("<token>", "&lt;token&gt;");
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{title} · transak-relay</title>\n{body}\n</html>\n"

@@ -78,7 +78,8 @@ impl AddressPolicy {
 /// stranger should learn from an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "the callback host has an address that callbacks may not reach ({range}); use a host with public addresses only"
+    "the callback host has an address that callbacks may not reach ({range}): use a host with public addresses, or have \
+     whoever runs this relay allow its range with RELAY_ALLOW_CALLBACK_CIDRS"
 )]
 pub struct Refused {
     /// The name of the range, as [`special_use`] gives it.

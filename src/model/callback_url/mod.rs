@@ -49,7 +49,9 @@ pub enum InvalidCallbackUrl {
     #[error("must be a whole URL, like https://example.com/callback")]
     NotAUrl,
     /// Neither https nor an allowed http.
-    #[error("must begin with https://")]
+    #[error(
+        "must begin with https:// (http:// is for relays whose operator has set RELAY_ALLOW_HTTP_CALLBACKS)"
+    )]
     Scheme,
     /// A user or password before the host.
     #[error("must not hold a user or password: send credentials in a header of the endpoint")]

@@ -64,7 +64,9 @@ impl Postgres {
     /// One line that says what to do: no Postgres 15 or newer, a folder in use or out of reach, a server that does
     /// not come up (its log is named).
     pub async fn start(dir: &Path, options: Options) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
+        std::fs::create_dir_all(dir).with_context(|| {
+            format!("cannot make the folder {}: name another one with --dir", dir.display())
+        })?;
         let dir = dir.canonicalize().with_context(|| format!("cannot open the folder {}", dir.display()))?;
         let lock = lock(&dir).await?;
         let data = dir.join("data");
@@ -142,7 +144,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// program; so a lock that is taken is tried again before it is believed.
 async fn lock(dir: &Path) -> anyhow::Result<File> {
     let path = dir.join("lock");
-    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let file = File::create(&path)
+        .with_context(|| format!("cannot write {}: name another folder with --dir", path.display()))?;
     for _ in 0..LOCK_TRIES {
         if file.try_lock().is_ok() {
             return Ok(file);
@@ -151,7 +154,7 @@ async fn lock(dir: &Path) -> anyhow::Result<File> {
     }
     if file.try_lock().is_err() {
         bail!(
-            "the folder {} is in use by another transak-relay: stop it or name another folder",
+            "the folder {} is in use by another transak-relay: stop it, or name another folder with --dir",
             dir.display()
         );
     }
@@ -216,7 +219,8 @@ async fn init(
 fn write_secret(path: &Path, secret: &str) -> anyhow::Result<()> {
     let mut options = File::options();
     let opened = options.write(true).create_new(true).mode(0o600).open(path);
-    let mut file = opened.with_context(|| format!("cannot write {}", path.display()))?;
+    let mut file =
+        opened.with_context(|| format!("cannot write {}: name another folder with --dir", path.display()))?;
     Ok(std::io::Write::write_all(&mut file, secret.as_bytes())?)
 }
 

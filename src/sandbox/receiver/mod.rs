@@ -5,6 +5,7 @@
 //! Told to, it answers late or with an error, for tests of the sender.
 
 mod arrival;
+mod gate;
 mod verify;
 
 use std::collections::{HashMap, VecDeque};
@@ -24,6 +25,7 @@ use tokio::sync::watch;
 
 use super::http_server::HttpServer;
 pub use arrival::Arrival;
+pub use gate::Gate;
 use verify::Trust;
 
 /// The largest body taken, in bytes.

@@ -55,6 +55,7 @@ impl Order {
 pub struct OrderFilter {
     pub status: Option<String>,
     pub partner_order_id: Option<String>,
+    /// As `model::order::wallet_key` spells it.
     pub wallet_address: Option<String>,
     pub product: Option<Product>,
     /// Created then or later.
@@ -82,7 +83,9 @@ pub async fn list(
                where o.partner_id = p.id
                  and ($2::text is null or o.status = $2)
                  and ($3::text is null or o.partner_order_id = $3)
-                 and ($4::text is null or o.wallet_address = $4)
+                 and ($4::text is null or
+                      case when o.wallet_address ~ '^0[xX][0-9a-fA-F]{40}$' then lower(o.wallet_address)
+                           else o.wallet_address end = $4)
                  and ($5::product is null or o.product = $5)
                  and ($6::timestamptz is null or o.created_at >= $6)
                  and ($7::timestamptz is null or o.created_at < $7)

@@ -1,28 +1,31 @@
 //! Partners: the holders of Transak API keys. For admins.
 
+mod parts;
+
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use utoipa::ToSchema;
 
-use super::Api;
-use super::auth::Admin;
-use super::body::Json as Body;
-use super::creation::{Creation, IdempotencyParam};
-use super::field::{Secret, Text, Time};
-use super::hearing::Hearing;
-use super::page::{Listing, PageParams, Paged};
-use super::path::Path;
-use super::problem::openapi::{Common, WithBody, Writing};
-use super::problem::{FieldError, Problem};
-use super::quarantine::NoFilter;
+use crate::http::Api;
+use crate::http::auth::Admin;
+use crate::http::body::{Input, Json as Body};
+use crate::http::creation::{Creation, IdempotencyParam};
+use crate::http::field::{Secret, Text, Time};
+use crate::http::hearing::Hearing;
+use crate::http::page::{Listing, PageParams, Paged};
+use crate::http::path::Path;
+use crate::http::problem::openapi::{Common, WithBody, Writing};
+use crate::http::problem::{FieldError, Problem};
+use crate::http::quarantine::NoFilter;
 use crate::model::change::Change;
+use crate::model::credentials::{self, CredentialsState, Known, Verdict};
 use crate::model::id::PartnerId;
 use crate::model::partner::Environment;
 use crate::model::token_care::{self, Keeping};
@@ -58,12 +61,48 @@ pub struct PartnerView {
     #[schema(required)]
     max_endpoints: Option<i32>,
     stream: Hearing,
+    /// Whether what the partner was registered with works.
+    credentials: CredentialsView,
     created_at: Time,
     updated_at: Time,
 }
 
+/// What is known of a partner's credentials. Transak is asked once, shortly after they are given.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Credentials)]
+pub struct CredentialsView {
+    state: CredentialsState,
+    /// When Transak answered; null: it has not.
+    #[schema(required)]
+    checked_at: Option<Time>,
+    /// What to do, in a sentence; null: nothing.
+    #[schema(
+        required,
+        example = "Transak does not accept the access token: give the current one, or the API secret with which the relay makes one"
+    )]
+    detail: Option<String>,
+}
+
+impl CredentialsView {
+    fn of(partner: &store::Partner, now: DateTime<Utc>) -> Self {
+        let known = Known {
+            has_secret: partner.has_api_secret,
+            token: partner.token_id,
+            expires_at: partner.access_token_expires_at,
+            refresh_error: partner.refresh_error.as_deref(),
+            verdict: Verdict { state: partner.credentials_state, detail: partner.credentials_detail.clone() },
+            of_token: partner.credentials_token_id,
+            checked_at: partner.credentials_checked_at,
+        };
+        let (Verdict { state, detail }, checked_at) = credentials::shown(known, now);
+        Self { state, checked_at: checked_at.map(Time), detail }
+    }
+}
+
 impl From<store::Partner> for PartnerView {
     fn from(partner: store::Partner) -> Self {
+        let credentials = CredentialsView::of(&partner, Utc::now());
         let keeping = Keeping {
             has_secret: partner.has_api_secret,
             has_token: partner.has_access_token,
@@ -81,6 +120,7 @@ impl From<store::Partner> for PartnerView {
             has_access_token: partner.has_access_token,
             access_token_expires_at: partner.access_token_expires_at.map(Time),
             max_endpoints: partner.max_endpoints,
+            credentials,
             created_at: Time(partner.created_at),
             updated_at: Time(partner.updated_at),
         }
@@ -96,7 +136,10 @@ pub struct NewPartner {
     name: Text<200>,
     environment: Environment,
     /// Transak's API key: the name of its channel.
-    #[schema(value_type = String, min_length = 1, max_length = 164, pattern = "^[A-Za-z0-9_=@,.;-]+$")]
+    #[schema(
+        value_type = String, min_length = 1, max_length = 164, pattern = "^[A-Za-z0-9_=@,.;-]+$",
+        example = "c4f1a5de-1b2c-4d3e-8f90-5a6b7c8d9e0f"
+    )]
     api_key: Text<164>,
     /// Transak's access token, which signs its messages.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 8192, pattern = "^[!-~]+$", write_only)]
@@ -157,9 +200,21 @@ pub async fn create_partner(
     Ok(answer)
 }
 
+impl Input for NewPartner {
+    fn judge(well_shaped: &[u8], _api: &Api) -> Vec<FieldError> {
+        parts::judge(well_shaped)
+    }
+}
+
+impl Input for PartnerPatch {
+    fn judge(well_shaped: &[u8], _api: &Api) -> Vec<FieldError> {
+        parts::judge(well_shaped)
+    }
+}
+
 impl NewPartner {
     fn check(self) -> Result<(store::NewPartner, Option<Secret>), Problem> {
-        check_api_key(&self.api_key.0)?;
+        parts::check(Some(&self.api_key.0), self.access_token.as_ref())?;
         let row = store::NewPartner {
             name: self.name.0,
             environment: self.environment,
@@ -174,12 +229,6 @@ impl NewPartner {
 const MOST_ENDPOINTS: i32 = 1_000_000;
 
 const API_KEY_TAKEN: Problem = Problem::Conflict("Another partner has this `apiKey` in this `environment`.");
-
-/// A key is the name of a channel, and Pusher allows these characters in one.
-fn check_api_key(key: &str) -> Result<(), Problem> {
-    let fits = key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-=@,.;".contains(&b));
-    fits.then_some(()).ok_or_else(|| Problem::field("apiKey", "must be letters, digits or any of _-=@,.;"))
-}
 
 /// List partners, newest first.
 #[utoipa::path(
@@ -263,11 +312,8 @@ impl PartnerPatch {
         if change.max_endpoints.value().is_some_and(|most| !(1..=MOST_ENDPOINTS).contains(most)) {
             errors.push(FieldError::new("maxEndpoints", format!("must be from 1 to {MOST_ENDPOINTS}")));
         }
-        if !errors.is_empty() {
-            return Err(Problem::Validation(errors));
-        }
-        change.api_key.as_deref().map_or(Ok(()), check_api_key)?;
-        Ok((change, self.access_token))
+        errors.extend(parts::faults(change.api_key.as_deref(), self.access_token.value()));
+        if errors.is_empty() { Ok((change, self.access_token)) } else { Err(Problem::Validation(errors)) }
     }
 }
 

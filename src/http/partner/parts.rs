@@ -1,0 +1,37 @@
+//! What the texts of a partner must be, beyond being texts.
+
+use chrono::Utc;
+use secrecy::ExposeSecret as _;
+
+use super::PartnerPatch;
+use crate::http::body::Object;
+use crate::http::field::Secret;
+use crate::http::problem::{FieldError, Problem};
+use crate::model::credentials::read_token;
+
+/// What is wrong with an API key and an access token, as far as they are given.
+pub(super) fn faults(api_key: Option<&str>, access_token: Option<&Secret>) -> Vec<FieldError> {
+    let key = api_key.filter(|key| !fits(key));
+    let key = key.map(|_| FieldError::new("apiKey", "must be letters, digits or any of _-=@,.;"));
+    let token = access_token.and_then(|token| read_token(token.0.expose_secret(), Utc::now()).err());
+    let token = token.map(|error| FieldError::new("accessToken", error.to_string()));
+    key.into_iter().chain(token).collect()
+}
+
+/// As [`faults`], as a problem.
+pub(super) fn check(api_key: Option<&str>, access_token: Option<&Secret>) -> Result<(), Problem> {
+    let errors = faults(api_key, access_token);
+    if errors.is_empty() { Ok(()) } else { Err(Problem::Validation(errors)) }
+}
+
+/// As [`faults`], of what is left of a body.
+pub(super) fn judge(well_shaped: &[u8]) -> Vec<FieldError> {
+    let read = serde_json::from_slice::<Object<PartnerPatch>>(well_shaped);
+    let Ok(Object(patch)) = read else { return Vec::new() };
+    faults(patch.api_key.value().map(|key| key.0.as_str()), patch.access_token.value())
+}
+
+/// A key is the name of a channel, and Pusher allows these characters in one.
+fn fits(key: &str) -> bool {
+    key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-=@,.;".contains(&b))
+}

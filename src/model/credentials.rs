@@ -1,0 +1,236 @@
+//! What a partner's credentials are worth: what an access token says of itself, and what Transak says of it.
+//!
+//! Guarantees: no text in here repeats a token.
+//! Does not guarantee that a token which reads well is genuine. Only Transak could verify it, so Transak is asked.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use thiserror::Error;
+use uuid::Uuid;
+
+use super::partner::access_token_expiry;
+
+/// Why a text cannot be a partner's current access token. Each says what to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum InvalidToken {
+    /// Not three parts, or parts that hold no JSON.
+    #[error(
+        "must be an access token of Transak: a JWT of three parts, as its refresh-token call answers it (not the API secret)"
+    )]
+    NotAJwt,
+    /// Over, by its own claim.
+    #[error(
+        "must be a current access token: this one ended at {0}; get a new one with Transak's refresh-token call"
+    )]
+    Ended(Second),
+}
+
+/// A time, shown in whole seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Second(DateTime<Utc>);
+
+impl std::fmt::Display for Second {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.to_rfc3339_opts(SecondsFormat::Secs, true))
+    }
+}
+
+/// What an access token says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenClaims {
+    /// Whose it is, if it says.
+    pub api_key: Option<String>,
+}
+
+/// Reads an access token, and refuses what cannot be one that works now.
+pub fn read_token(token: &str, now: DateTime<Utc>) -> Result<TokenClaims, InvalidToken> {
+    let [header, payload, signature] = token.split('.').collect::<Vec<_>>()[..] else {
+        return Err(InvalidToken::NotAJwt);
+    };
+    let object = |part: &str| {
+        let json = URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok()?;
+        serde_json::from_slice::<Map<String, Value>>(&json).ok()
+    };
+    let (Some(_), Some(claims), false) = (object(header), object(payload), signature.is_empty()) else {
+        return Err(InvalidToken::NotAJwt);
+    };
+    if let Some(end) = access_token_expiry(token).filter(|end| *end <= now) {
+        return Err(InvalidToken::Ended(Second(end)));
+    }
+    let api_key = claims.get("API_KEY").and_then(Value::as_str).map(str::to_owned);
+    Ok(TokenClaims { api_key })
+}
+
+/// What is known of a partner's credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[serde(rename_all = "lowercase")]
+#[sqlx(type_name = "credentials_state", rename_all = "lowercase")]
+pub enum CredentialsState {
+    /// Transak has not answered yet.
+    Unchecked,
+    /// Transak accepts them.
+    Valid,
+    /// Transak accepts the access token, but it names another API key than the partner's.
+    Mismatched,
+    /// Transak refuses them, or there are none.
+    Invalid,
+}
+
+impl CredentialsState {
+    /// One word of a closed set, for metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unchecked => "unchecked",
+            Self::Valid => "valid",
+            Self::Mismatched => "mismatched",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+/// What Transak answered when it was asked with an access token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It accepts the token.
+    Accepted,
+    /// It does not.
+    Refused,
+    /// It said nothing of the token, for this reason.
+    Nothing(String),
+}
+
+/// What is kept of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    pub state: CredentialsState,
+    /// In a sentence; `None` where nothing is to be said.
+    pub detail: Option<String>,
+}
+
+/// Judges an answer to a partner's token.
+pub fn judge(answer: Answer, claims: Option<&TokenClaims>, api_key: &str) -> Verdict {
+    let named = claims.and_then(|claims| claims.api_key.as_deref());
+    let verdict = |state, detail: &str| Verdict { state, detail: Some(detail.to_owned()) };
+    match answer {
+        Answer::Refused => verdict(
+            CredentialsState::Invalid,
+            "Transak does not accept the access token: give the current one, or the API secret with which the relay makes one",
+        ),
+        Answer::Nothing(why) => verdict(CredentialsState::Unchecked, &why),
+        Answer::Accepted if named.is_some_and(|named| named != api_key) => verdict(
+            CredentialsState::Mismatched,
+            "Transak accepts the access token, but it names another API key than this partner's: compare both with Transak's dashboard",
+        ),
+        Answer::Accepted => Verdict { state: CredentialsState::Valid, detail: None },
+    }
+}
+
+/// What is known of a partner, as the tables have it.
+#[derive(Debug, Clone)]
+pub struct Known<'a> {
+    pub has_secret: bool,
+    /// The newest token.
+    pub token: Option<Uuid>,
+    /// When it ends, if it says.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// Why the last refresh failed, if it did.
+    pub refresh_error: Option<&'a str>,
+    /// What was said of which token, and when.
+    pub verdict: Verdict,
+    pub of_token: Option<Uuid>,
+    pub checked_at: Option<DateTime<Utc>>,
+}
+
+/// What is to be shown of a partner's credentials now, and since when that is known.
+pub fn shown(known: Known<'_>, now: DateTime<Utc>) -> (Verdict, Option<DateTime<Utc>>) {
+    let say = |state, detail: String| (Verdict { state, detail: Some(detail) }, None);
+    if known.token.is_none() {
+        return match (known.has_secret, known.refresh_error) {
+            (false, _) => say(
+                CredentialsState::Invalid,
+                "there is neither an access token nor an API secret: nothing that Transak signs can be verified".to_owned(),
+            ),
+            (true, Some(error)) => say(CredentialsState::Invalid, format!("no access token could be made: {error}")),
+            (true, None) => say(CredentialsState::Unchecked, "an access token is being made".to_owned()),
+        };
+    }
+    if let Some(end) = known.expires_at.filter(|end| *end <= now) {
+        return say(CredentialsState::Invalid, format!("the access token ended at {}", Second(end)));
+    }
+    if known.of_token == known.token {
+        return (known.verdict, known.checked_at);
+    }
+    say(CredentialsState::Unchecked, "Transak has not been asked yet".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn token(claims: &str) -> String {
+        format!("{}.{}.sig", URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256"}"#), URL_SAFE_NO_PAD.encode(claims))
+    }
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_700_000_000, 0).unwrap()
+    }
+
+    #[test]
+    fn a_token_is_read_and_what_is_none_or_over_is_refused_with_what_to_do() {
+        let read = |claims: &str| read_token(&token(claims), now());
+        assert_eq!(read(r#"{"API_KEY":"k","exp":1700000001}"#).unwrap().api_key.as_deref(), Some("k"));
+        assert_eq!(read("{}").unwrap().api_key, None);
+        let ended = read(r#"{"API_KEY":"k","exp":1700000000}"#).unwrap_err().to_string();
+        assert!(ended.contains("ended at 2023-11-14T22:13:20Z; get a new one"), "{ended}");
+        for text in ["", "abc", "a.b.c", "eyJ.eyJ.x", "e30.e30.", "e30.e30", "e30.e30.a.b", "e30.W10.x"] {
+            assert_eq!(read_token(text, now()), Err(InvalidToken::NotAJwt), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_accepted_token_that_names_another_key_is_a_warning() {
+        let claims = |key: &str| TokenClaims { api_key: Some(key.to_owned()) };
+        let state = |answer, claims: Option<TokenClaims>| judge(answer, claims.as_ref(), "key").state;
+        assert_eq!(state(Answer::Accepted, Some(claims("key"))), CredentialsState::Valid);
+        assert_eq!(state(Answer::Accepted, None), CredentialsState::Valid);
+        assert_eq!(state(Answer::Accepted, Some(claims("other"))), CredentialsState::Mismatched);
+        assert_eq!(state(Answer::Refused, Some(claims("key"))), CredentialsState::Invalid);
+        assert_eq!(state(Answer::Nothing("no".to_owned()), None), CredentialsState::Unchecked);
+    }
+
+    #[test]
+    fn what_was_said_of_an_earlier_token_is_not_shown_of_the_next() {
+        let (old, new) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let known = |token, expires_at| Known {
+            has_secret: false,
+            token,
+            expires_at,
+            refresh_error: None,
+            verdict: Verdict { state: CredentialsState::Valid, detail: None },
+            of_token: Some(old),
+            checked_at: Some(now()),
+        };
+        let state = |known| shown(known, now()).0.state;
+        assert_eq!(shown(known(Some(old), None), now()).1, Some(now()));
+        assert_eq!(state(known(Some(old), None)), CredentialsState::Valid);
+        assert_eq!(state(known(Some(new), None)), CredentialsState::Unchecked);
+        assert_eq!(state(known(Some(old), Some(now()))), CredentialsState::Invalid);
+        assert_eq!(state(known(None, None)), CredentialsState::Invalid);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn no_refusal_repeats_the_token(text in "[!-~]{20,80}") {
+            if let Err(error) = read_token(&text, now()) {
+                prop_assert!(!error.to_string().contains(&text));
+            }
+        }
+    }
+}
