@@ -22,10 +22,10 @@ use crate::config::{Role, Serve};
 use crate::delivery::dispatcher::{Dispatcher, Settings};
 use crate::delivery::sender::{Sender, SenderSettings};
 use crate::http::health::Trouble;
-use crate::http::ingest::Strangers;
 use crate::http::live::Feed;
 use crate::http::rate::TokenRates;
 use crate::http::server;
+use crate::http::strangers::Strangers;
 use crate::http::turns::Turns;
 use crate::http::{self, Api};
 use crate::intake::credentials;
@@ -303,7 +303,7 @@ impl Relay {
                 watches: self.config.limits.max_watches_per_partner.get(),
             },
             cors_origins: self.config.interface.cors_origins,
-            strangers: Strangers::default(),
+            strangers: Strangers::behind(self.config.interface.trusted_proxies),
             metrics: Some(self.metrics),
         });
         let stop = tasks.stop_token();

@@ -4,6 +4,7 @@
 mod address;
 pub mod document;
 mod file;
+mod networks;
 mod operator;
 mod refusal;
 mod rotate;

@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::Database;
+use super::networks::network;
 use super::{address, rotate};
 use crate::model::origin::Origin;
 use crate::model::partner::Environment;
@@ -103,6 +104,10 @@ pub struct Interface {
     #[arg(long, env = "RELAY_TOKEN_RATE", default_value = "200", value_name = "REQUESTS",
           value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub token_rate: u32,
+    /// The proxies before the relay, such as `10.0.0.0/8,2001:db8::7`: their `Forwarded` or `X-Forwarded-For` tells whose a
+    /// request is, so that unverified webhooks are bounded for each sender and not for all together. Nobody's if not given.
+    #[arg(long, env = "RELAY_TRUSTED_PROXIES", value_delimiter = ',', value_name = "CIDR", value_parser = network)]
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// How much one partner may make.

@@ -6,12 +6,11 @@
 //! Source: docs.transak.com/features/webhooks: POST, JSON, `{"data": "<JWT>"}`. No header identifies the sender, so the
 //! signature inside is all there is.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, FromRequest as _, Request, State};
+use axum::extract::{FromRequest as _, Request, State};
 use chrono::Utc;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -25,8 +24,11 @@ use crate::model::event::Source;
 use crate::model::hops::Hops;
 use crate::model::id::PartnerId;
 
+/// The path of the operation.
+pub(super) const PATH: &str = "/ingest/transak/{partnerId}";
+
 /// The longest body. The largest webhook in Transak's documents is 7 kB.
-const MAX_BODY: usize = 256 << 10;
+pub(super) const MAX_BODY: usize = 256 << 10;
 
 /// What became of a webhook.
 #[derive(Debug, Serialize, ToSchema)]
@@ -68,12 +70,15 @@ pub async fn receive_webhook(
     if !intake.directory().knows(partner_id) {
         return Err(Problem::NotFound("partner"));
     }
-    let source = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let client = api.strangers.client(request.extensions(), request.headers());
     let hops = Hops::of(request.headers()).map_err(|_| Problem::Loop)?;
     let heard = Heard { hops, ..heard(partner_id, read(request).await?) };
-    if !intake.verifies(&heard) && !api.strangers.admits(source) {
-        return Err(Problem::TooManyRequests);
-    }
+    // Only what does not verify is charged: whoever shares an address with strangers is not refused for them.
+    let _waiting = if intake.verifies(&heard) {
+        None
+    } else {
+        Some(api.strangers.admit(client, heard.data.len()).ok_or(Problem::TooManyRequests)?)
+    };
     match intake.keep(heard).await.map_err(|_| Problem::IntakeFull)? {
         Fate::Unverified => Err(Problem::Unverified),
         fate => Ok(Json(Received { result: fate.as_str() })),
@@ -82,8 +87,9 @@ pub async fn receive_webhook(
 
 /// Reads more than may be kept, so that whoever sends too much hears the answer.
 async fn read(request: Request) -> Result<Bytes, Problem> {
-    let body = Bytes::from_request(request, &()).await.map_err(|_| Problem::BodyTooLarge)?;
-    if body.len() > MAX_BODY { Err(Problem::BodyTooLarge) } else { Ok(body) }
+    let too_large = || Problem::BodyTooLarge(MAX_BODY);
+    let body = Bytes::from_request(request, &()).await.map_err(|_| too_large())?;
+    if body.len() > MAX_BODY { Err(too_large()) } else { Ok(body) }
 }
 
 fn heard(partner_id: PartnerId, data: Bytes) -> Heard {
@@ -97,47 +103,5 @@ fn heard(partner_id: PartnerId, data: Bytes) -> Heard {
         at: Utc::now(),
         hops: Hops::default(),
         trace: None,
-    }
-}
-
-/// Bounds what strangers can have put aside: verified messages never pass through here.
-#[derive(Debug)]
-pub struct Strangers(governor::DefaultKeyedRateLimiter<Option<IpAddr>>);
-
-/// Unverified messages a second that one address may send, and how many at once.
-const STRANGER_RATE: (std::num::NonZeroU32, std::num::NonZeroU32) =
-    (std::num::NonZeroU32::new(5).unwrap(), std::num::NonZeroU32::new(50).unwrap());
-
-/// Beyond this many addresses those that have been quiet are forgotten.
-const STRANGERS_KEPT: usize = 10_000;
-
-impl Default for Strangers {
-    fn default() -> Self {
-        let (rate, burst) = STRANGER_RATE;
-        Self(governor::RateLimiter::keyed(governor::Quota::per_second(rate).allow_burst(burst)))
-    }
-}
-
-impl Strangers {
-    fn admits(&self, source: Option<IpAddr>) -> bool {
-        if self.0.len() > STRANGERS_KEPT {
-            self.0.retain_recent();
-        }
-        self.0.check_key(&source).is_ok()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_address_has_a_budget_of_its_own() {
-        let strangers = Strangers::default();
-        let address = |last| Some(IpAddr::from([192, 0, 2, last]));
-        let admitted = (0..1000).filter(|_| strangers.admits(address(1))).count();
-        assert!((50..60).contains(&admitted), "{admitted}: a burst, and what came back meanwhile");
-        assert!(!strangers.admits(address(1)));
-        assert!(strangers.admits(address(2)));
     }
 }

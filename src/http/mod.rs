@@ -38,6 +38,7 @@ pub mod rate;
 pub mod recovery;
 mod safety;
 pub mod server;
+pub mod strangers;
 pub mod suggest;
 pub mod timeline;
 pub mod token;
@@ -68,10 +69,10 @@ use crate::model::seal::MasterKey;
 use crate::model::token::TokenHash;
 
 use health::Trouble;
-use ingest::Strangers;
 use live::Feed;
 use problem::Problem;
 use rate::TokenRates;
+use strangers::Strangers;
 use turns::Turns;
 
 /// What the interface works with.
@@ -167,8 +168,8 @@ fn operations() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(delivery::list_deliveries))
         .routes(routes!(delivery::get_delivery))
         .routes(routes!(delivery::retry_delivery))
-        .routes(routes!(quarantine::list_quarantine))
-        .routes(routes!(quarantine::get_quarantined))
+        .routes(routes!(quarantine::list_quarantine, quarantine::empty_quarantine))
+        .routes(routes!(quarantine::get_quarantined, quarantine::delete_quarantined))
         .routes(routes!(quarantine::retry_all_quarantined))
         .routes(routes!(quarantine::retry_quarantined))
         .routes(routes!(watch::list_watches, watch::create_watch))

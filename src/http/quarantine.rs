@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::auth::{Reader, Writer};
@@ -14,18 +15,41 @@ use super::field::Time;
 use super::page::{Listing, PageParams, Paged, PartnerParam};
 use super::path::Path;
 use super::problem::Problem;
-use super::problem::openapi::{Common, WithoutBody};
+use super::problem::openapi::{Common, WithoutBody, Writing};
+use super::query::Filters;
 use crate::intake::requeue::{RequeueError, Requeued};
 use crate::model::event::Source;
 use crate::model::id::{PartnerId, QuarantineId};
 use crate::model::quarantine::{Reason, Refusal};
 use crate::store::list::snapshot;
-use crate::store::quarantine::read as store;
+use crate::store::quarantine::{delete, read as store};
 
 /// A list without filters.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoFilter {}
+
+/// Which messages; what is left out filters nothing.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct QuarantineQuery {
+    /// Here for this reason.
+    #[param(value_type = Option<Reason>, inline)]
+    reason: Option<Reason>,
+    /// Heard from this source.
+    #[param(value_type = Option<Source>, inline)]
+    source: Option<Source>,
+    /// First came before.
+    #[param(value_type = Option<Time>, inline)]
+    before: Option<Time>,
+}
+
+impl From<&QuarantineQuery> for store::Filter {
+    fn from(query: &QuarantineQuery) -> Self {
+        Self { reason: query.reason, source: query.source, before: query.before.map(|time| time.0) }
+    }
+}
 
 /// A message that could not be verified or read.
 #[derive(Debug, Serialize, ToSchema)]
@@ -77,16 +101,18 @@ impl From<store::Quarantined> for QuarantinedView {
 ///
 /// With an admin token and without `partnerId`, those of no known partner are in it too.
 #[utoipa::path(
-    get, path = "/v1/quarantine", tag = "Quarantine", params(PageParams, PartnerParam),
+    get, path = "/v1/quarantine", tag = "Quarantine", params(PageParams, QuarantineQuery, PartnerParam),
     responses((status = 200, description = "A page of messages.", body = Paged<QuarantinedView>), Common),
 )]
 pub async fn list_quarantine(
     State(api): State<Arc<Api>>,
-    list: Listing<NoFilter>,
+    list: Listing<QuarantineQuery>,
 ) -> Result<Json<Paged<QuarantinedView>>, Problem> {
     let page = list.page::<QuarantineId>(&api)?;
     let mut conn = snapshot(&api.pool).await?;
-    let rows = store::list(&mut conn, &list.access.partners, list.access.all, &page).await?;
+    let rows =
+        store::list(&mut conn, &list.access.partners, list.access.all, (&(&list.filter).into(), &page))
+            .await?;
     Ok(list.answer(&api, rows, |row| row.quarantine_id))
 }
 
@@ -173,6 +199,60 @@ pub async fn retry_quarantined(
         }
         Requeued::Gone => Err(Problem::NotFound("quarantined message")),
     }
+}
+
+/// Delete a message from the quarantine.
+///
+/// Should the same message come again, it is put aside again.
+#[utoipa::path(
+    delete, path = "/v1/quarantine/{id}", tag = "Quarantine", params(("id" = inline(QuarantineId), Path), PartnerParam),
+    responses((status = 204, description = "It is gone."), Writing),
+)]
+pub async fn delete_quarantined(
+    State(api): State<Arc<Api>>,
+    writer: Writer,
+    Path(id): Path<QuarantineId>,
+) -> Result<StatusCode, Problem> {
+    let mut conn = api.pool.acquire().await?;
+    if !delete::one(&mut conn, &writer.partners, writer.partner.is_none(), id).await? {
+        return Err(Problem::NotFound("quarantined message"));
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// How many messages were deleted.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct Emptied {
+    /// They are in quarantine no longer.
+    deleted: u64,
+}
+
+/// Delete messages from the quarantine: all, or those for a reason, from a source, or from before a time.
+///
+/// For instance what strangers sent: `?reason=not_signed`. With an admin token and without `partnerId`, those of every
+/// partner and of none. What is deleted is deleted in steps: if the call fails, the next one goes on.
+#[utoipa::path(
+    delete, path = "/v1/quarantine", tag = "Quarantine", params(QuarantineQuery, PartnerParam),
+    responses((status = 200, description = "How many are gone.", body = Emptied), Writing),
+)]
+pub async fn empty_quarantine(
+    State(api): State<Arc<Api>>,
+    writer: Writer,
+    Filters(query): Filters<QuarantineQuery>,
+) -> Result<Json<Emptied>, Problem> {
+    let of_nobody = writer.partner.is_none().then_some(None);
+    let mut conn = api.pool.acquire().await?;
+    let mut emptied = Emptied::default();
+    for partner in writer.partners.iter().copied().map(Some).chain(of_nobody) {
+        loop {
+            let gone = delete::some(&mut conn, partner, &(&query).into()).await?;
+            emptied.deleted += gone;
+            if gone < delete::STEP {
+                break;
+            }
+        }
+    }
+    Ok(Json(emptied))
 }
 
 impl From<RequeueError> for Problem {

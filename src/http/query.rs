@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use serde::de::value::{self, MapDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer, Visitor};
 use serde::{Deserializer, forward_to_deserialize_any};
@@ -45,6 +47,21 @@ impl<'a> Params<'a> {
             let is_unknown = what.starts_with("unknown variant");
             if is_unknown { Problem::Validation(errors) } else { Problem::InvalidParameter(errors) }
         })
+    }
+}
+
+/// The filters of an operation that is no list.
+#[derive(Debug, Clone, Copy)]
+pub struct Filters<F>(pub F);
+
+impl<S: Send + Sync, F: DeserializeOwned> FromRequestParts<S> for Filters<F> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut params = Params::parse(parts.uri.query().unwrap_or_default());
+        // Read by `auth`.
+        params.take("partnerId")?;
+        params.into_filter().map(Self)
     }
 }
 

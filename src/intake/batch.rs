@@ -3,7 +3,6 @@
 //! Guarantees: a message is quarantined only for what it is itself, and said to be only once it is. What the database does
 //! not take for any other reason is left to the writer, which has a disk.
 
-use std::collections::HashSet;
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,21 +15,21 @@ use super::commit::{CommitError, Committed, Desk, commit};
 use super::decode::{Decoded, decode_with};
 use super::directory::Directory;
 use super::divide::{Batch, Held, Placed};
+use super::flow::Flow;
 use super::owe::Owed;
 use super::suspicion::Suspicion;
 use super::{Fate, Heard};
 use crate::model::delivery::Job;
-use crate::model::event::NewEvent;
+use crate::model::event::{NewEvent, Source};
 use crate::model::id::PartnerId;
 use crate::model::queue::HandOver;
 use crate::store::delivery::claim::release;
-use crate::store::quarantine::write::{Quarantined, insert as quarantine};
 use crate::store::{self, erasure};
 use crate::trace::{self, KeyValue};
 
 /// A database that takes longer than this for one batch counts as not available: the batch is spooled instead. It may
 /// have been committed all the same; then it is heard a second time, which identity makes harmless.
-const COMMIT_DEADLINE: Duration = Duration::from_secs(5);
+pub(super) const COMMIT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Why a message is put aside that could be read but not kept.
 pub(super) const REFUSED: &str = "the database refused it";
@@ -76,6 +75,8 @@ pub(super) struct Sink {
     pub(super) reconcile_every: Duration,
     /// Deliveries are due that a dispatcher elsewhere has to be told of.
     pub(super) due: Arc<AtomicBool>,
+    /// Where what is lost is noted.
+    pub(super) flow: Arc<Flow>,
     /// Orders whose messages wait aside.
     pub(super) held: Held,
     /// What cannot go is divided until the single events are found that cannot; otherwise all of it waits aside, quickly.
@@ -88,7 +89,10 @@ impl Sink {
     /// Writes messages. Answers what came of each.
     pub(super) async fn write(&self, messages: &[Heard], directory: &Directory) -> Vec<Outcome> {
         let decoded = decode_all(messages, directory).map(Some).collect();
-        self.keep(messages, decoded).await
+        let outcomes = self.keep(messages, decoded).await;
+        // Whoever sent a webhook is told that it is not kept.
+        self.note_refused(messages, &outcomes, |heard| heard.source == Source::Stream);
+        outcomes
     }
 
     /// The same for messages that were heard some time ago: those about orders that were erased since are forgotten.
@@ -98,7 +102,10 @@ impl Sink {
             return vec![Outcome::NotNow; messages.len()];
         };
         let left = decoded.into_iter().zip(erased).map(|(decoded, erased)| (!erased).then_some(decoded));
-        self.keep(messages, left.collect()).await
+        let outcomes = self.keep(messages, left.collect()).await;
+        // Whoever sent them was told that they are kept.
+        self.note_refused(messages, &outcomes, |_| true);
+        outcomes
     }
 
     /// `None`: it is to be forgotten.
@@ -125,22 +132,6 @@ impl Sink {
             Box::pin(self.put_all_aside(put_aside, &mut outcomes)).await;
         }
         outcomes
-    }
-
-    async fn put_all_aside(&self, messages: Vec<(usize, Quarantined, Fate)>, outcomes: &mut [Outcome]) {
-        // Whose room somebody holds the lock of: the others need not wait for it again and again.
-        let mut stuck = HashSet::new();
-        for (at, message, fate) in messages {
-            let partner = message.partner_id;
-            outcomes[at] = match self.put_aside(message, stuck.contains(&partner)).await {
-                Ok(true) => Outcome::Done(fate),
-                Ok(false) => {
-                    stuck.insert(partner);
-                    Outcome::Aside
-                }
-                Err(Unavailable) => return,
-            };
-        }
     }
 
     /// Which of these messages are about orders that were erased since they were heard.
@@ -220,42 +211,6 @@ impl Sink {
                 tracing::warn!(error = &error as &dyn Error, "deliveries wait for the end of their leases");
             }
             Err(_) => tracing::warn!("deliveries wait for the end of their leases"),
-        }
-    }
-
-    /// `false`: it can be neither believed nor put aside now, but others perhaps can; `true`: it is in quarantine.
-    pub(super) async fn put_aside(&self, message: Quarantined, is_stuck: bool) -> Result<bool, Unavailable> {
-        if is_stuck {
-            return Ok(false);
-        }
-        let (source, reason) = (message.source.as_str(), message.refusal.reason);
-        tracing::warn!(
-            source,
-            reason = reason.as_str(),
-            bytes = message.raw.len(),
-            "a message is quarantined"
-        );
-        let inserted = async {
-            let mut conn = self.desk.reading().take().await?;
-            let inserted = quarantine(&mut conn, &message).await;
-            conn.keep_after(&inserted);
-            inserted
-        };
-        match store::within(COMMIT_DEADLINE, inserted).await {
-            Ok(()) => {
-                if reason.is_curable() {
-                    self.suspicion.raise();
-                }
-                Ok(true)
-            }
-            Err(error) if error.is_unavailable() => Err(Unavailable),
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn Error,
-                    "a message cannot even be quarantined; it waits"
-                );
-                Ok(false)
-            }
         }
     }
 }

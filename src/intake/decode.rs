@@ -53,18 +53,6 @@ impl From<Unreadable> for Failure {
     }
 }
 
-impl From<Unverified> for Refusal {
-    fn from(error: Unverified) -> Self {
-        let reason = match error {
-            Unverified::NoToken => Reason::NoToken,
-            Unverified::NoTokenFits => Reason::NoTokenFits,
-            Unverified::NotSigned | Unverified::ClaimsAreNotJson => Reason::NotSigned,
-            Unverified::OtherAlgorithm => Reason::OtherAlgorithm,
-        };
-        Self::new(reason, error.to_string())
-    }
-}
-
 /// Verifies and reads one message with what is known of its partner. What is put aside says which tokens it was tried
 /// with.
 pub(super) fn decode_with(directory: &Directory, heard: &Heard) -> Decoded {

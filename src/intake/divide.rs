@@ -161,11 +161,8 @@ impl<'a> Batch<'a> {
                 error = error as &dyn Error,
                 "an event was refused by the database and is quarantined"
             );
-            let quarantined = self
-                .sink
-                .put_aside(aside(&self.messages[at], Refusal::new(Reason::Refused, REFUSED)), false)
-                .await?;
-            self.outcomes[at] = if quarantined { Outcome::Done(Fate::Quarantined) } else { Outcome::Aside };
+            let message = aside(&self.messages[at], Refusal::new(Reason::Refused, REFUSED));
+            self.outcomes[at] = self.sink.put_aside(message, Fate::Quarantined).await?;
             return Ok(());
         }
         tracing::warn!(

@@ -3,7 +3,8 @@
 //!
 //! Guarantees: what [`Intake::keep`] has answered is committed or, while the database is away, on disk. A message that
 //! the database refuses for what it is does not take its neighbours with it: it is quarantined alone. One that the database
-//! does not take for any other reason, while it takes others, waits on disk alone.
+//! does not take for any other reason, while it takes others, waits on disk alone. What cannot even be quarantined is not
+//! answered for, and of the stream it is a gap.
 //! Does not guarantee: any order between messages of different sources; identity and the status rules make it
 //! unnecessary.
 
@@ -18,6 +19,7 @@ mod flow;
 mod follow;
 pub mod listener;
 mod owe;
+mod put_aside;
 mod recent;
 pub mod reconcile;
 pub mod requeue;
@@ -105,6 +107,12 @@ pub struct Heard {
 }
 
 impl Heard {
+    /// Anybody at all can have sent it, and no token of its partner's verifies it.
+    fn is_of_a_stranger(&self, directory: &directory::Directory) -> bool {
+        let keys = self.partner_id.map_or(&[][..], |partner| directory.keys(partner));
+        self.source == Source::Webhook && !decode::verifies(self, keys)
+    }
+
     /// Begins its trace, if it is to have one.
     fn traced(mut self) -> Self {
         if self.trace.is_none() && trace::is_on() {
@@ -132,6 +140,8 @@ pub enum Fate {
     Unverified,
     /// The canned order of Transak's webhook test: noticed, not kept.
     Test,
+    /// Nowhere: the quarantine, where it belongs, has no room for it.
+    Refused,
     /// On disk until the database is back.
     Spooled,
     /// About an order that was erased while the message waited on disk: forgotten.
@@ -147,6 +157,7 @@ impl Fate {
             Self::Quarantined => "quarantined",
             Self::Unverified => "unverified",
             Self::Test => "test",
+            Self::Refused => "refused",
             Self::Spooled => "spooled",
             Self::Erased => "erased",
         }

@@ -156,7 +156,7 @@ impl Requeue {
             Fate::Quarantined => Ok(Requeued::Stays(Refusal::new(Reason::Refused, REFUSED))),
             // The writer's picture was an older one; it has written so, and the message is tried again.
             Fate::Unverified => Ok(Requeued::Stays(Unverified::NoTokenFits.into())),
-            Fate::Spooled | Fate::Erased => Err(RequeueError::NotCommitted),
+            Fate::Refused | Fate::Spooled | Fate::Erased => Err(RequeueError::NotCommitted),
         }
     }
 

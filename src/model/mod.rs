@@ -11,6 +11,7 @@ pub mod callback_url;
 pub mod canonical;
 pub mod change;
 pub mod channel;
+pub mod client_address;
 pub mod clock;
 pub mod coverage;
 pub mod credentials;

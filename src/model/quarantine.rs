@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::event::Source;
+
 /// Why a message is in quarantine, of a closed list. Decisions rest on this and never on the sentence beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
@@ -52,6 +54,16 @@ impl Reason {
     pub const fn is_curable(self) -> bool {
         matches!(self, Self::NoToken | Self::NoTokenFits)
     }
+
+    /// Nobody can tell whether it comes from Transak.
+    pub const fn is_unverified(self) -> bool {
+        matches!(self, Self::NoToken | Self::NoTokenFits | Self::NotSigned | Self::OtherAlgorithm)
+    }
+}
+
+/// Whether anybody at all can have sent it: the webhook is open to the world, and nothing shows that it is Transak's.
+pub const fn is_of_a_stranger(source: Source, reason: Reason) -> bool {
+    matches!(source, Source::Webhook) && reason.is_unverified()
 }
 
 /// A reason, and the sentence that tells a person more.

@@ -14,6 +14,10 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("relay_intake_refused_total", "Messages lost: neither kept nor spooled."),
     ("relay_spool_damaged_total", "Records of the spool that could not be read back."),
     ("relay_quarantine_refused_total", "Messages that a full quarantine did not take, by source."),
+    (
+        "relay_quarantine_evicted_total",
+        "Messages of strangers that newer ones of strangers took the place of.",
+    ),
     ("relay_access_token_refreshes_total", "Access tokens asked for at Transak, by outcome."),
     ("relay_credentials_checks_total", "Access tokens shown to Transak, by what it said."),
     ("relay_reconcile_errors_total", "Answers of Transak's REST API that could not be used, by kind."),
@@ -104,10 +108,11 @@ pub const ZEROES: &[(&str, Option<Label>)] = &[
     ("relay_stream_unreadable_frames_total", None),
     (
         "relay_intake_messages_total",
-        Some(("fate", &["new", "sighted", "quarantined", "unverified", "spooled", "erased"])),
+        Some(("fate", &["new", "sighted", "quarantined", "unverified", "refused", "spooled", "erased"])),
     ),
     ("relay_intake_refused_total", None),
     ("relay_spool_damaged_total", None),
+    ("relay_quarantine_evicted_total", None),
     ("relay_quarantine_refused_total", Some(("source", &["stream", "webhook", "reconcile"]))),
     ("relay_access_token_refreshes_total", Some(("outcome", &["refreshed"]))),
     ("relay_credentials_checks_total", Some(("outcome", &["valid", "mismatched", "invalid", "unchecked"]))),

@@ -14,6 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::value::RawValue;
 
 use super::json;
+use crate::model::quarantine::{Reason, Refusal};
 
 /// One access token, ready to verify with. Its `Debug` is silent.
 #[derive(Clone)]
@@ -45,6 +46,18 @@ pub enum Unverified {
     NoToken,
     #[error("its claims are not JSON")]
     ClaimsAreNotJson,
+}
+
+impl From<Unverified> for Refusal {
+    fn from(error: Unverified) -> Self {
+        let reason = match error {
+            Unverified::NoToken => Reason::NoToken,
+            Unverified::NoTokenFits => Reason::NoTokenFits,
+            Unverified::NotSigned | Unverified::ClaimsAreNotJson => Reason::NotSigned,
+            Unverified::OtherAlgorithm => Reason::OtherAlgorithm,
+        };
+        Self::new(reason, error.to_string())
+    }
 }
 
 /// The claims of a message that one of `keys` verifies, as the bytes that were signed: any JSON, for what is inside is read

@@ -83,7 +83,7 @@ impl Relay {
             turns: transak_relay::http::turns::Turns::new(8),
             vitals: pool.clone(),
             cors_origins: Vec::new(),
-            strangers: transak_relay::http::ingest::Strangers::default(),
+            strangers: transak_relay::http::strangers::Strangers::default(),
             pool: pool.clone(),
             master_key: MasterKey::parse("a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=").unwrap(),
             admin_token: Some(TokenHash::of(ADMIN)),

@@ -199,3 +199,18 @@ async fn a_deleted_partner_takes_its_tokens_and_endpoints_along(pool: PgPool) {
     assert_eq!(state, "cancelled");
     assert_eq!(relay.tenant("a").await.id.len(), tenant.id.len(), "the API key may be registered again");
 }
+
+#[sqlx::test]
+async fn emptying_the_quarantine_reaches_ones_own_only(pool: PgPool) {
+    let relay = Relay::new(pool);
+    let (ours, theirs) = (relay.tenant("a").await, relay.tenant("b").await);
+    for tenant in [Some(&ours), Some(&theirs), None] {
+        quarantine(&relay, tenant, "junk").await;
+    }
+    let gone = relay.delete(&ours.token, "/v1/quarantine").await;
+    assert_eq!((gone.status.as_u16(), &gone.json()["deleted"]), (200, &serde_json::json!(1)));
+    let left = relay.get(ADMIN, "/v1/quarantine").await.rows();
+    assert_eq!(left.len(), 2);
+    let reader = relay.token(&ours.id, "read").await;
+    assert_eq!(relay.delete(&reader, "/v1/quarantine").await.status, 403);
+}

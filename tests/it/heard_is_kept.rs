@@ -127,11 +127,16 @@ async fn a_webhook_that_no_token_verifies_is_refused_and_kept_as_evidence(pool: 
 async fn a_body_beyond_256_kib_is_refused_and_nothing_of_it_is_put_aside(pool: PgPool) {
     let mut world = World::new(pool).await;
     let path = format!("/ingest/transak/{}", world.partner);
-    for (length, expected) in
-        [(250 << 10, StatusCode::UNAUTHORIZED), (257 << 10, StatusCode::PAYLOAD_TOO_LARGE)]
-    {
-        let (status, _) = world.post_while_writing(&path, json!({ "data": "x".repeat(length) })).await;
+    for (length, expected) in [
+        (250 << 10, StatusCode::UNAUTHORIZED),
+        (257 << 10, StatusCode::PAYLOAD_TOO_LARGE),
+        (2 << 20, StatusCode::PAYLOAD_TOO_LARGE),
+    ] {
+        let (status, problem) = world.post_while_writing(&path, json!({ "data": "x".repeat(length) })).await;
         assert_eq!(status, expected, "{length}");
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            assert_eq!(problem["detail"], json!("The body must be at most 256 KiB."));
+        }
     }
     assert_eq!(world.count("quarantine").await, 1);
 }

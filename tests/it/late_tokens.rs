@@ -1,6 +1,7 @@
 //! Tokens that come after the messages that they verify, with several processes that know of them sooner or later.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -104,15 +105,15 @@ fn step(random: &mut fastrand::Rng) -> Step {
 struct Schedule<'a> {
     processes: &'a [Process; 2],
     partner: PartnerId,
-    given: std::sync::atomic::AtomicUsize,
-    heard: std::sync::Mutex<Vec<(String, usize)>>,
+    given: AtomicUsize,
+    heard: Mutex<Vec<(String, usize)>>,
 }
 
 impl Schedule<'_> {
     async fn take(&self, step: Step) {
         match step {
             Step::Give => {
-                let next = self.given.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                let next = self.given.fetch_add(1, Ordering::SeqCst);
                 if next < TOKENS {
                     self.give(&token(next)).await;
                 }
@@ -175,12 +176,8 @@ async fn however_tokens_messages_and_tries_of_two_processes_come_to_pass_nothing
     for seed in 0..60 {
         let mut random = fastrand::Rng::with_seed(seed);
         let partner = partner(&pool, &key, &format!("partner-{seed}")).await;
-        let schedule = Schedule {
-            processes: &processes,
-            partner,
-            given: std::sync::atomic::AtomicUsize::new(0),
-            heard: std::sync::Mutex::default(),
-        };
+        let schedule =
+            Schedule { processes: &processes, partner, given: AtomicUsize::new(0), heard: Mutex::default() };
         for _ in 0..15 {
             let (one, other, third) = (step(&mut random), step(&mut random), step(&mut random));
             tokio::join!(schedule.take(one), schedule.take(other), schedule.take(third));

@@ -80,6 +80,7 @@ mod spellings;
 mod standing;
 mod starting;
 mod stopping;
+mod strangers;
 mod stub;
 mod stuck;
 mod tokens;

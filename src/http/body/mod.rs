@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, MatchedPath, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
 use super::Api;
+use super::ingest;
 pub use super::object::Object;
 use super::problem::{FieldError, Problem};
 pub use read::{field_error, parse, parse_optional};
@@ -81,7 +82,9 @@ const HEARD_OUT: u64 = 32 << 20;
 pub async fn refuse_too_large(request: Request, next: Next) -> Response {
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     let length: u64 = length.and_then(|length| length.parse().ok()).unwrap_or_default();
-    if length <= MAX_BODY as u64 {
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let limit = if path == ingest::PATH { ingest::MAX_BODY } else { MAX_BODY };
+    if length <= limit as u64 {
         return next.run(request).await;
     }
     // Who waits for a 100 (Continue) listens already.
@@ -89,7 +92,7 @@ pub async fn refuse_too_large(request: Request, next: Next) -> Response {
         let mut rest = request.into_body().into_data_stream();
         while let Some(Ok(_)) = rest.next().await {}
     }
-    Problem::BodyTooLarge.into_response()
+    Problem::BodyTooLarge(limit).into_response()
 }
 
 /// Reads a body that says it is JSON to its end.
@@ -108,7 +111,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 fn unread(error: &BytesRejection) -> Problem {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        Problem::BodyTooLarge
+        Problem::BodyTooLarge(MAX_BODY)
     } else {
         Problem::MalformedBody("it could not be read to its end".to_owned())
     }

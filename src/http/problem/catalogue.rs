@@ -105,7 +105,11 @@ pub(super) static PRECONDITION_FAILED: Kind = kind(
 pub(super) static BODY_TOO_LARGE: Kind = kind(
     "body-too-large",
     StatusCode::PAYLOAD_TOO_LARGE,
-    ["Payload too large", "The body must be at most 1 MiB.", "Send at most 1 MiB."],
+    [
+        "Payload too large",
+        "The body must be at most 1 MiB, a webhook of Transak at most 256 KiB.",
+        "Send at most 1 MiB; to `/ingest` at most 256 KiB.",
+    ],
 );
 pub(super) static UNSUPPORTED_MEDIA_TYPE: Kind = kind(
     "unsupported-media-type",

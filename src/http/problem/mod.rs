@@ -58,8 +58,8 @@ pub enum Problem {
     Conflict(&'static str),
     /// It was changed since it was read.
     PreconditionFailed,
-    /// The body is larger than the limit.
-    BodyTooLarge,
+    /// The body is larger than this limit, in bytes.
+    BodyTooLarge(usize),
     /// The body does not say that it is JSON.
     UnsupportedMediaType,
     /// Fields of the body that are not what they must be.
@@ -104,7 +104,7 @@ impl Problem {
             Self::MethodNotAllowed => &catalogue::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => &catalogue::CONFLICT,
             Self::PreconditionFailed => &catalogue::PRECONDITION_FAILED,
-            Self::BodyTooLarge => &catalogue::BODY_TOO_LARGE,
+            Self::BodyTooLarge(_) => &catalogue::BODY_TOO_LARGE,
             Self::UnsupportedMediaType => &catalogue::UNSUPPORTED_MEDIA_TYPE,
             Self::Validation(_) => &catalogue::VALIDATION_FAILED,
             Self::IdempotencyKeyReused => &catalogue::IDEMPOTENCY_KEY_REUSED,
@@ -127,6 +127,7 @@ impl Problem {
             Self::Forbidden(what) | Self::Conflict(what) => (*what).to_owned(),
             Self::NotFound(what) => format!("There is no such {what}."),
             Self::NoSuchPath => "There is no such path.".to_owned(),
+            Self::BodyTooLarge(limit) => format!("The body must be at most {}.", size(*limit)),
             Self::Timeout => "The request took too long and was given up.".to_owned(),
             _ => self.kind().detail.to_owned(),
         }
@@ -142,6 +143,15 @@ impl Problem {
             Self::Timeout => tracing::warn!("a request took too long and was given up"),
             _ => {}
         }
+    }
+}
+
+/// A limit as people write it.
+fn size(bytes: usize) -> String {
+    if bytes.is_multiple_of(1 << 20) {
+        format!("{} MiB", bytes >> 20)
+    } else {
+        format!("{} KiB", bytes >> 10)
     }
 }
 

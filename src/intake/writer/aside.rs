@@ -88,7 +88,7 @@ impl Aside {
         self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.taken().map_or(0, |place| place.lock().unwrap_or_else(PoisonError::into_inner).bytes())
     }
 

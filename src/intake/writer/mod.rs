@@ -7,11 +7,12 @@
 //! while it takes the rest waits [`aside`].
 
 mod aside;
+mod refused;
 mod spooling;
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -100,6 +101,8 @@ pub struct Writer {
     due: Arc<AtomicBool>,
     wake_next: Instant,
     kept: Arc<Notify>,
+    /// Bytes of strangers that were put on disk since nothing waited there.
+    of_strangers: AtomicU64,
 }
 
 impl Writer {
@@ -111,15 +114,21 @@ impl Writer {
         let desk = Arc::new(Desk::new(&pool));
         let (held, is_refused) = (Held::default(), Arc::default());
         let due_here = Arc::clone(&due);
-        let sink =
-            Sink { pool, desk, hand_over, suspicion, reconcile_every, due, held, divides: false, is_refused };
-        let flow = Arc::clone(&intake.flow);
+        let (flow, divides) = (Arc::clone(&intake.flow), false);
+        #[rustfmt::skip]
+        let sink = Sink {
+            pool, desk, hand_over, suspicion, reconcile_every, due, flow: Arc::clone(&flow), held, divides, is_refused,
+        };
         let (spool, health) = (Arc::new(Mutex::new(spool)), watch::Sender::default());
         let kept = Arc::<Notify>::default();
         let signs = (Arc::clone(&kept), health.clone());
         let aside = Arc::new(Aside::new(&sink, directory.clone(), Arc::clone(&spool), signs));
-        let (orphan, wake_next, due) = (None, Instant::now(), due_here);
-        (intake, Self { sink, directory, queue, flow, spool, orphan, aside, health, due, wake_next, kept })
+        let (orphan, wake_next, due, of_strangers) = (None, Instant::now(), due_here, AtomicU64::default());
+        #[rustfmt::skip]
+        let writer = Self {
+            sink, directory, queue, flow, spool, orphan, aside, health, due, wake_next, kept, of_strangers,
+        };
+        (intake, writer)
     }
 
     /// What the intake is doing.
@@ -275,7 +284,8 @@ fn end_span(span: Option<&Span>, fate: Fate) {
 
 fn settle(reply: super::Reply, fate: Fate) {
     count(fate);
-    if let Some(reply) = reply {
+    // Whoever waits is not told that a message is kept which is not: the reply is dropped.
+    if let Some(reply) = reply.filter(|_| fate != Fate::Refused) {
         // The caller may have gone: what it sent is kept all the same.
         let _ = reply.send(fate);
     }

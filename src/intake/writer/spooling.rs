@@ -27,6 +27,10 @@ impl Writer {
     }
 
     pub(super) async fn spool_batch(&self, batch: Vec<Waiting>, place: OnDisk) {
+        let batch = self.without_excess_strangers(batch);
+        if batch.is_empty() {
+            return;
+        }
         // Nobody waits for these, so nobody would send them again.
         let unanswered = batch.iter().filter(|waiting| waiting.reply.is_none());
         let unanswered = unanswered.filter_map(|one| Some((one.heard.partner_id?, one.heard.at)));

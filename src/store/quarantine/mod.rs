@@ -1,5 +1,6 @@
 //! Table `quarantine`: messages that could not be verified or read, as they came.
 
+pub mod delete;
 pub mod read;
 pub mod retry;
 pub mod write;

@@ -26,12 +26,21 @@ pub struct Quarantined {
     pub times: i32,
 }
 
+/// Which messages; what is absent filters nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Filter {
+    pub reason: Option<Reason>,
+    pub source: Option<Source>,
+    /// First came before.
+    pub before: Option<DateTime<Utc>>,
+}
+
 /// The quarantined messages of `partners`, newest first, and with `of_nobody` those of no known partner too.
 pub async fn list(
     conn: &mut PgConnection,
     partners: &[PartnerId],
     of_nobody: bool,
-    page: &Page<QuarantineId>,
+    (filter, page): (&Filter, &Page<QuarantineId>),
 ) -> Result<Vec<Quarantined>> {
     let rows = sqlx::query_as!(
         Quarantined,
@@ -43,12 +52,18 @@ pub async fn list(
                 cross join lateral (
                     select * from quarantine q
                     where q.partner_id = p.id and ($2::uuid is null or q.quarantine_id < $2)
+                      and ($5::quarantine_reason is null or q.code = $5)
+                      and ($6::event_source is null or q.source = $6)
+                      and ($7::timestamptz is null or q.received_at < $7)
                     order by q.quarantine_id desc
                     limit $3
                 ) as q)
                union all
                (select q.* from quarantine q
                 where $4 and q.partner_id is null and ($2::uuid is null or q.quarantine_id < $2)
+                  and ($5::quarantine_reason is null or q.code = $5)
+                  and ($6::event_source is null or q.source = $6)
+                  and ($7::timestamptz is null or q.received_at < $7)
                 order by q.quarantine_id desc
                 limit $3)
            ) as q
@@ -58,6 +73,9 @@ pub async fn list(
         page.after as _,
         page.limit,
         of_nobody,
+        filter.reason as Option<Reason>,
+        filter.source as Option<Source>,
+        filter.before,
     );
     Ok(rows.fetch_all(conn).await?)
 }

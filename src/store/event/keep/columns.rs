@@ -56,11 +56,15 @@ pub(super) struct Heard {
     pub(super) source: Vec<Source>,
     pub(super) at: Vec<DateTime<Utc>>,
     pub(super) verified: Vec<bool>,
+    /// It has no sighting yet.
+    pub(super) is_new: Vec<bool>,
 }
 
 impl Heard {
-    pub(super) fn of(heard: &[(EventId, &NewEvent)]) -> Self {
+    pub(super) fn of(heard: &[(EventId, &NewEvent)], new: &[(&NewEvent, Option<&str>)]) -> Self {
+        let new: HashSet<_> = new.iter().map(|(event, _)| event.event_id).collect();
         Self {
+            is_new: column(heard, |(event_id, _)| new.contains(event_id)),
             partner_id: column(heard, |(_, event)| event.partner_id.uuid()),
             event_id: column(heard, |(event_id, _)| event_id.uuid()),
             source: column(heard, |(_, event)| event.source),

@@ -5,7 +5,8 @@
 -- history told ($55: the slack in seconds, see model::dedupe), nothing at all is written; nor if the endpoints of these
 -- partners ($52) have other versions than these ($53) by now.
 -- Orders come before events, so that every transaction that keeps an event holds the lock of its order first.
--- What the REST API tells again and again is one sighting.
+-- What the REST API tells again and again is one sighting; of what another source tells again and again, the first of a
+-- day are sightings ($57; $56: the event is new).
 with moved as (
     insert into "order" as kept (partner_id, order_id, partner_order_id, status, status_at, verified, product,
         wallet_address, fiat_currency, fiat_amount, crypto_currency, crypto_amount, network, created_at,
@@ -51,12 +52,23 @@ with moved as (
     returning 1
 ), seen as (
     insert into sighting (partner_id, event_id, source, at, verified)
-    select given.* from unnest($13::uuid[], $14::uuid[], $15::event_source[], $16::timestamptz[], $17::boolean[])
-        as given (partner_id, event_id, source, at, verified)
-    where given.source <> 'reconcile'
-       or not exists (select from sighting as earlier
-                      where earlier.partner_id = given.partner_id and earlier.event_id = given.event_id
-                        and earlier.source = 'reconcile')
+    select given.partner_id, given.event_id, given.source, given.at, given.verified
+    from (select heard.*, row_number() over (partition by partner_id, event_id, source order by at) as nth
+          from unnest($13::uuid[], $14::uuid[], $15::event_source[], $16::timestamptz[], $17::boolean[], $56::boolean[])
+              as heard (partner_id, event_id, source, at, verified, is_new)) as given
+    where case when given.source = 'reconcile' then
+                   given.nth = 1 and not exists (
+                       select from sighting as earlier
+                       where earlier.partner_id = given.partner_id and earlier.event_id = given.event_id
+                         and earlier.source = 'reconcile')
+               when given.is_new then given.nth <= $57
+               else given.nth <= $57 - (
+                       select count(*) from (
+                           select from sighting as earlier
+                           where earlier.partner_id = given.partner_id and earlier.event_id = given.event_id
+                             and earlier.source = given.source and earlier.at > given.at - interval '1 day'
+                           limit $57) as seen)
+          end
 ), said as (
     insert into payload (partner_id, event_id, received_at, body)
     select * from unnest($18::uuid[], $19::uuid[], $20::timestamptz[], $21::bytea[])

@@ -15,6 +15,10 @@ use crate::store::Result;
 use crate::store::order::write::Write;
 use columns::{Arriving, Heard, Orders, Owed, Payloads};
 
+/// The most sightings of one event that one source adds in a day: a message can be replayed by whoever has seen it, and
+/// each time it verifies.
+pub const MOST_SIGHTINGS: i64 = 10;
+
 /// What is to be written of a batch.
 #[derive(Debug)]
 pub struct Batch<'a> {
@@ -40,7 +44,7 @@ pub struct Batch<'a> {
 /// `Contended`, and nothing is written: another transaction has kept one of the arriving events, has made or moved one of
 /// the orders, or has changed the endpoints first. The caller must start again.
 pub async fn keep(executor: impl PgExecutor<'_>, batch: &Batch<'_>) -> Result<()> {
-    let (arriving, heard) = (Arriving::of(batch.arriving), Heard::of(batch.heard));
+    let (arriving, heard) = (Arriving::of(batch.arriving), Heard::of(batch.heard, batch.arriving));
     let (said, moved, owed) = (Payloads::of(batch.arriving), Orders::of(batch.orders), Owed::of(batch.owed));
     #[rustfmt::skip]
     let kept = sqlx::query_file_scalar!(
@@ -61,7 +65,7 @@ pub async fn keep(executor: impl PgExecutor<'_>, batch: &Batch<'_>) -> Result<()
         &owed.partner_id, &owed.delivery_id, &owed.event_id, &owed.endpoint_id,
         &owed.order_id as &[Option<&str>], &owed.state as &[DeliveryState], &owed.leased, &owed.in_lane,
         &owed.follows, LEASE.as_secs_f64(), batch.subscribed.0, batch.subscribed.1, &arriving.from_history,
-        SLACK.as_seconds_f64(),
+        SLACK.as_seconds_f64(), &heard.is_new, MOST_SIGHTINGS,
     );
     kept.fetch_one(executor).await?;
     Ok(())
