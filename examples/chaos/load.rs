@@ -17,12 +17,15 @@ pub(crate) struct Load<'w> {
     pub(crate) events: HashSet<(String, String)>,
     /// Every event and when it was published.
     pub(crate) published: Vec<((String, String), DateTime<Utc>)>,
+    /// When something was published that no connection heard.
+    pub(crate) unheard: Vec<DateTime<Utc>>,
 }
 
 impl<'w> Load<'w> {
     pub(crate) fn new(world: &'w World, most: usize) -> Self {
-        let (lives, events, published) = (Vec::new(), HashSet::new(), Vec::new());
-        Self { world, lives, random: fastrand::Rng::with_seed(7), most, events, published }
+        let (lives, random) = (Vec::new(), fastrand::Rng::with_seed(7));
+        let (events, published, unheard) = (HashSet::new(), Vec::new(), Vec::new());
+        Self { world, lives, random, most, events, published, unheard }
     }
 
     pub(crate) fn played(&self) -> usize {
@@ -51,7 +54,10 @@ impl<'w> Load<'w> {
             }
             let (at, now) = (self.random.usize(..self.lives.len()), Utc::now());
             match self.world.upstream.step(&mut self.lives[at]).await? {
-                Some((step, _)) => {
+                Some((step, listeners)) => {
+                    if listeners == 0 {
+                        self.unheard.push(now);
+                    }
                     let event = (self.lives[at].order_id().to_owned(), step.status.to_owned());
                     self.published.push((event.clone(), now));
                     self.events.insert(event);

@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, reason = "its figures are what it is for")]
 
+mod copies;
 mod deliveries;
 mod door;
 mod hostile;
@@ -50,12 +51,13 @@ async fn main() -> anyhow::Result<()> {
         "stop-postgres" => stop_postgres(events).await,
         "silent-postgres" => silent::silent_postgres(events).await,
         "kill-one-of-two" => kill_one_of_two(events).await,
+        "stream-copies" => copies::copies(events).await,
         "kill-during-deliveries" => deliveries::kill_during_deliveries(events).await,
         "rolling-restart" => rolling::restart(events).await,
         "soak" => soak::soak(std::env::args().nth(2).map_or(Ok(15), |minutes| minutes.parse())?).await,
         "misbehaving-server" => misbehave::table().await,
         _ => bail!(
-            "one of: kill-the-only-process, stop-postgres, kill-one-of-two, kill-during-deliveries, rolling-restart, soak, \
+            "one of: kill-the-only-process, stop-postgres, kill-one-of-two, stream-copies, kill-during-deliveries, rolling-restart, soak, \
              misbehaving-server, hostile-receivers, silent-postgres"
         ),
     }

@@ -40,6 +40,8 @@ pub(super) enum Order {
     Close(u16),
     /// Drop the TCP connection without a word.
     Drop,
+    /// Say nothing any more; the TCP connection stays.
+    Mute,
 }
 
 type Inbox = mpsc::Sender<Order>;
@@ -139,6 +141,12 @@ impl Hub {
     pub(super) fn tell_all(&self, order: &Order) -> usize {
         let inboxes: Vec<Inbox> = self.state().inboxes.values().cloned().collect();
         inboxes.iter().filter(|inbox| inbox.try_send(order.clone()).is_ok()).count()
+    }
+
+    /// Tells the connection that has been open longest; `false` if there is none.
+    pub(super) fn tell_oldest(&self, order: &Order) -> bool {
+        let oldest = self.state().inboxes.iter().min_by_key(|(id, _)| **id).map(|(_, inbox)| inbox.clone());
+        oldest.is_some_and(|inbox| inbox.try_send(order.clone()).is_ok())
     }
 
     pub(super) fn misbehave(&self, how: Misbehaviour, connections: Option<u32>) {

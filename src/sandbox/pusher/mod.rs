@@ -106,6 +106,12 @@ impl Server {
         self.shared.hub.tell_all(&code.map_or(Order::Drop, Order::Close))
     }
 
+    /// From now on the connection that has been open longest is dead air: it hears no event and is answered nothing.
+    /// `false` if there is none.
+    pub fn mute_oldest(&self) -> bool {
+        self.shared.hub.tell_oldest(&Order::Mute)
+    }
+
     /// What was counted; changes can be waited for.
     pub fn counts(&self) -> watch::Receiver<Counts> {
         self.shared.hub.counts()

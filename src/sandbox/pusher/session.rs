@@ -192,6 +192,7 @@ impl<'a> Session<'a> {
             Order::Raw(frame) => return self.send(frame).await,
             Order::Close(code) => return Err(End::Close(code, "told to")),
             Order::Drop => return Err(End::Gone),
+            Order::Mute => return Err(End::DeadAir),
             Order::Event(event) => {
                 if self.treatment == Misbehaviour::Twice {
                     self.send(event.clone()).await?;

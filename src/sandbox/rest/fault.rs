@@ -36,6 +36,8 @@ pub enum Fault {
     Oversized,
     /// A refresh answers with a token that has ended.
     ExpiredToken,
+    /// Get Orders answers with no more than this many orders, whatever was asked for, and tells no total.
+    SmallPages(usize),
     /// The request is taken and never answered.
     Silence,
 }
@@ -54,7 +56,9 @@ pub(super) async fn apply(State(shared): State<Arc<Shared>>, mut request: Reques
         }
         Fault::Truncated => truncate(next.run(request).await).await,
         Fault::Silence => std::future::pending().await,
-        Fault::None | Fault::AnotherOrder | Fault::ExpiredToken => next.run(request).await,
+        Fault::None | Fault::AnotherOrder | Fault::ExpiredToken | Fault::SmallPages(_) => {
+            next.run(request).await
+        }
     }
 }
 
