@@ -90,8 +90,7 @@ pub(super) async fn first_partner(
             .context("the first partner vanished")?,
     };
     // One that has ended may have been forgotten since; it must not take the place of those that came after it.
-    let may_be_new =
-        |token: &&SecretString| is_given(token) && (made.is_some() || !has_ended(token));
+    let may_be_new = |token: &&SecretString| is_given(token) && (made.is_some() || !has_ended(token));
     if let Some(token) = config.transak_access_token.as_ref().filter(may_be_new)
         && !access_token::is_known(&mut tx, id, token).await?
     {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-pub(super) use crate::store::recovery::Step;
 use crate::store::due::{self, Sweep};
+pub(super) use crate::store::recovery::Step;
 use crate::store::{self, Result};
 
 /// How long a step may take.

@@ -27,8 +27,7 @@ async fn the_papers_say_of_every_table_what_deletes_from_it(pool: PgPool) {
     let paper = include_str!("../../docs/retention.md");
     let first = paper.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |"));
     let names = first.flat_map(|(names, _)| names.split(", "));
-    let named: BTreeSet<&str> =
-        names.filter_map(|name| name.strip_prefix('`')?.strip_suffix('`')).collect();
+    let named: BTreeSet<&str> = names.filter_map(|name| name.strip_prefix('`')?.strip_suffix('`')).collect();
     assert_eq!(named, tables.iter().map(String::as_str).collect(), "docs/retention.md");
 }
 

@@ -77,7 +77,11 @@ impl Queue {
     }
 
     pub(super) fn standing(&self) -> Standing {
-        if self.up == Some(true) && !self.breaker.is_probing() { Standing::Proven } else { Standing::Doubtful }
+        if self.up == Some(true) && !self.breaker.is_probing() {
+            Standing::Proven
+        } else {
+            Standing::Doubtful
+        }
     }
 
     pub(super) fn load(&self) -> Load {

@@ -186,9 +186,10 @@ fn manner() -> impl Strategy<Value = Manner> {
 
 /// Requests of a step of 20 ms end: refused ones at once, answered ones too, hanging ones after 15 seconds.
 fn pass(world: &mut World, under_way: &mut Vec<(Job, Manner, Instant)>) {
-    let (over, left): (Vec<_>, Vec<_>) = std::mem::take(under_way).into_iter().partition(|(_, manner, began)| {
-        !matches!(manner, Manner::Hangs) || world.now.duration_since(*began) >= Duration::from_secs(15)
-    });
+    let (over, left): (Vec<_>, Vec<_>) =
+        std::mem::take(under_way).into_iter().partition(|(_, manner, began)| {
+            !matches!(manner, Manner::Hangs) || world.now.duration_since(*began) >= Duration::from_secs(15)
+        });
     *under_way = left;
     for (job, manner, _) in over {
         let effect = world.end(&job, matches!(manner, Manner::Answers));
