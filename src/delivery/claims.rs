@@ -37,7 +37,13 @@ pub(super) struct Claims {
 
 impl Claims {
     pub(super) fn new(pool: PgPool, id: DispatcherId, queues: HandOver) -> Self {
-        Self { session: Session::new(pool), id, queues, after: StdMutex::default(), leasing: Mutex::default() }
+        Self {
+            session: Session::new(pool),
+            id,
+            queues,
+            after: StdMutex::default(),
+            leasing: Mutex::default(),
+        }
     }
 
     /// Claims what is wanted, and answers how many that were. If the database is not available that is none, for now.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-pub(super) use crate::store::recovery::Step;
 use crate::store::due::{self, Sweep};
+pub(super) use crate::store::recovery::Step;
 use crate::store::{self, Result};
 
 /// How long a step may take.
@@ -19,6 +19,9 @@ const BETWEEN: Duration = Duration::from_millis(10);
 /// How often a recovery that waits for its deliveries is looked at, and how often it is looked for one.
 const WHILE_RUNNING: Duration = Duration::from_millis(100);
 const OTHERWISE: Duration = Duration::from_secs(1);
+
+/// Batches of what a process of an earlier version wrote, each time it is looked for: as much as one writes in that time.
+const ADOPTIONS: usize = 20;
 
 /// Works on whatever there is until told to stop.
 pub(super) async fn run(pool: PgPool, stop: CancellationToken) {
@@ -55,8 +58,16 @@ pub(super) async fn run(pool: PgPool, stop: CancellationToken) {
 
 /// What a process of an earlier version wrote, and some of what everybody did. `true`: nothing is left to look at.
 pub(super) async fn look_after(pool: &PgPool, sweep: &mut Sweep) -> Result<bool> {
+    let mut adopted = true;
+    for _ in 0..ADOPTIONS {
+        let mut tx = pool.begin().await?;
+        adopted = due::adopt(&mut tx).await?;
+        tx.commit().await?;
+        if !adopted {
+            break;
+        }
+    }
     let mut tx = pool.begin().await?;
-    let adopted = due::adopt(&mut tx).await?;
     let swept = due::sweep(&mut tx, sweep).await?;
     tx.commit().await?;
     Ok(swept && !adopted)

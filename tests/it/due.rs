@@ -91,7 +91,10 @@ async fn who_makes_something_due_waits_for_who_puts_its_endpoint_off(pool: PgPoo
     settle(&mut settling, &[place]).await.unwrap();
     let mut writer = world.pool.begin().await.unwrap();
     sqlx::query("set local lock_timeout = '1ms'").execute(&mut *writer).await.unwrap();
-    assert!(note_now(&mut writer, [place]).await.unwrap_err().is_unavailable(), "or it relied on a row that goes");
+    assert!(
+        note_now(&mut writer, [place]).await.unwrap_err().is_unavailable(),
+        "or it relied on a row that goes"
+    );
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
@@ -116,10 +119,11 @@ async fn a_paused_endpoint_is_not_looked_at_until_its_pause_ends(pool: PgPool) {
     world.sql("update delivery set next_attempt_at = now()").await;
     world.sql("update endpoint set breaker_trips = 1, paused_until = now() + interval '1 hour'").await;
     settled(&world, &[place]).await;
-    let due: i64 = sqlx::query_scalar("select count(*) from endpoint_due where due_at > now() + interval '59 min'")
-        .fetch_one(&world.pool)
-        .await
-        .unwrap();
+    let due: i64 =
+        sqlx::query_scalar("select count(*) from endpoint_due where due_at > now() + interval '59 min'")
+            .fetch_one(&world.pool)
+            .await
+            .unwrap();
     assert_eq!(due, 1);
     assert_eq!(too_late(&world).await, 0);
 }
@@ -179,7 +183,9 @@ async fn fifty_thousand_endpoints_that_wait_cost_a_claim_the_figures_and_a_look_
 ) {
     let (world, _stub, place) = waiting(pool).await;
     many(&world, 50_000).await;
-    world.sql("update delivery set next_attempt_at = now() where attempts = 0 and order_id is not null").await;
+    world
+        .sql("update delivery set next_attempt_at = now() where attempts = 0 and order_id is not null")
+        .await;
     let mut conn = world.pool.begin().await.unwrap();
     let before = entries_read(&mut conn).await;
     assert_eq!(found(&mut conn).await, [place]);
@@ -210,7 +216,11 @@ enum Deed {
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
-    let state = prop::sample::select(vec![DeliveryState::Pending, DeliveryState::Succeeded, DeliveryState::Exhausted]);
+    let state = prop::sample::select(vec![
+        DeliveryState::Pending,
+        DeliveryState::Succeeded,
+        DeliveryState::Exhausted,
+    ]);
     let at = any::<prop::sample::Index>;
     prop_oneof![
         3 => Just(Deed::Hear),
@@ -312,7 +322,8 @@ async fn whatever_happens_to_what_an_endpoint_is_owed_it_is_looked_at_in_time(po
     let stub = Stub::always(StatusCode::OK).await;
     stub.register(&world, json!({})).await;
     let place = only_place(&world).await;
-    let mut history = History { world, place, dispatcher: DispatcherId::new(), claimed: Vec::new(), heard: 0 };
+    let mut history =
+        History { world, place, dispatcher: DispatcherId::new(), claimed: Vec::new(), heard: 0 };
     let mut runner = TestRunner::deterministic();
     let deeds = prop::collection::vec(deed(), 600).new_tree(&mut runner).unwrap().current();
     for (number, deed) in deeds.iter().enumerate() {

@@ -14,7 +14,9 @@ async fn register(world: &World) -> (StatusCode, Value) {
 }
 
 async fn allow(world: &World, most: Value) -> (StatusCode, Value) {
-    world.call("PATCH", &format!("/v1/partners/{}", world.partner), Some(json!({ "maxEndpoints": most }))).await
+    world
+        .call("PATCH", &format!("/v1/partners/{}", world.partner), Some(json!({ "maxEndpoints": most })))
+        .await
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
@@ -66,5 +68,8 @@ async fn two_who_register_the_last_endpoint_take_turns(pool: PgPool) {
     let (mut first, mut second) = (world.pool.begin().await.unwrap(), world.pool.begin().await.unwrap());
     assert_eq!(lock(&mut first, world.partner, 1).await.unwrap(), Bound::Room);
     sqlx::query("set local lock_timeout = '1ms'").execute(&mut *second).await.unwrap();
-    assert!(lock(&mut second, world.partner, 1).await.unwrap_err().is_unavailable(), "it waits for the first");
+    assert!(
+        lock(&mut second, world.partner, 1).await.unwrap_err().is_unavailable(),
+        "it waits for the first"
+    );
 }

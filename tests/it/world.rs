@@ -103,7 +103,10 @@ impl World {
             .fetch_all(&self.pool)
             .await
             .unwrap();
-        places.into_iter().map(|(partner, endpoint)| Room { place: (partner.into(), endpoint.into()), most }).collect()
+        places
+            .into_iter()
+            .map(|(partner, endpoint)| Room { place: (partner.into(), endpoint.into()), most })
+            .collect()
     }
 
     /// The dispatcher of another process.

@@ -100,7 +100,9 @@ impl Queues {
     fn take_turns(&mut self, mut partners: VecDeque<PartnerId>, plan: &mut Plan, now: Instant) {
         while let Some(id) = partners.pop_front().filter(|_| !plan.is_full()) {
             let doubtful = *self.doubtful_left(id, plan, now) > 0;
-            let Some(endpoint) = self.by_partner.get_mut(&id).and_then(|partner| partner.next_hungry(doubtful)) else {
+            let Some(endpoint) =
+                self.by_partner.get_mut(&id).and_then(|partner| partner.next_hungry(doubtful))
+            else {
                 continue;
             };
             let Some(queue) = self.by_endpoint.get_mut(&endpoint) else { continue };
@@ -144,7 +146,8 @@ impl Queues {
 
     fn doubtful_left<'a>(&self, id: PartnerId, plan: &'a mut Plan, now: Instant) -> &'a mut usize {
         let (slots, partner) = (plan.slots, self.by_partner.get(&id));
-        let room = || partner.map_or_else(|| slots.of_doubtful(), |partner| partner.doubtful_room(slots, now));
+        let room =
+            || partner.map_or_else(|| slots.of_doubtful(), |partner| partner.doubtful_room(slots, now));
         plan.doubtful.entry(id).or_insert_with(room)
     }
 

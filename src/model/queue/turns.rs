@@ -118,7 +118,9 @@ impl Queues {
 
     /// What stands in the lines of its old standing has its turn in those of the new one.
     fn change_lines(&mut self, id: EndpointId, old: Standing) {
-        let Some(queue) = self.by_endpoint.get_mut(&id).filter(|queue| queue.listed || queue.hungry) else { return };
+        let Some(queue) = self.by_endpoint.get_mut(&id).filter(|queue| queue.listed || queue.hungry) else {
+            return;
+        };
         if let Some(partner) = self.by_partner.get_mut(&queue.place.0) {
             partner.leave_lines(id, old);
         }
@@ -171,7 +173,9 @@ impl Queues {
     }
 
     fn list_partner(&mut self, id: PartnerId) {
-        if let Some(partner) = self.by_partner.get_mut(&id).filter(|partner| !partner.listed && partner.is_ready()) {
+        if let Some(partner) =
+            self.by_partner.get_mut(&id).filter(|partner| !partner.listed && partner.is_ready())
+        {
             partner.listed = true;
             self.turns.push_back(id);
         }

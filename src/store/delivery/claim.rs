@@ -13,8 +13,8 @@ use crate::model::id::{DeliveryId, EndpointId, EventId, PartnerId};
 use crate::model::queue::Room;
 use crate::model::rate::Rate;
 use crate::store::Result;
-use crate::store::due::{self, Due};
 use crate::store::dispatcher::DispatcherId;
+use crate::store::due::{self, Due};
 
 /// A delivery that was leased.
 #[derive(Debug)]

@@ -44,8 +44,7 @@ pub struct Written {
 /// To hold what is to be tried again, the caller must have locked the endpoints that failed. In a transaction.
 pub async fn finish(conn: &mut PgConnection, batch: &[Finished<'_>]) -> Result<Vec<Written>> {
     let waits = batch.iter().filter(|one| one.state == DeliveryState::Pending);
-    let due =
-        waits.map(|one| Due { place: one.job.place(), within: one.retry_after.unwrap_or_default() });
+    let due = waits.map(|one| Due { place: one.job.place(), within: one.retry_after.unwrap_or_default() });
     due::note(&mut *conn, &due.collect::<Vec<_>>()).await?;
     let rows = sqlx::query_file!(
         "src/store/delivery/finish.sql",

@@ -126,7 +126,7 @@ fn what_refuses_an_event_but_is_up_fails_as_fast_as_it_answers() {
     let (mut told, mut started) = (0, world.start_all());
     while let Some(job) = started.pop() {
         told += 1;
-        let ended = Ended { succeeded: false, down: false, answered: true, gone: false, began: world.now };
+        let ended = Ended { succeeded: false, found: Found::Up, gone: false, began: world.now };
         world.queues.ended((job.partner_id, job.endpoint_id), ended, world.now);
         started.extend(world.start_all());
     }
@@ -186,9 +186,10 @@ fn manner() -> impl Strategy<Value = Manner> {
 
 /// Requests of a step of 20 ms end: refused ones at once, answered ones too, hanging ones after 15 seconds.
 fn pass(world: &mut World, under_way: &mut Vec<(Job, Manner, Instant)>) {
-    let (over, left): (Vec<_>, Vec<_>) = std::mem::take(under_way).into_iter().partition(|(_, manner, began)| {
-        !matches!(manner, Manner::Hangs) || world.now.duration_since(*began) >= Duration::from_secs(15)
-    });
+    let (over, left): (Vec<_>, Vec<_>) =
+        std::mem::take(under_way).into_iter().partition(|(_, manner, began)| {
+            !matches!(manner, Manner::Hangs) || world.now.duration_since(*began) >= Duration::from_secs(15)
+        });
     *under_way = left;
     for (job, manner, _) in over {
         let effect = world.end(&job, matches!(manner, Manner::Answers));
