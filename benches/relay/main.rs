@@ -11,6 +11,7 @@ mod database;
 mod history;
 mod limits;
 mod meter;
+mod neighbours;
 mod noisy;
 mod orders;
 mod quiet;
@@ -20,6 +21,7 @@ mod scenario;
 mod source;
 mod stage;
 mod statements;
+mod waiting;
 
 use std::path::PathBuf;
 
@@ -52,6 +54,10 @@ enum Name {
     Noisy,
     /// One endpoint of a hundred has a backlog.
     NoisyBacklog,
+    /// Thousands of endpoints of another partner hang or refuse.
+    Neighbours,
+    /// Tens of thousands of endpoints wait for their time.
+    WaitingEndpoints,
     /// A short history and a long one.
     History,
 }
@@ -73,6 +79,12 @@ struct Options {
     /// How many deliveries the backlog has.
     #[arg(long, default_value_t = 100_000)]
     backlog: usize,
+    /// How many endpoints the other partner has.
+    #[arg(long, default_value_t = 10_000)]
+    neighbours: usize,
+    /// How many endpoints wait.
+    #[arg(long, default_value_t = 50_000)]
+    waiting: usize,
     /// How many seconds a steady load lasts.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
@@ -99,6 +111,8 @@ impl Options {
             self.runs = 1;
             self.events = self.events.min(400);
             self.backlog = self.backlog.min(1_000);
+            self.neighbours = self.neighbours.min(200);
+            self.waiting = self.waiting.min(1_000);
             self.seconds = self.seconds.min(2);
             self.history = self.history.min(20_000);
         }
@@ -150,6 +164,8 @@ async fn run(bench: &mut Bench, name: Name, options: &Options) -> anyhow::Result
         Name::Idle => quiet::idle(bench, options.seconds).await,
         Name::Noisy => noisy::hang(bench, options.seconds).await,
         Name::NoisyBacklog => noisy::backlog(bench, options.backlog, options.seconds).await,
+        Name::Neighbours => neighbours::compare(bench, options.neighbours, options.seconds).await,
+        Name::WaitingEndpoints => waiting::wait(bench, options.waiting, options.seconds).await,
         Name::History => history::grow(bench, options).await,
     }
 }

@@ -27,7 +27,8 @@ pub(crate) async fn idle(bench: &mut Bench, seconds: u64) -> anyhow::Result<Run>
     Ok(run)
 }
 
-async fn pause(stage: &Stage, seconds: u64) -> anyhow::Result<f64> {
+/// The CPU that the relay and Postgres take for so long, in percent of one.
+pub(crate) async fn pause(stage: &Stage, seconds: u64) -> anyhow::Result<f64> {
     let reading = stage.meter.read().await?;
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let cost = stage.meter.since(&reading).await?;

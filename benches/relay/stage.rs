@@ -159,6 +159,15 @@ impl Stage {
         urls: impl IntoIterator<Item = String>,
     ) -> anyhow::Result<Vec<String>> {
         let partner = self.partner().await?;
+        self.endpoints_of(&partner, urls).await
+    }
+
+    /// The same for one partner of several.
+    pub(crate) async fn endpoints_of(
+        &self,
+        partner: &str,
+        urls: impl IntoIterator<Item = String>,
+    ) -> anyhow::Result<Vec<String>> {
         let mut ids = Vec::new();
         for url in urls {
             let body = json!({ "partnerId": partner, "url": url });

@@ -96,8 +96,7 @@ impl Courier {
         let verdict = once_only(&job, target.policy.verdict(&outcome, job.tries(), moment));
         let ended = Ended {
             succeeded: verdict == Verdict::Succeeded,
-            down: outcome.is_down(),
-            answered: matches!(outcome, Outcome::Answered { .. }),
+            found: outcome.found(),
             gone: verdict == Verdict::Gone,
             began,
         };

@@ -20,6 +20,9 @@ const BETWEEN: Duration = Duration::from_millis(10);
 const WHILE_RUNNING: Duration = Duration::from_millis(100);
 const OTHERWISE: Duration = Duration::from_secs(1);
 
+/// Batches of what a process of an earlier version wrote, each time it is looked for: as much as one writes in that time.
+const ADOPTIONS: usize = 20;
+
 /// Works on whatever there is until told to stop.
 pub(super) async fn run(pool: PgPool, stop: CancellationToken) {
     let (mut sweep, mut swept_at) = (Sweep::default(), None::<Instant>);
@@ -55,8 +58,16 @@ pub(super) async fn run(pool: PgPool, stop: CancellationToken) {
 
 /// What a process of an earlier version wrote, and some of what everybody did. `true`: nothing is left to look at.
 pub(super) async fn look_after(pool: &PgPool, sweep: &mut Sweep) -> Result<bool> {
+    let mut adopted = true;
+    for _ in 0..ADOPTIONS {
+        let mut tx = pool.begin().await?;
+        adopted = due::adopt(&mut tx).await?;
+        tx.commit().await?;
+        if !adopted {
+            break;
+        }
+    }
     let mut tx = pool.begin().await?;
-    let adopted = due::adopt(&mut tx).await?;
     let swept = due::sweep(&mut tx, sweep).await?;
     tx.commit().await?;
     Ok(swept && !adopted)

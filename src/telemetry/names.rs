@@ -76,7 +76,7 @@ pub const DATABASE_GAUGES: &[(&str, &str)] = &[
     ("relay_queue_oldest_due_seconds", "How long the oldest due delivery has been waiting."),
     (
         "relay_queue_oldest_stuck_seconds",
-        "The same, at endpoints to which nobody sends although somebody should.",
+        "For how long no dispatcher has looked at an endpoint that has something due.",
     ),
     ("relay_quarantine_messages", "Messages in quarantine, counted up to 100000."),
     ("relay_gaps_open", "Partners that nobody hears right now."),

@@ -165,8 +165,9 @@ fn intake_trouble(
 fn queue_trouble(queue: &Queue) -> Option<Trouble> {
     let seconds = queue.oldest_stuck_seconds;
     (seconds >= STUCK.as_secs_f64()).then(|| {
-        let detail =
-            format!("a delivery has been due for {seconds:.0} seconds and nobody sends to its endpoint");
+        let detail = format!(
+            "deliveries are due and no dispatcher has looked at their endpoint for {seconds:.0} seconds"
+        );
         trouble("deliveries_ageing", detail)
     })
 }

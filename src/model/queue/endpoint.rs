@@ -7,6 +7,7 @@ use super::{Effect, Ended, Load, Place, Standing};
 use crate::model::breaker::{Breaker, Change};
 use crate::model::delivery::{Job, LONGEST_WAIT, Terms};
 use crate::model::rate::Bucket;
+use crate::model::retry::Found;
 
 /// How many requests an endpoint is trusted with before it has answered any.
 pub const FIRST_WINDOW: usize = 2;
@@ -177,13 +178,13 @@ impl Queue {
         self.finished += 1;
         self.measure(now);
         let first_success = ended.succeeded && self.failing != Some(false);
-        (self.failing, self.up) = (Some(!ended.succeeded), Some(!ended.down));
+        (self.failing, self.up) = (Some(!ended.succeeded), Some(ended.found == Found::Up));
         if ended.succeeded {
             self.window = (self.window + 1).min(self.most_allowed());
-        } else if !ended.answered {
+        } else if ended.found == Found::Silent {
             self.window = (self.window / 2).max(1);
         }
-        let change = self.breaker.note(!ended.down, ended.began, now);
+        let change = self.breaker.note(ended.found == Found::Up, ended.began, now);
         if matches!(change, Some(Change::Opened { .. })) {
             self.window = FIRST_WINDOW;
         }

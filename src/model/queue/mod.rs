@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use super::breaker::Change;
 use super::delivery::Job;
 use super::id::{EndpointId, PartnerId};
+use super::retry::Found;
 pub use claim::Room;
 pub use endpoint::FIRST_WINDOW;
 use endpoint::Queue;
@@ -166,7 +167,7 @@ impl Queues {
     /// A delivery that was started ended with a request.
     pub fn ended(&mut self, place: Place, ended: Ended, now: Instant) -> Effect {
         self.free_slot(place.0);
-        if ended.down
+        if ended.found != Found::Up
             && let Some(partner) = self.by_partner.get_mut(&place.0)
         {
             partner.note_failure(now);

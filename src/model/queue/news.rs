@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::Place;
 use crate::model::breaker::Change;
+use crate::model::retry::Found;
 
 /// An endpoint that is leased to this process.
 #[derive(Debug, Clone, Copy)]
@@ -23,10 +24,8 @@ pub struct Leased {
 pub struct Ended {
     /// It was answered with 2xx.
     pub succeeded: bool,
-    /// It says that the endpoint is down.
-    pub down: bool,
-    /// There was an answer.
-    pub answered: bool,
+    /// How the endpoint was found.
+    pub found: Found,
     /// The answer was that the endpoint wants nothing any more.
     pub gone: bool,
     /// When it began.

@@ -81,12 +81,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Whether it says that the endpoint is down, and not only that it refuses this delivery.
-    pub fn is_down(&self) -> bool {
+    /// What it says of the endpoint itself, beside what it says of this delivery.
+    pub fn found(&self) -> Found {
         match self {
-            Self::Answered { status, .. } => matches!(status, 429 | 500..),
-            Self::Failed { .. } => true,
-            Self::NotSent { .. } => false,
+            Self::Answered { status: 429 | 500.., .. } => Found::Down,
+            Self::Answered { .. } | Self::NotSent { .. } => Found::Up,
+            Self::Failed { .. } => Found::Silent,
         }
     }
 
@@ -97,6 +97,17 @@ impl Outcome {
             _ => None,
         }
     }
+}
+
+/// How an endpoint was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing says that it is down, though it may have refused this delivery.
+    Up,
+    /// It answers that it can take nothing now: 5xx or 429.
+    Down,
+    /// It does not answer.
+    Silent,
 }
 
 /// What becomes of the delivery.

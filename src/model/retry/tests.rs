@@ -44,10 +44,11 @@ fn only_410_means_gone_even_on_the_last_try() {
 #[test]
 fn only_no_answer_5xx_and_429_say_that_an_endpoint_is_down() {
     for status in 0..=599 {
-        assert_eq!(answered(status, None).is_down(), status == 429 || status >= 500, "{status}");
+        let expected = if status == 429 || status >= 500 { Found::Down } else { Found::Up };
+        assert_eq!(answered(status, None).found(), expected, "{status}");
     }
-    assert!(Outcome::Failed { kind: "connect" }.is_down());
-    assert!(!Outcome::NotSent { kind: "no_access_token" }.is_down());
+    assert_eq!(Outcome::Failed { kind: "connect" }.found(), Found::Silent);
+    assert_eq!(Outcome::NotSent { kind: "no_access_token" }.found(), Found::Up);
 }
 
 #[test]

@@ -36,8 +36,8 @@ pub async fn look(
     let after = after.map_or(Uuid::nil(), PartnerId::uuid);
     let rows = sqlx::query_file!("src/store/due/look.sql", dispatcher.0, MOST, OF_PARTNER, after);
     let rows = rows.fetch_all(conn).await?;
-    let mut looked = Looked::default();
-    looked.after = rows.iter().filter(|row| row.more).map(|row| row.partner_id).max();
+    let after = rows.iter().filter(|row| row.more).map(|row| row.partner_id).max();
+    let mut looked = Looked { after, ..Looked::default() };
     for row in rows {
         match (row.due, row.takeable) {
             (true, true) => looked.due.push((row.partner_id, row.endpoint_id)),

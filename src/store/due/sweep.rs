@@ -42,14 +42,16 @@ pub async fn sweep(tx: &mut PgConnection, sweep: &mut Sweep) -> Result<bool> {
     let is_over = reached.pending.is_none() && reached.held.is_none();
     *sweep = match (is_over, reached) {
         (true, _) => Sweep::default(),
-        (false, reached) => Sweep { pending: reached.pending.or(end()), held: reached.held.or(end()) },
+        (false, reached) => {
+            Sweep { pending: reached.pending.or(Some(end())), held: reached.held.or(Some(end())) }
+        }
     };
     Ok(is_over)
 }
 
 /// Behind every endpoint.
-fn end() -> Option<Place> {
-    Some((PartnerId::from(Uuid::max()), EndpointId::from(Uuid::max())))
+fn end() -> Place {
+    (PartnerId::from(Uuid::max()), EndpointId::from(Uuid::max()))
 }
 
 fn after(place: Option<Place>) -> (Uuid, Uuid) {

@@ -74,7 +74,8 @@ impl World {
     }
 
     fn end_as(&mut self, job: &Job, succeeded: bool, gone: bool) -> Effect {
-        let ended = Ended { succeeded, down: !succeeded && !gone, answered: true, gone, began: self.now };
+        let found = if succeeded || gone { Found::Up } else { Found::Down };
+        let ended = Ended { succeeded, found, gone, began: self.now };
         self.queues.ended((job.partner_id, job.endpoint_id), ended, self.now)
     }
 }

@@ -126,7 +126,7 @@ fn what_refuses_an_event_but_is_up_fails_as_fast_as_it_answers() {
     let (mut told, mut started) = (0, world.start_all());
     while let Some(job) = started.pop() {
         told += 1;
-        let ended = Ended { succeeded: false, down: false, answered: true, gone: false, began: world.now };
+        let ended = Ended { succeeded: false, found: Found::Up, gone: false, began: world.now };
         world.queues.ended((job.partner_id, job.endpoint_id), ended, world.now);
         started.extend(world.start_all());
     }
