@@ -163,7 +163,7 @@ async fn a_kyc_event_kept_by_the_version_before_is_known_again(pool: PgPool) {
     // As that version kept the second: without its time in the identity.
     world.hear(&plain).await;
     world.sql("update event set occurred_at = '2025-04-04T13:01:00Z'").await;
-    world.sql(include_str!("../../migrations/0022_identity_of_kyc_events.sql")).await;
+    world.sql(include_str!("../../migrations/0020_identity_of_kyc_events.sql")).await;
     world.hear(&dated).await;
     assert_eq!((world.count("event").await, world.count("sighting").await), (1, 2));
 }

@@ -1,7 +1,7 @@
 -- Who is due is found by an index, and what it costs depends on how many are due, not on how many are owed something.
 --
 -- A process of the version before goes on working beside it. It knows nothing of these tables: what it writes is found by
--- `due_noted` and by the sweep (ADR 16).
+-- `due_noted` and by the sweep (ADR 14).
 
 -- When an endpoint is to be looked at, at the latest: of everything pending of it none is due sooner, unless one of these
 -- times has passed already. There may be several of one endpoint, and there is none where nothing will be due.
