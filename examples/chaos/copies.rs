@@ -88,6 +88,7 @@ async fn befall(
 async fn outside_of_gaps(world: &World, moments: &[DateTime<Utc>]) -> anyhow::Result<Vec<DateTime<Utc>>> {
     let gaps: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)> =
         sqlx::query_as("select started_at, ended_at from gap").fetch_all(&world.pool).await?;
-    let lies_in = |at: &DateTime<Utc>| gaps.iter().any(|(from, to)| from <= at && to.is_none_or(|to| *at <= to));
+    let lies_in =
+        |at: &DateTime<Utc>| gaps.iter().any(|(from, to)| from <= at && to.is_none_or(|to| *at <= to));
     Ok(moments.iter().filter(|at| !lies_in(at)).copied().collect())
 }
