@@ -274,7 +274,9 @@ impl Relay {
         });
         tasks.spawn("token care", care.run(tasks.stop_token()));
         let (intake, every) = (intake.clone(), self.reconcile_every());
-        let reconciler = Reconciler::new(reconcile::Settings { pool, key, rest, intake, suspicion, every });
+        let turn = reconcile::TURN;
+        let reconciler =
+            Reconciler::new(reconcile::Settings { pool, key, rest, intake, suspicion, every, turn });
         tasks.spawn("reconcile", reconciler.run(tasks.stop_token()));
         Ok(())
     }

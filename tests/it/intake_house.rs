@@ -110,6 +110,11 @@ impl House {
     }
 
     pub(crate) fn reconciler(&self) -> reconcile::Reconciler {
+        self.reconciler_with(Duration::from_hours(1))
+    }
+
+    /// One whose turns go on beginning something for so long.
+    pub(crate) fn reconciler_with(&self, turn: Duration) -> reconcile::Reconciler {
         reconcile::Reconciler::new(reconcile::Settings {
             pool: self.pool.clone(),
             key: self.key.clone(),
@@ -117,6 +122,7 @@ impl House {
             intake: self.intake.clone(),
             suspicion: self.suspicion.clone(),
             every: Duration::from_mins(1),
+            turn,
         })
     }
 

@@ -40,6 +40,9 @@ use crate::transak::rest::{RestError, TransakRest};
 /// How often it is looked whether something is due.
 const POLL: Duration = Duration::from_secs(2);
 
+/// The time of a partner's turn. Half of it is for gaps, so that orders that are due get theirs.
+pub const TURN: Duration = Duration::from_secs(20);
+
 /// Calls for one partner under way at once.
 const CALLS_AT_ONCE: usize = 4;
 
@@ -53,6 +56,8 @@ pub struct Settings {
     pub suspicion: Suspicion,
     /// How often an order under way is looked at.
     pub every: Duration,
+    /// How long a partner's turn goes on beginning something: [`TURN`].
+    pub turn: Duration,
 }
 
 /// Reconciles all partners.

@@ -34,11 +34,12 @@ impl Pass<'_> {
         let due = reconcile::due(&mut conn, self.partner(), self.clock.now(), MOST).await?;
         drop(conn);
         let more = i64::try_from(due.len()).is_ok_and(|found| found >= MOST);
-        let is_over = AtomicBool::new(false);
+        let (begun, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
         let mut looks = Vec::with_capacity(due.len());
         for id in &due {
             looks.push(async {
-                if self.is_over() {
+                // One at least, so that every turn brings something.
+                if begun.swap(true, Ordering::Relaxed) && self.is_over() {
                     is_over.store(true, Ordering::Relaxed);
                     return Ok(());
                 }

@@ -1,6 +1,6 @@
 //! Who is worked for at once, and one partner's turn.
 //!
-//! Guarantees: a turn begins nothing new after [`TURN`], and a call has a deadline, so a place is free again soon, whatever
+//! Guarantees: a turn begins nothing new after its time ([`Settings::turn`]), and a call has a deadline, so a place is free again soon, whatever
 //! Transak does; partners whose last turn failed or used up its time have only a part of the places, so that however many
 //! they are, the others find one; the partner that has waited longest comes first.
 
@@ -31,9 +31,6 @@ const PLACES: usize = 16;
 
 /// Places for partners whose last turn failed or used up its time.
 const SLOW_PLACES: usize = 8;
-
-/// The time of a turn. Half of it is for gaps, so that orders that are due get theirs.
-const TURN: Duration = Duration::from_secs(20);
 
 /// The turns that wait and that are under way.
 pub(super) struct Turns {
@@ -186,8 +183,8 @@ impl Turn {
             summary: Mutex::default(),
             unanswered: AtomicU32::new(0),
             has_answers: AtomicBool::new(false),
-            gaps_until: begun + TURN / 2,
-            until: begun + TURN,
+            gaps_until: begun + self.settings.turn / 2,
+            until: begun + self.settings.turn,
         };
         let outcome = pass.work_under_lease().await;
         self.end(pass, outcome).await

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 /// The most pages in a row that show nothing new: steps back over a million rows take twenty.
-const PATIENCE: usize = 64;
+const PATIENCE: usize = 32;
 
 /// The longest list that is read: a bound for one that never ends.
 const LONGEST: usize = 1_000_000;

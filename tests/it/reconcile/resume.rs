@@ -1,5 +1,7 @@
 //! A repair goes on where it was, and costs no more calls than there is to learn.
 
+use std::time::Duration;
+
 use chrono::{TimeDelta, Utc};
 use sqlx::PgPool;
 use transak_relay::model::event::Source;
@@ -69,6 +71,27 @@ async fn what_could_not_be_read_is_read_again_and_nothing_before_it(pool: PgPool
     assert_eq!(summary.gaps_repaired, 1);
     assert_eq!(house.fake.calls("/orders"), 0, "its list was read");
     assert_eq!(house.fake.calls("/webhooks"), 0, "nothing is missing: the history stood in");
+}
+
+#[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]
+async fn a_repair_of_turns_that_have_no_time_takes_many_but_reads_nothing_twice(pool: PgPool) {
+    let house = house_with_gap(&pool).await;
+    for n in 0..250 {
+        house.fake.world().play(&format!("o{n}"), &[(COMPLETED, ago(90))]);
+    }
+    let (mut reconciler, mut turns) = (house.reconciler_with(Duration::ZERO), 0);
+    while house.gaps().await.0 == 0 && turns < 40 {
+        let summary = reconciler.run_once(Utc::now()).await.unwrap();
+        assert_eq!(summary.gaps_failed, 0);
+        turns += 1;
+    }
+    assert_eq!((house.gaps().await.0, house.statuses("o249").await.len()), (1, 1));
+    let in_turns = house.fake.calls("/orders");
+    house.gap(ago(120), ago(60)).await;
+    house.fake.world().calls.clear();
+    house.reconciler().run_once(Utc::now()).await.unwrap();
+    assert_eq!(house.fake.calls("/orders"), in_turns, "as many as in one go");
+    assert!(turns >= 14, "{turns}: a page each");
 }
 
 #[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]

@@ -24,9 +24,6 @@ impl Pass<'_> {
         let ids = orders::left(&mut conn, self.key(repair), MOST).await?;
         drop(conn);
         for ids in ids.chunks(BATCH) {
-            if self.is_over_for_gaps() {
-                return Ok(Came::SomeWay);
-            }
             let (looks, asked) = self.ask(repair, ids).await?;
             let mut conn = self.settings.pool.acquire().await.map_err(store::Error::from)?;
             looks.write(&mut conn, self.key(repair)).await?;
@@ -35,6 +32,9 @@ impl Pass<'_> {
                 repair.progress();
             }
             asked?;
+            if self.is_over_for_gaps() {
+                return Ok(Came::SomeWay);
+            }
         }
         let has_more = i64::try_from(ids.len()).is_ok_and(|count| count >= MOST);
         let may_go_on = has_more && repair.trouble.lock().await.is_none();

@@ -49,12 +49,12 @@ pub(super) struct Looks {
 }
 
 impl Pass<'_> {
-    /// Reads a list from a place on, or from its beginning. What cannot be read is noted.
+    /// Reads a list from a place on, or from its beginning, a page at least. What cannot be read is noted.
     pub(super) async fn list(&self, repair: &Repair, list: List, place: Option<Place>) -> Result<Came, Stop> {
         let mut pages = place.map_or_else(|| Pages::new(PAGE), Pages::resume);
         // Behind an order that nobody can ask for the list is read, but is read again the next time.
         let mut is_kept = true;
-        while !self.is_over_for_gaps() {
+        loop {
             let query =
                 OrdersQuery { product: list.product, days: list.days, skip: pages.skip(), limit: PAGE };
             let page = match self.session().orders(query).await {
@@ -62,7 +62,7 @@ impl Pass<'_> {
                 Err(error) => {
                     repair.note(error).await;
                     self.failed(error, None)?;
-                    return Ok(Came::ToTheEnd);
+                    return Ok(Came::Nowhere);
                 }
             };
             self.answered();
@@ -82,6 +82,10 @@ impl Pass<'_> {
             };
             self.write_down(repair, (list, Some(reached).filter(|_| is_kept)), &looks).await?;
             match next {
+                Next::Ask if self.is_over_for_gaps() => {
+                    repair.progress();
+                    return Ok(Came::SomeWay);
+                }
                 Next::Ask => {}
                 Next::Done => return Ok(Came::ToTheEnd),
                 Next::Given(why) => {
@@ -90,7 +94,6 @@ impl Pass<'_> {
                 }
             }
         }
-        Ok(Came::SomeWay)
     }
 
     async fn give_up(&self, repair: &Repair, why: Why) {

@@ -57,6 +57,10 @@ impl Repair {
         self.trouble.lock().await.get_or_insert(trouble);
     }
 
+    fn has_progressed(&self) -> bool {
+        self.progressed.load(Ordering::Relaxed)
+    }
+
     fn progress(&self) {
         self.progressed.store(true, Ordering::Relaxed);
     }
@@ -88,28 +92,36 @@ enum Came {
     ToTheEnd,
     /// The turn has had its time.
     SomeWay,
+    /// A call failed.
+    Nowhere,
 }
 
 impl Pass<'_> {
     /// Repairs the gaps that are due, those together that are due together, because they often share their days; while
     /// there is time. `true`: there is more to do.
     pub(super) async fn due_gaps(&self) -> Result<bool, Stop> {
-        while !self.is_over_for_gaps() {
+        loop {
             let Some(repair) = self.claim().await? else { return Ok(false) };
-            match self.repair(&repair).await {
-                Ok(Came::SomeWay) => return Ok(true),
-                Ok(Came::ToTheEnd) => match *repair.trouble.lock().await {
-                    None => self.repaired(&repair).await?,
-                    Some(error) => self.not_repaired(&repair, error).await?,
-                },
+            let came = match self.repair(&repair).await {
+                Ok(came) => came,
                 Err(Stop::Rest(error)) => {
                     self.not_repaired(&repair, error).await?;
                     return Err(Stop::Rest(error));
                 }
                 Err(stop) => return Err(stop),
+            };
+            let trouble = *repair.trouble.lock().await;
+            match (came, trouble) {
+                (Came::ToTheEnd, None) => self.repaired(&repair).await?,
+                // What has come some way goes on at once, also if something stands in the way of its end.
+                (Came::SomeWay, trouble) if trouble.is_none() || repair.has_progressed() => return Ok(true),
+                (_, Some(error)) => self.not_repaired(&repair, error).await?,
+                (_, None) => return Ok(true),
+            }
+            if self.is_over_for_gaps() {
+                return Ok(true);
             }
         }
-        Ok(true)
     }
 
     async fn claim(&self) -> Result<Option<Repair>, Stop> {
@@ -153,8 +165,11 @@ impl Pass<'_> {
                 Some(Reached::Place(place)) => Some(place),
                 None => None,
             };
-            if self.list(repair, list, place).await? == Came::SomeWay {
-                return Ok(Came::SomeWay);
+            match self.list(repair, list, place).await? {
+                Came::SomeWay => return Ok(Came::SomeWay),
+                Came::ToTheEnd if self.is_over_for_gaps() => return Ok(Came::SomeWay),
+                // One that fails each time must not use up the time of the others each time.
+                Came::ToTheEnd | Came::Nowhere => {}
             }
         }
         Ok(Came::ToTheEnd)
@@ -176,7 +191,7 @@ impl Pass<'_> {
 
     async fn not_repaired(&self, repair: &Repair, error: RestError) -> Result<(), Stop> {
         let now = self.clock.now();
-        let before = if repair.progressed.load(Ordering::Relaxed) { 0 } else { repair.claimed.fruitless };
+        let before = if repair.has_progressed() { 0 } else { repair.claimed.fruitless };
         let fruitless = before.saturating_add(1);
         let pause = TimeDelta::from_std(repair_pause(fruitless, error.asked_pause(now)));
         let next_at = now + pause.unwrap_or(TimeDelta::hours(1));
