@@ -103,8 +103,8 @@ fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn address(last: u8) -> Option<IpAddr> {
-        Some(IpAddr::from([192, 0, 2, last]))
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
     }
 
     fn admitted(strangers: &Strangers, client: Option<IpAddr>, bytes: usize) -> usize {
@@ -114,32 +114,33 @@ mod tests {
     #[test]
     fn each_client_has_a_budget_of_its_own() {
         let strangers = Strangers::default();
-        let some = admitted(&strangers, address(1), 0);
+        let some = admitted(&strangers, Some(address(1)), 0);
         assert!((50..60).contains(&some), "{some}: a burst, and what came back meanwhile");
-        assert!(strangers.admit(address(2), 0).is_some());
+        assert!(strangers.admit(Some(address(2)), 0).is_some());
     }
 
     #[test]
     fn large_messages_use_it_up_sooner() {
-        let some = admitted(&Strangers::default(), address(1), 250_000);
+        let some = admitted(&Strangers::default(), Some(address(1)), 250_000);
         assert!((3..5).contains(&some), "{some}");
     }
 
     #[test]
     fn all_together_have_a_budget_too() {
         let strangers = Strangers::default();
-        let some: usize = (0..100).map(|last| admitted(&strangers, address(last), 0)).sum();
+        let some: usize = (0..100).map(|last| admitted(&strangers, Some(address(last)), 0)).sum();
         assert!((1024..1200).contains(&some), "{some} of 16 KiB each");
     }
 
     #[test]
     fn what_waits_for_the_database_is_bounded_and_does_not_cost_what_others_may_send() {
         let strangers = Strangers::default();
-        let waiting: Vec<_> = (0..15).filter_map(|last| strangers.admit(address(last), 256 << 10)).collect();
+        let waiting: Vec<_> =
+            (0..15).filter_map(|last| strangers.admit(Some(address(last)), 256 << 10)).collect();
         assert_eq!(waiting.len(), 15);
-        assert!(strangers.admit(address(99), 256 << 10).is_none());
+        assert!(strangers.admit(Some(address(99)), 256 << 10).is_none());
         drop(waiting);
-        assert!(strangers.admit(address(99), 256 << 10).is_some());
+        assert!(strangers.admit(Some(address(99)), 256 << 10).is_some());
     }
 
     #[test]
@@ -152,8 +153,8 @@ mod tests {
             strangers.client(&extensions, &headers)
         };
         let (told, untold) = (Strangers::behind(vec!["10.0.0.0/8".parse().unwrap()]), Strangers::default());
-        assert_eq!(sent_by(&told, "192.0.2.1"), address(1));
-        assert_eq!(sent_by(&told, "192.0.2.2"), address(2));
+        assert_eq!(sent_by(&told, "192.0.2.1"), Some(address(1)));
+        assert_eq!(sent_by(&told, "192.0.2.2"), Some(address(2)));
         assert_eq!(sent_by(&untold, "192.0.2.1"), sent_by(&untold, "192.0.2.2"));
     }
 

@@ -4,7 +4,7 @@
 //! somebody else; what cannot be read leads to the proxy that brought the request and never to an address of the
 //! sender's choice.
 //!
-//! Source: RFC 7239 (`Forwarded`); `X-Forwarded-For` has none, and is read as nginx, HAProxy and Envoy write it.
+//! Source: RFC 7239 (`Forwarded`); `X-Forwarded-For` has none, and is read as nginx, `HAProxy` and Envoy write it.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 

@@ -29,7 +29,7 @@ fn find(value: &RawValue, deepest: usize) -> Option<String> {
             if is_signed(text) {
                 return Some(text.to_owned());
             }
-            find(&*json::read(text.as_bytes())?, deeper)
+            find(&json::read(text.as_bytes())?, deeper)
         }
         b'{' => {
             let mut members: Vec<_> = members(value)?.into_iter().collect();

@@ -161,7 +161,7 @@ fn others(survey: &Survey, lives: impl Fn(&Owner) -> bool) -> Others {
 type Subscriptions<'a> = HashMap<(PartnerId, &'a str), Vec<(&'a SubscriptionRow, Span)>>;
 
 /// By partner and channel.
-fn spans<'a>(survey: &'a Survey, lives: impl Fn(&Owner) -> bool) -> Subscriptions<'a> {
+fn spans(survey: &Survey, lives: impl Fn(&Owner) -> bool) -> Subscriptions<'_> {
     let mut spans: Subscriptions<'_> = HashMap::new();
     for (row, owner) in &survey.subscriptions {
         let (from, proven, ended) = (row.confirmed_at, row.proven_at, row.ended_at);
@@ -186,14 +186,13 @@ async fn write_gaps(
             let heard = spans.remove(&(row.partner, row.channel.as_str())).unwrap_or_default();
             let heard = within_term(heard, &row.term);
             let judgement = coverage::judge(&row.term, &heard.1, now);
-            let changes = coverage::changes(&judgement, open);
-            let any = changes != coverage::Changes::default();
+            let due = coverage::changes(&judgement, open);
+            let any = due != coverage::Changes::default();
             if any {
-                let reasons: Vec<_> =
-                    changes.add.iter().map(|hole| reason(&row.term, hole, &heard.0)).collect();
-                survey::change_gaps(conn, row.partner, (&changes, &reasons)).await?;
+                let reasons: Vec<_> = due.add.iter().map(|hole| reason(&row.term, hole, &heard.0)).collect();
+                survey::change_gaps(conn, row.partner, (&due, &reasons)).await?;
                 changed += 1;
-                open = changes.open_after(open);
+                open = due.open_after(open);
             }
             let over = row.term.ended.is_some_and(|ended| ended <= judgement.decided);
             if any || over || judgement.decided - row.term.decided >= FURTHER {

@@ -74,7 +74,7 @@ impl Listener {
             health: self.health.clone(),
         };
         let listening = async {
-            let ended = self.take_turns(me, &book, &stop).await;
+            let ended = Box::pin(self.take_turns(me, &book, &stop)).await;
             closed.cancel();
             ended
         };
@@ -95,7 +95,7 @@ impl Listener {
             };
             tracing::info!(slot = slot.number, "this process listens to the stream");
             book.set_slot(slot.number);
-            self.listen((slot, me), book, stop).await?;
+            Box::pin(self.listen((slot, me), book, stop)).await?;
         }
     }
 

@@ -116,20 +116,11 @@ pub fn judge(term: &Term, spans: &[Span], now: DateTime<Utc>) -> Judgement {
         let next = spans.iter().map(|span| span.from).filter(|from| at < *from && *from < until).min();
         let to = next.or(term.ended.filter(|ended| *ended == until));
         let entering = at == term.began && to.unwrap_or(now) - at <= ENTRY;
-        match to {
-            Some(to) => {
-                if !entering {
-                    holes.push(Hole { from: at, to: Some(to), after });
-                }
-                at = to;
-            }
-            None => {
-                if !entering {
-                    holes.push(Hole { from: at, to: None, after });
-                }
-                break;
-            }
+        if !entering {
+            holes.push(Hole { from: at, to, after });
         }
+        let Some(to) = to else { break };
+        at = to;
     }
     Judgement { holes, decided: at }
 }

@@ -9,7 +9,7 @@ fn at(minute: i64) -> DateTime<Utc> {
 fn event(status: &str, minute: i64) -> Observed {
     let mut identity = [0; 16];
     identity[..8].copy_from_slice(&minute.to_be_bytes());
-    identity[8] = status.len() as u8;
+    identity[8] = u8::try_from(status.len()).unwrap();
     Observed {
         event_id: EventId::new(),
         identity: Identity(identity),
