@@ -16,7 +16,6 @@
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
-use std::hash::BuildHasher;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -71,7 +70,7 @@ pub struct Restated<'a> {
 
 /// Decides what is told by these tellings, each key once. `kept`: of each of them the kept events with its identity, known
 /// from history alone, or of which it may be a row; of its order and status.
-pub fn dedupe<'a, S: BuildHasher>(told: &[&'a NewEvent], kept: &HashMap<Key, Vec<Kept>, S>) -> Deduped<'a> {
+pub(crate) fn dedupe<'a>(told: &[&'a NewEvent], kept: &HashMap<Key, Vec<Kept>>) -> Deduped<'a> {
     let mut deduped = Deduped::default();
     let mut groups: BTreeMap<_, Vec<&'a NewEvent>> = BTreeMap::new();
     for event in told {
