@@ -28,6 +28,13 @@ const OPENING: Duration = Duration::from_secs(5);
 /// The server ends a session whose client is gone without a word within half a minute, and gives its locks back.
 pub(super) const KEPT_ALIVE: &str = "set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = 20000";
 
+/// Whoever keeps a session for the lock that it holds says something in it every few seconds. If nothing comes for so long
+/// its path is silent or its process frozen, and the server gives the lock to others.
+const HOLDS_A_LOCK: &str = "set idle_session_timeout = '10s'";
+
+/// By then the server has ended a session that holds a lock and from which nothing comes.
+pub const SURELY_ENDED: Duration = Duration::from_secs(15);
+
 /// What a statement may take, and a little more.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -47,11 +54,13 @@ pub struct InUse<'a> {
     home: &'a Session,
 }
 
-/// Opens a session outside of the pool, for whoever keeps it: it counts as one more.
+/// Opens a session outside of the pool, for whoever keeps it for the lock that it is to hold: it counts as one more. It
+/// ends when nothing is said in it for ten seconds.
 pub async fn open(pool: &PgPool) -> Result<PgConnection> {
     let opened = async {
         let mut conn = PgConnection::connect_with(&pool.connect_options()).await?;
         conn.execute(KEPT_ALIVE).await?;
+        conn.execute(HOLDS_A_LOCK).await?;
         Ok(conn)
     };
     within(OPENING, opened).await
@@ -126,21 +135,30 @@ mod tests {
             "idle_in_transaction_session_timeout",
             "tcp_keepalives_idle",
             "tcp_user_timeout",
+            "idle_session_timeout",
         ];
         let set = sqlx::query_as("select name, setting from pg_settings where name = any ($1) order by name");
         set.bind(&names[..]).fetch_all(conn).await.unwrap()
+    }
+
+    /// A session without a lock may say nothing for as long as it likes.
+    fn is_bound((name, setting): &(String, String)) -> bool {
+        name == "idle_session_timeout" || setting != "0"
     }
 
     #[sqlx::test]
     async fn no_session_that_writes_waits_without_a_bound_nor_keeps_others_waiting(pool: PgPool) {
         let options = (*pool.connect_options()).clone();
         let ours = pool_options().max_connections(2).connect_with(options).await.unwrap();
+        let held: Vec<_> = bounds(&mut open(&ours).await.unwrap()).await;
+        let bound = held.iter().find(|(name, _)| name == "idle_session_timeout").unwrap();
+        assert_ne!(bound.1, "0", "a lock of somebody who is silent must be given to others");
         let mut kept = Session::new(ours.clone());
         for session in [&mut kept, &mut Session::hurried(ours.clone())] {
             let bounds = bounds(&mut session.take().await.unwrap()).await;
-            assert!(bounds.iter().all(|(_, setting)| setting != "0"), "{bounds:?}");
+            assert!(bounds.iter().all(is_bound), "{bounds:?}");
         }
         let pooled = bounds(&mut ours.acquire().await.unwrap()).await;
-        assert!(pooled.iter().all(|(_, setting)| setting != "0"), "{pooled:?}");
+        assert!(pooled.iter().all(is_bound), "{pooled:?}");
     }
 }

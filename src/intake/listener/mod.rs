@@ -11,7 +11,7 @@
 mod coverage;
 mod record;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -26,6 +26,7 @@ use super::Intake;
 use super::directory::Watch;
 use super::stream::{self, SlotTrouble, StreamHealth};
 use crate::pusher;
+use crate::store::session::SURELY_ENDED;
 use crate::store::{self, listener::Slot};
 
 /// How often a process without a slot looks for a free one.
@@ -151,7 +152,11 @@ fn slot_trouble(error: &store::Error) -> SlotTrouble {
 }
 
 /// Keeps the slot's session; ends the stream when another process has the slot.
+///
+/// Who holds it may also be a session of ours to which the path fell silent. Until that one has surely ended, listening goes
+/// on: one listener too many does no harm.
 async fn keep_slot(pool: &PgPool, (mut slot, me): (Slot, Uuid), session: CancellationToken) {
+    let mut held_at = Instant::now();
     loop {
         tokio::select! {
             biased;
@@ -159,10 +164,12 @@ async fn keep_slot(pool: &PgPool, (mut slot, me): (Slot, Uuid), session: Cancell
             () = tokio::time::sleep(HEARTBEAT) => {}
         }
         if slot.is_held().await {
+            held_at = Instant::now();
             continue;
         }
         match Slot::take_number(pool, me, slot.number).await {
             Ok(Some(again)) => slot = again,
+            Ok(None) if held_at.elapsed() < SURELY_ENDED => {}
             Ok(None) => {
                 tracing::warn!(slot = slot.number, "another process listens on this slot now");
                 session.cancel();
