@@ -41,7 +41,7 @@ pub(super) async fn hold_master_key(
 ) -> anyhow::Result<()> {
     let holder = Uuid::now_v7();
     loop {
-        match master_key::hold(&pool, holder, &key).await {
+        match store::within(store::session::PATIENCE, master_key::hold(&pool, holder, &key)).await {
             Ok(now) => {
                 if fits.send_replace(now) && !now {
                     tracing::error!(

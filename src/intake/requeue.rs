@@ -18,8 +18,9 @@ use crate::model::event::Source;
 use crate::model::hops::Hops;
 use crate::model::id::{PartnerId, QuarantineId};
 use crate::model::quarantine::{Reason, Refusal};
-use crate::store;
 use crate::store::quarantine::retry::{self, Retry};
+use crate::store::session::PATIENCE;
+use crate::store::{self, within};
 use crate::transak::jws::Unverified;
 
 /// Messages tried at once.
@@ -85,7 +86,10 @@ impl Requeue {
         id: QuarantineId,
     ) -> Result<Requeued, RequeueError> {
         let directory = self.directory();
-        let found = retry::find(&mut *self.pool.acquire().await?, partners, of_nobody, id).await?;
+        let found = within(PATIENCE, async {
+            retry::find(&mut *self.pool.acquire().await?, partners, of_nobody, id).await
+        })
+        .await?;
         let Some(message) = found else { return Ok(Requeued::Gone) };
         let heard = heard(message);
         match refusal(&directory, &heard) {
@@ -98,7 +102,10 @@ impl Requeue {
     pub async fn all(&self, partner: PartnerId) -> Result<Tally, RequeueError> {
         let (mut tally, mut after) = (Tally::default(), None);
         loop {
-            let ids = retry::all(&mut *self.pool.acquire().await?, partner, after).await?;
+            let ids = within(PATIENCE, async {
+                retry::all(&mut *self.pool.acquire().await?, partner, after).await
+            })
+            .await?;
             let Some(last) = ids.last() else { return Ok(tally) };
             after = Some(*last);
             let waiting = ids.into_iter().map(|id| self.one_of(partner, id)).collect();
@@ -119,13 +126,19 @@ impl Requeue {
         let generation = directory.generation(partner);
         let (mut tally, mut after) = (Tally::default(), None);
         loop {
-            let ids = retry::untried(&mut *self.pool.acquire().await?, partner, generation, after).await?;
+            let ids = within(PATIENCE, async {
+                retry::untried(&mut *self.pool.acquire().await?, partner, generation, after).await
+            })
+            .await?;
             let Some(last) = ids.last() else { return Ok(tally) };
             after = Some(*last);
             let waiting = ids.into_iter().map(|id| self.with_picture(&directory, partner, id)).collect();
             let tried = at_once(waiting).await?;
             let stay: Vec<_> = tried.iter().filter_map(Tried::refused).collect();
-            retry::stay(&mut *self.pool.acquire().await?, &stay, generation).await?;
+            within(PATIENCE, async {
+                retry::stay(&mut *self.pool.acquire().await?, &stay, generation).await
+            })
+            .await?;
             for tried in &tried {
                 tally.count(&tried.became);
             }
@@ -138,7 +151,10 @@ impl Requeue {
         partner: PartnerId,
         id: QuarantineId,
     ) -> Result<Tried, RequeueError> {
-        let found = retry::find(&mut *self.pool.acquire().await?, &[partner], false, id).await?;
+        let found = within(PATIENCE, async {
+            retry::find(&mut *self.pool.acquire().await?, &[partner], false, id).await
+        })
+        .await?;
         let Some(message) = found else { return Ok(Tried { id, became: Requeued::Gone, sent: false }) };
         let heard = heard(message);
         if let Some(refusal) = refusal(directory, &heard) {
@@ -150,7 +166,7 @@ impl Requeue {
     async fn send_through(&self, id: QuarantineId, heard: Heard) -> Result<Requeued, RequeueError> {
         match self.intake.keep(heard).await? {
             Fate::New | Fate::Sighted | Fate::Test => {
-                retry::delete(&mut *self.pool.acquire().await?, id).await?;
+                within(PATIENCE, async { retry::delete(&mut *self.pool.acquire().await?, id).await }).await?;
                 Ok(Requeued::Kept)
             }
             Fate::Quarantined => Ok(Requeued::Stays(Refusal::new(Reason::Refused, REFUSED))),

@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Stop;
 use crate::model::id::PartnerId;
-use crate::store;
 use crate::store::reconcile;
+use crate::store::session::PATIENCE;
+use crate::store::{self, within};
 
 /// How long a process that died keeps others from a partner.
 const LENGTH: TimeDelta = TimeDelta::seconds(15);
@@ -75,8 +76,10 @@ impl Lease {
     async fn extend(&self, now: DateTime<Utc>) -> store::Result<bool> {
         let mut until = self.until.lock().await;
         let next = end(now);
-        let mut conn = self.pool.acquire().await?;
-        let extended = reconcile::extend(&mut conn, self.partner, (*until, next)).await?;
+        let extended = within(PATIENCE, async {
+            reconcile::extend(&mut *self.pool.acquire().await?, self.partner, (*until, next)).await
+        });
+        let extended = extended.await?;
         if extended {
             *until = next;
         }

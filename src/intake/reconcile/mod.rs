@@ -35,6 +35,7 @@ use crate::model::reconcile::SETTLING;
 use crate::model::seal::MasterKey;
 use crate::store;
 use crate::store::reconcile::DuePartner;
+use crate::store::session::PATIENCE;
 use crate::transak::rest::{RestError, TransakRest};
 
 /// How often it is looked whether something is due.
@@ -113,7 +114,7 @@ impl Reconciler {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                looked = self.look_now() => if let Err(error) = looked {
+                looked = store::within(PATIENCE, self.look_now()) => if let Err(error) = looked {
                     tracing::warn!(error = &error as &dyn Error, "nothing can be reconciled right now");
                 },
             }

@@ -32,6 +32,9 @@ const PLACES: usize = 16;
 /// Places for partners whose last turn failed or used up its time.
 const SLOW_PLACES: usize = 8;
 
+/// A turn ends by itself soon after its time. One that does not waits for a database that has fallen silent.
+const LONGEST: Duration = Duration::from_secs(90);
+
 /// The turns that wait and that are under way.
 pub(super) struct Turns {
     settings: Arc<Settings>,
@@ -157,7 +160,9 @@ struct Turn {
 impl Turn {
     async fn take(self, partner: DuePartner) -> End {
         let id = partner.partner_id;
-        self.try_take(partner).await.unwrap_or_else(|error| {
+        let taken = tokio::time::timeout(LONGEST, self.try_take(partner)).await;
+        let late = |_| Err(store::Error::from(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())).into());
+        taken.unwrap_or_else(late).unwrap_or_else(|error: Stop| {
             tracing::warn!(partner.id = %id, error = &error as &dyn Error, "a partner cannot be reconciled right now");
             let summary = Summary { given_up: 1, ..Summary::default() };
             End { summary, failures: None, is_slow: false }

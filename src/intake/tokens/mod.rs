@@ -30,7 +30,9 @@ use crate::model::seal::MasterKey;
 use crate::model::token_care::{self, Duty};
 use crate::store;
 use crate::store::quarantine::retry;
+use crate::store::session::PATIENCE;
 use crate::store::token_refresh::{self, TokenState};
+use crate::store::within;
 use crate::transak::rest::TransakRest;
 
 pub use self::worry::{Worry, worries};
@@ -58,6 +60,9 @@ pub struct Settings {
     /// Hurries the next look.
     pub suspicion: Suspicion,
 }
+
+/// How long one refresh may take, with its calls and what is written of it.
+const LONGEST: Duration = Duration::from_mins(2);
 
 /// Cares for the tokens of all partners.
 pub struct TokenCare {
@@ -157,7 +162,7 @@ impl TokenCare {
         now: DateTime<Utc>,
         looked: &mut Looked,
     ) -> store::Result<()> {
-        let refreshes = due.into_iter().map(|partner| refresh(&self.settings, partner, now));
+        let refreshes = due.into_iter().map(|partner| within(LONGEST, refresh(&self.settings, partner, now)));
         let results: Vec<_> = stream::iter(refreshes).buffer_unordered(AT_ONCE).collect().await;
         for result in results {
             match result? {
@@ -170,7 +175,7 @@ impl TokenCare {
     }
 
     async fn renew_picture(&mut self) -> store::Result<()> {
-        let picture = directory::load(&self.settings.pool, &self.settings.key).await?;
+        let picture = within(LONGEST, directory::load(&self.settings.pool, &self.settings.key)).await?;
         self.settings.picture.send_replace(Arc::new(picture));
         self.pictures.mark_unchanged();
         Ok(())
@@ -178,7 +183,10 @@ impl TokenCare {
 
     /// Tries what was put aside by whoever did not know the tokens that there are now. Answers how many messages left.
     async fn try_quarantine(&mut self) -> store::Result<u64> {
-        let waiting = retry::partners_with_untried(&mut *self.settings.pool.acquire().await?).await?;
+        let waiting = within(PATIENCE, async {
+            retry::partners_with_untried(&mut *self.settings.pool.acquire().await?).await
+        })
+        .await?;
         if waiting.is_empty() {
             return Ok(0);
         }
@@ -192,7 +200,10 @@ impl TokenCare {
                     cured += tally.kept;
                     tracing::info!(partner.id = %partner, kept = tally.kept, stay = tally.stay, "the quarantine was tried with a new access token");
                     if tally.kept > 0 {
-                        token_refresh::cured(&mut *self.settings.pool.acquire().await?, partner).await?;
+                        within(PATIENCE, async {
+                            token_refresh::cured(&mut *self.settings.pool.acquire().await?, partner).await
+                        })
+                        .await?;
                     }
                 }
                 Err(error) => {
@@ -205,5 +216,5 @@ impl TokenCare {
 }
 
 async fn states(pool: &PgPool, only: Option<PartnerId>) -> store::Result<Vec<TokenState>> {
-    token_refresh::states(&mut *pool.acquire().await?, only).await
+    within(PATIENCE, async { token_refresh::states(&mut *pool.acquire().await?, only).await }).await
 }
