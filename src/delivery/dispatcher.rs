@@ -119,7 +119,7 @@ impl Dispatcher {
                 }
                 drop(done);
             };
-            tokio::join!(work, finisher::run(self.pool.clone(), self.queues.clone(), results));
+            tokio::join!(work, Box::pin(finisher::run(self.pool.clone(), self.queues.clone(), results)));
             if started == 0 {
                 return Ok(sent);
             }
