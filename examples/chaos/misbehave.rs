@@ -13,7 +13,7 @@ const CHANNEL: &str = "33333333-0000-4000-8000-000000000000";
 /// How long the storm of 4200 is weathered.
 const STORM: Duration = Duration::from_mins(1);
 
-/// In production a refused stream is probed every five minutes; here sooner, so that the table ends.
+/// In production a refused stream is probed every minute; here sooner, so that the table ends.
 const PROBE: Duration = Duration::from_secs(15);
 
 /// A listening client; ends with its token.

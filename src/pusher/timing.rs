@@ -71,7 +71,7 @@ pub const BACKOFF_FLOOR: Duration = Duration::from_secs(1);
 /// Nothing published meanwhile can be had back, so the longest pause stays short.
 pub const BACKOFF_CEILING: Duration = Duration::from_secs(30);
 /// "Do not reconnect unchanged", yet a disabled app or an exceeded quota is healed by its owner, unannounced.
-pub const FATAL_PROBE: Duration = Duration::from_mins(5);
+pub const FATAL_PROBE: Duration = Duration::from_mins(1);
 /// The error frame and the drop leave the server together. Longer, and an error that a server sends while carrying on
 /// would too often be taken for the reason of an accident.
 pub const ERROR_MEMORY: Duration = Duration::from_secs(1);

@@ -114,27 +114,31 @@ impl<S: FnMut(Notice)> Driver<S> {
     /// Closes the connection and hears the server out, for a while.
     async fn say_goodbye(&mut self, timing: Timing) {
         if self.link.begin_close() {
+            let (began, at) = (now(), Instant::now());
             let heard_out = async {
                 loop {
                     match self.link.next().await {
-                        // It was heard until it said goodbye itself.
-                        Incoming::Closed(_) => break self.take(Incoming::Control),
-                        Incoming::Dropped => break,
+                        Incoming::Closed(_) => break true,
+                        Incoming::Dropped => break false,
                         incoming => self.take(incoming),
                     }
                 }
             };
-            if timeout(timing.close, heard_out).await.is_err() {
-                tracing::debug!("the stream's server did not answer the close in time");
+            match timeout(timing.close, heard_out).await {
+                // A server that answers the goodbye was there until it was said.
+                Ok(true) => {
+                    self.pulse.send_replace(Some(at));
+                    self.tell_at(Input::Traffic, began);
+                }
+                Ok(false) => {}
+                Err(_) => tracing::debug!("the stream's server did not answer the close in time"),
             }
         }
         self.tell(Input::Stop);
     }
 
     fn take(&mut self, incoming: Incoming) {
-        if let Incoming::Text(_) | Incoming::Control | Incoming::Unreadable(..) | Incoming::Closed(_) =
-            incoming
-        {
+        if let Incoming::Text(_) | Incoming::Control | Incoming::Unreadable(..) = incoming {
             self.pulse.send_replace(Some(Instant::now()));
         }
         match incoming {
@@ -153,7 +157,11 @@ impl<S: FnMut(Notice)> Driver<S> {
     }
 
     fn tell(&mut self, input: Input<'_>) {
-        for output in self.session.handle(input, now()) {
+        self.tell_at(input, now());
+    }
+
+    fn tell_at(&mut self, input: Input<'_>, now: Now) {
+        for output in self.session.handle(input, now) {
             match output {
                 Output::Connect { secure, after } => {
                     if let Some(reason) = after {

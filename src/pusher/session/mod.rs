@@ -135,11 +135,7 @@ impl Session {
             Input::NotConnected => self.ended(Reason::NotConnected, now),
             Input::Text(text) => self.text(text, now),
             Input::Traffic => self.heard(now),
-            Input::Closed(code) => {
-                // Whatever it had to say came before.
-                self.heard(now);
-                self.ended(Reason::Code(code), now);
-            }
+            Input::Closed(code) => self.ended(Reason::Code(code), now),
             Input::Dropped => self.ended(Reason::Dropped, now),
             Input::Wanted(wanted) => self.want(wanted, now),
             Input::Tick => {}

@@ -10,11 +10,15 @@ async fn from_the_first_connection_to_the_last_goodbye() {
         assert_eq!(data(bench.told().await), Data::Text("one".to_owned()));
         bench.wanted.send_replace(set(&["A", "B"]));
         assert_eq!(heard(&mut peer).await, Message::text(subscribe(&"B".parse().unwrap())));
+        let told = chrono::Utc::now();
         bench.stop.cancel();
         let Message::Close(Some(close)) = heard(&mut peer).await else { panic!("no close") };
         assert_eq!(u16::from(close.code), 1000);
         assert!(peer.next().await.is_none(), "the connection ends");
-        assert!(matches!(bench.told().await, Notice::Lost { reason: Reason::Stopped, .. }));
+        let Notice::Lost { since, reason: Reason::Stopped, .. } = bench.told().await else {
+            panic!("not lost")
+        };
+        assert!(told <= since, "a server that answers the goodbye was heard until it was said");
         assert_eq!(bench.told().await, Notice::State(State::Stopped));
         assert_eq!(bench.told.recv().await, None);
     })
@@ -39,8 +43,12 @@ async fn a_lost_connection_is_replaced_and_subscribed_anew() {
         assert!(matches!(bench.told().await, Notice::Lost { reason: Reason::Dropped, .. }));
         assert!(matches!(bench.told().await, Notice::State(State::BackingOff { .. })));
         let mut peer = bench.serving("A").await;
+        let closed = chrono::Utc::now();
         peer.close(Some(CloseFrame { code: 4200.into(), reason: "deploy".into() })).await.unwrap();
-        assert!(matches!(bench.told().await, Notice::Lost { reason: Reason::Code(4200), .. }));
+        let Notice::Lost { since, reason: Reason::Code(4200), .. } = bench.told().await else {
+            panic!("not lost")
+        };
+        assert!(since <= closed, "it may have stopped publishing to us before it said so");
         let mut peer = bench.serving("A").await;
         peer.send(event("back")).await.unwrap();
         assert_eq!(data(bench.until(is_event).await), Data::Text("back".to_owned()));

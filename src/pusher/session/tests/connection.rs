@@ -43,21 +43,21 @@ fn all_ends(code: u16) -> [End; 5] {
 }
 
 #[test]
-fn a_code_of_4000_to_4099_is_shown_as_fatal_and_probed_every_five_minutes() {
+fn a_code_of_4000_to_4099_is_shown_as_fatal_and_probed_every_minute() {
     for code in [4000, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 4099] {
         for how in all_ends(code) {
             let mut rig = Rig::new(true, 50);
             let outputs = end(&mut rig, how);
-            let until = rig.now.wall + secs(300);
+            let until = rig.now.wall + secs(60);
             let state = State::Fatal { code, reason: Reason::Code(code), until };
             assert!(notices(&outputs).contains(&&Notice::State(state)), "{how:?}: {outputs:?}");
-            assert_eq!(rig.pause(), secs(300), "{how:?}");
+            assert_eq!(rig.pause(), secs(60), "{how:?}");
             assert!(notices(&end(&mut rig, how)).contains(&&Notice::State(State::Fatal {
                 code,
                 reason: Reason::Code(code),
-                until: rig.now.wall + secs(300)
+                until: rig.now.wall + secs(60)
             })));
-            assert_eq!(rig.pause(), secs(300), "{how:?}");
+            assert_eq!(rig.pause(), secs(60), "{how:?}");
         }
     }
 }
@@ -86,7 +86,7 @@ fn code_4000_without_tls_is_answered_with_tls_once_and_for_all() {
         let (_, outputs) = rig.until_due();
         assert!(outputs.contains(&Output::Connect { secure: true, after: Some(Reason::NotConnected) }));
         end(&mut rig, how);
-        assert_eq!(rig.pause(), secs(300), "with TLS it is fatal");
+        assert_eq!(rig.pause(), secs(60), "with TLS it is fatal");
     }
 }
 
