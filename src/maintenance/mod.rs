@@ -9,6 +9,7 @@
 //! Does not guarantee: that something is gone at the minute it is old enough.
 
 mod leftovers;
+mod old;
 pub mod statistics;
 
 use std::time::Duration;
@@ -17,7 +18,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
-use crate::model::id::{EventId, PartnerId};
 use crate::model::partition::{self, Partition, Span};
 use crate::store::maintenance_lock::Turn;
 use crate::store::partition::{self as tables, TABLES, Table};
@@ -138,7 +138,7 @@ impl Maintenance {
         let kept = self.retention.and_then(|kept| TimeDelta::from_std(kept).ok());
         let Some(cutoff) = kept.and_then(|kept| now.checked_sub_signed(kept)) else { return Ok(report) };
         let cutoff = cutoffs(now, cutoff);
-        delete_old(conn, cutoff, &mut report).await?;
+        old::delete_old(conn, cutoff, &mut report).await?;
         report.rows += leftovers::delete(conn, cutoff).await?;
         let cutoff = cutoff.over;
         for table in TABLES {
@@ -227,49 +227,6 @@ async fn make_missing(
 fn cutoffs(now: DateTime<Utc>, over: DateTime<Utc>) -> Cutoff {
     let before = |kept: TimeDelta| now.checked_sub_signed(kept).map_or(over, |then| then.min(over));
     Cutoff { over, abandoned: before(ABANDONED), erasures: before(ERASURES_KEPT) }
-}
-
-async fn delete_old(conn: &mut PgConnection, cutoff: Cutoff, report: &mut Report) -> store::Result<()> {
-    for partner in retention::partners(conn).await? {
-        match delete_old_of(conn, partner, cutoff, report).await {
-            Ok(()) => {}
-            // An order of this one is locked: the others are tidied all the same.
-            Err(error) if error.is_lock_timeout() => report.put_off += 1,
-            Err(error) => return Err(error),
-        }
-    }
-    for _ in 0..BATCHES {
-        let deleted = retention::drop_quarantined(conn, cutoff.over, BATCH).await?
-            + retention::drop_ended(conn, cutoff.over, BATCH).await?;
-        report.rows += deleted;
-        if deleted == 0 {
-            break;
-        }
-    }
-    Ok(())
-}
-
-async fn delete_old_of(
-    conn: &mut PgConnection,
-    partner: PartnerId,
-    cutoff: Cutoff,
-    report: &mut Report,
-) -> store::Result<()> {
-    let mut place = Some((DateTime::UNIX_EPOCH, String::new()));
-    for _ in 0..BATCHES {
-        let Some(after) = place else { break };
-        let step = retention::drop_orders(conn, (partner, &after), (cutoff, BATCH)).await?;
-        report.orders += step.deleted;
-        place = step.next;
-    }
-    let mut place = Some(EventId::boundary(DateTime::UNIX_EPOCH));
-    for _ in 0..BATCHES {
-        let Some(after) = place else { break };
-        let step = retention::drop_events(conn, (partner, after), (cutoff.over, BATCH)).await?;
-        report.events += step.deleted;
-        place = step.next;
-    }
-    Ok(())
 }
 
 async fn drop_over(

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use chrono::{TimeDelta, Utc};
 use serde_json::json;
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio::time::timeout;
 use transak_relay::intake::spool::Spool;
 use transak_relay::intake::{Fate, Writer};
+use transak_relay::maintenance::Maintenance;
 use transak_relay::sandbox::receiver::Answer;
 use transak_relay::store::pool::{MIGRATOR, pool_options};
 
@@ -142,6 +144,23 @@ async fn an_endpoint_that_somebody_has_locked_keeps_no_other_result_from_being_w
     world.dispatcher.drain().await.unwrap();
     assert_eq!(world.in_state("succeeded").await, 1);
     drop(tx);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_locked_order_keeps_nothing_else_from_being_tidied(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    world.hear("nonsense").await;
+    offer(&world, "locked", "COMPLETED", 1);
+    world.writer.drain().await;
+    let tx = hold(&world, r#"select from "order" for update"#).await;
+    let mut maintenance = Maintenance::new(world.pool.clone(), Some(Duration::from_hours(24)));
+    let later = Utc::now() + TimeDelta::days(3);
+    let report = maintenance.run_once(later).await.unwrap().unwrap();
+    assert!(report.put_off > 0, "{report:?}");
+    assert_eq!((world.count("quarantine").await, world.count(r#""order""#).await), (0, 1));
+    drop(tx);
+    let report = maintenance.run_once(later).await.unwrap().unwrap();
+    assert_eq!((report.orders, report.put_off), (1, 0), "{report:?}");
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
