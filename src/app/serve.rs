@@ -289,6 +289,7 @@ impl Relay {
         let addresses = self.addresses();
         let Some(listener) = self.listener else { return };
         let admin_token = self.config.admin_token;
+        let proxies = self.config.interface.trusted_proxies;
         let router = http::router(Api {
             pool: pool::for_requests(&self.pool, self.for_requests),
             vitals: self.pool,
@@ -305,11 +306,11 @@ impl Relay {
                 watches: self.config.limits.max_watches_per_partner.get(),
             },
             cors_origins: self.config.interface.cors_origins,
-            strangers: Strangers::behind(self.config.interface.trusted_proxies),
+            strangers: Strangers::behind(proxies.clone()),
             metrics: Some(self.metrics),
         });
         let stop = tasks.stop_token();
-        let bounds = server::Bounds::of_open_files(raise_limit(), Vec::new());
+        let bounds = server::Bounds::of_open_files(raise_limit(), proxies);
         tasks.spawn("api", async move {
             tracing::info!(address = %listener.local_addr()?, "the relay answers");
             server::serve(listener, router, server::Serving { head: server::HEAD, bounds, stop }).await;

@@ -95,11 +95,12 @@ fn in_a_gap(world: &World, term: &TermOfWorld, tick: i64) -> bool {
     gaps.any(|(_, from, to)| *from <= middle && to.is_none_or(|to| middle <= to))
 }
 
-/// The first ticks of a term in which nobody hears yet are promised to nobody.
+/// The first ticks of a term are promised to nobody if somebody hears by their end. Who heard before and died at once may
+/// have written nothing, so that the first hearing that is known is a later one.
 fn entry(term: &TermOfWorld) -> i64 {
-    let silent = (0..LENGTH).find(|tick| term.heard.contains_key(&(term.began + tick))).unwrap_or(i64::MAX);
     let over = term.ended.map_or(i64::MAX, |ended| ended - term.began);
-    if silent.min(over) <= 5 { term.began + silent.min(over) } else { term.began }
+    let heard = (0..=5).rev().find(|tick| term.heard.contains_key(&(term.began + tick)));
+    if over <= 5 { term.began + over } else { term.began + heard.unwrap_or_default() }
 }
 
 /// Whether somebody heard at that tick who went on hearing, and writing, for long enough to prove it.
