@@ -1,5 +1,6 @@
 //! Endpoints: the callback URLs partners register.
 
+mod judged;
 pub mod pace;
 pub mod proof;
 pub mod settings;

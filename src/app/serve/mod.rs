@@ -1,7 +1,8 @@
 //! One relay process: everything its roles need, on one database.
 
+mod transak;
+
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,11 +14,11 @@ use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::bootstrap;
-use super::listening::{bind, own_addresses};
-use super::open_files::raise_limit;
-use super::readiness::{self, Signs};
-use super::sampler::Sampler;
+use crate::app::bootstrap;
+use crate::app::listening::{bind, own_addresses};
+use crate::app::open_files::raise_limit;
+use crate::app::readiness::{self, Signs};
+use crate::app::sampler::Sampler;
 use crate::config::{Role, Serve};
 use crate::delivery::dispatcher::{Dispatcher, Settings};
 use crate::delivery::sender::{Sender, SenderSettings};
@@ -28,21 +29,16 @@ use crate::http::server;
 use crate::http::strangers::Strangers;
 use crate::http::turns::Turns;
 use crate::http::{self, Api};
-use crate::intake::credentials;
 use crate::intake::directory::Directory;
 use crate::intake::listener::Listener;
-use crate::intake::reconcile::Reconciler;
-use crate::intake::requeue::Requeue;
 use crate::intake::spool::Spool;
 use crate::intake::stream::StreamHealth;
 use crate::intake::suspicion::Suspicion;
-use crate::intake::tokens::TokenCare;
-use crate::intake::{self, Intake, Writer, directory, reconcile, tokens};
+use crate::intake::{self, Intake, Writer, directory};
 use crate::maintenance::{self, Maintenance};
 use crate::model::address::AddressPolicy;
 use crate::model::callback_url::UrlPolicy;
 use crate::model::clock::Ahead;
-use crate::model::pace::Rate;
 use crate::model::queue::HandOver;
 use crate::model::token::TokenHash;
 use crate::pusher;
@@ -50,10 +46,6 @@ use crate::shutdown::Tasks;
 use crate::store::figures::Queue;
 use crate::store::pool;
 use crate::store::wake::{self, Wakes};
-use crate::transak::rest::{self, TransakRest};
-
-/// A burst is what two seconds allow.
-const TWO: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
 
 /// A relay that is ready to run: connected, migrated, its port bound.
 pub struct Relay {
@@ -238,47 +230,6 @@ impl Relay {
 
     fn reconcile_every(&self) -> Duration {
         Duration::from_secs(self.config.transak.reconcile_seconds)
-    }
-
-    /// What asks Transak: the care of access tokens, and the comparison with its own record.
-    fn start_transak(
-        &self,
-        tasks: &mut Tasks,
-        intake: &Intake,
-        (picture, suspicion, clock): (watch::Sender<Arc<Directory>>, Suspicion, watch::Sender<Ahead>),
-    ) -> anyhow::Result<()> {
-        let (pool, key, config) = (self.pool.clone(), self.config.master_key.clone(), &self.config.transak);
-        let per_second = config.transak_requests_per_second;
-        let rest = Arc::new(TransakRest::new(rest::Settings {
-            api_url: config.transak_api_url.clone(),
-            user_ip: config.transak_user_ip,
-            clock,
-            rate: Rate { per_second, burst: per_second.saturating_mul(TWO) },
-            ..rest::Settings::default()
-        })?);
-        let check = credentials::Check {
-            pool: pool.clone(),
-            key: key.clone(),
-            rest: Arc::clone(&rest),
-            directory: picture.subscribe(),
-        };
-        tasks.spawn("credentials", check.run(tasks.stop_token()));
-        let requeue = Requeue::new(pool.clone(), picture.subscribe(), intake.clone());
-        let care = TokenCare::new(tokens::Settings {
-            pool: pool.clone(),
-            key: key.clone(),
-            rest: Arc::clone(&rest),
-            requeue,
-            picture,
-            suspicion: suspicion.clone(),
-        });
-        tasks.spawn("token care", care.run(tasks.stop_token()));
-        let (intake, every) = (intake.clone(), self.reconcile_every());
-        let turn = reconcile::TURN;
-        let reconciler =
-            Reconciler::new(reconcile::Settings { pool, key, rest, intake, suspicion, every, turn });
-        tasks.spawn("reconcile", reconciler.run(tasks.stop_token()));
-        Ok(())
     }
 
     fn start_api(
