@@ -11,14 +11,12 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, PgPool};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use transak_relay::intake::listener::{self, Listener};
-use transak_relay::intake::stream::StreamHealth;
-use transak_relay::intake::{Fate, Form, Heard, directory};
+use transak_relay::intake::{Fate, Form, Heard, directory, stream::StreamHealth};
 use transak_relay::model::event::Source;
 use transak_relay::model::hops::Hops;
 use transak_relay::pusher;
 use transak_relay::sandbox::pusher::{Server, Settings};
-use transak_relay::store::figures;
-use transak_relay::store::pool::MIGRATOR;
+use transak_relay::store::{figures, pool::MIGRATOR};
 use uuid::Uuid;
 
 use crate::world::{API_KEY, World, order, pluck};

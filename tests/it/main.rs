@@ -27,6 +27,7 @@ mod dev;
 mod dev_starting;
 mod doctor;
 mod due;
+mod due_history;
 mod empty_variables;
 mod endpoint_bounds;
 mod ends;
