@@ -59,7 +59,9 @@ async fn time(conn: &mut PgConnection, what: usize) -> anyhow::Result<f64> {
     let began = Instant::now();
     match what {
         0 => drop(look(conn, DispatcherId::new(), None).await?),
-        1 => drop(figures::queue(conn).await?),
+        1 => {
+            figures::queue(conn).await?;
+        }
         _ => drop(in_line::step(conn).await?),
     }
     Ok(began.elapsed().as_secs_f64() * 1e3)

@@ -46,7 +46,7 @@ async fn a_wake_up_of_another_schema_wakes_nobody(pool: PgPool) {
     for woken in [&wakes.partners, &wakes.deliveries, &wakes.events] {
         woken.notified().await;
     }
-    wake::partners(&mut *neighbour.acquire().await.unwrap()).await.unwrap();
+    wake::partners(&mut neighbour.acquire().await.unwrap()).await.unwrap();
     wake::deliveries_now(&pool).await.unwrap();
     wakes.deliveries.notified().await;
     let partners = Arc::clone(&wakes.partners);

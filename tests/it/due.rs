@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 use transak_relay::model::queue::Place;
-use transak_relay::store::dispatcher::{DispatcherId, beat};
+use transak_relay::store::dispatcher::DispatcherId;
 use transak_relay::store::due::{Sweep, adopt, look, note_now, settle, sweep};
 use transak_relay::store::endpoint::in_line;
 use transak_relay::store::figures;

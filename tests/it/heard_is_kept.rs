@@ -219,7 +219,7 @@ async fn process(world: &World, server: &Server, copies: i32) -> Process {
         health,
     };
     let stop = CancellationToken::new();
-    let run = listener.run(stop.clone());
+    let run = Box::pin(listener.run(stop.clone()));
     #[expect(clippy::disallowed_methods, reason = "the test is its owner and kills it")]
     let task = tokio::spawn(async move {
         let _keep = keep;

@@ -38,6 +38,7 @@ fn change() -> impl Strategy<Value = Change> {
 
 /// How a change is written.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one habit of a writer, on or off")]
 struct Spelling {
     time: usize,
     /// Members by the order of their numbers.
