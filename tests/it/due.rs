@@ -83,7 +83,7 @@ async fn who_makes_something_due_waits_for_who_puts_its_endpoint_off(pool: PgPoo
     let mut writer = world.pool.begin().await.unwrap();
     sqlx::query("set local lock_timeout = '1ms'").execute(&mut *writer).await.unwrap();
     assert!(
-        note_now(&mut writer, [place]).await.unwrap_err().is_unavailable(),
+        note_now(&mut writer, [place]).await.unwrap_err().is_lock_timeout(),
         "or it relied on a row that goes"
     );
 }

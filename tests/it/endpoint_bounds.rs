@@ -69,7 +69,7 @@ async fn two_who_register_the_last_endpoint_take_turns(pool: PgPool) {
     assert_eq!(lock(&mut first, world.partner, 1).await.unwrap(), Bound::Room);
     sqlx::query("set local lock_timeout = '1ms'").execute(&mut *second).await.unwrap();
     assert!(
-        lock(&mut second, world.partner, 1).await.unwrap_err().is_unavailable(),
+        lock(&mut second, world.partner, 1).await.unwrap_err().is_lock_timeout(),
         "it waits for the first"
     );
 }

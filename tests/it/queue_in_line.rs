@@ -118,7 +118,7 @@ async fn a_retry_takes_the_lock_of_its_lane_before_that_of_its_delivery(pool: Pg
     lock(&mut finisher, [(world.partner, "o1")].into_iter()).await.unwrap();
     let mut person = world.pool.begin().await.unwrap();
     sqlx::query("set local lock_timeout = '1ms'").execute(&mut *person).await.unwrap();
-    assert!(retry(&mut person, world.partner, id).await.unwrap_err().is_unavailable());
+    assert!(retry(&mut person, world.partner, id).await.unwrap_err().is_lock_timeout());
     // Who has the lock of the lane finds none of its deliveries locked.
     let free = sqlx::query("select from delivery for update nowait").fetch_all(&mut *finisher).await;
     assert_eq!(free.unwrap().len(), 1);
@@ -170,7 +170,7 @@ async fn two_who_advance_one_lane_take_turns(pool: PgPool) {
     advance(&mut first, &lane).await.unwrap();
     let mut second = world.pool.begin().await.unwrap();
     sqlx::query("set local lock_timeout = '1ms'").execute(&mut *second).await.unwrap();
-    assert!(advance(&mut second, &lane).await.unwrap_err().is_unavailable(), "it waits for the first");
+    assert!(advance(&mut second, &lane).await.unwrap_err().is_lock_timeout(), "it waits for the first");
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
