@@ -9,7 +9,7 @@
 //! - whoever takes a row away has locked it alone first, and only then looks what is due: it has seen the deliveries of
 //!   all who had relied on the row, and who comes later finds it gone.
 //!
-//! Does not guarantee: that a process of an earlier version notes anything. See [`adopt`] and [`sweep`].
+//! Does not guarantee: that a process of an earlier version notes anything. See [`adopt`] and [`sweep()`].
 
 mod look;
 mod note;
