@@ -18,7 +18,7 @@ use super::field::{Text, Time};
 use super::page::{Listing, PageParams, Paged, PartnerParam};
 use super::path::Path;
 use super::problem::Problem;
-use super::problem::openapi::{Common, WithBody, WithoutBody};
+use super::problem::openapi::{Common, Filtering, WithBody, WithoutBody};
 use crate::http::attempt::AttemptView;
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{DeliveryId, EndpointId, EventId, PartnerId};
@@ -109,7 +109,7 @@ pub struct DeliveryDetail {
 /// List deliveries, newest first.
 #[utoipa::path(
     get, path = "/v1/deliveries", tag = "Deliveries", params(PageParams, PartnerParam, DeliveryQuery),
-    responses((status = 200, description = "A page of deliveries.", body = Paged<DeliveryView>), Common),
+    responses((status = 200, description = "A page of deliveries.", body = Paged<DeliveryView>), Filtering),
 )]
 pub async fn list_deliveries(
     State(api): State<Arc<Api>>,

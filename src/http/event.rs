@@ -17,7 +17,7 @@ use super::field::{Raw, Text, Time};
 use super::page::{Listing, PageParams, Paged, PartnerParam};
 use super::path::Path;
 use super::problem::Problem;
-use super::problem::openapi::Common;
+use super::problem::openapi::{Common, Filtering};
 use super::suggest::refuse_unknown;
 use super::timeline::DeliveryView;
 use crate::model::endpoint::{EVENTS, STATUSES};
@@ -141,7 +141,7 @@ pub struct EventDetail {
 /// List events, the latest occurrence first.
 #[utoipa::path(
     get, path = "/v1/events", tag = "Events", params(PageParams, PartnerParam, EventQuery),
-    responses((status = 200, description = "A page of events.", body = Paged<EventView>), Common),
+    responses((status = 200, description = "A page of events.", body = Paged<EventView>), Filtering),
 )]
 pub async fn list_events(
     State(api): State<Arc<Api>>,

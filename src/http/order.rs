@@ -14,7 +14,7 @@ use super::field::{Raw, Text, Time};
 use super::page::{Listing, PageParams, Paged, PartnerParam};
 use super::path::Path;
 use super::problem::Problem;
-use super::problem::openapi::Common;
+use super::problem::openapi::{Common, Filtering};
 use super::suggest::refuse_unknown;
 use crate::model::amount::Amount;
 use crate::model::endpoint::STATUSES;
@@ -139,7 +139,7 @@ pub struct OrderDetail {
 /// List orders, newest first.
 #[utoipa::path(
     get, path = "/v1/orders", tag = "Orders", params(PageParams, PartnerParam, OrderQuery),
-    responses((status = 200, description = "A page of orders.", body = Paged<OrderView>), Common),
+    responses((status = 200, description = "A page of orders.", body = Paged<OrderView>), Filtering),
 )]
 pub async fn list_orders(
     State(api): State<Arc<Api>>,

@@ -15,7 +15,7 @@ use super::field::Time;
 use super::page::{Listing, PageParams, Paged, PartnerParam};
 use super::path::Path;
 use super::problem::Problem;
-use super::problem::openapi::{Common, WithoutBody, Writing};
+use super::problem::openapi::{Common, Filtering, WithoutBody, Writing};
 use super::query::Filters;
 use crate::intake::requeue::{RequeueError, Requeued};
 use crate::model::event::Source;
@@ -102,7 +102,7 @@ impl From<store::Quarantined> for QuarantinedView {
 /// With an admin token and without `partnerId`, those of no known partner are in it too.
 #[utoipa::path(
     get, path = "/v1/quarantine", tag = "Quarantine", params(PageParams, QuarantineQuery, PartnerParam),
-    responses((status = 200, description = "A page of messages.", body = Paged<QuarantinedView>), Common),
+    responses((status = 200, description = "A page of messages.", body = Paged<QuarantinedView>), Filtering),
 )]
 pub async fn list_quarantine(
     State(api): State<Arc<Api>>,

@@ -34,6 +34,9 @@ pub struct Body {
 /// What every operation with a token can answer.
 pub struct Common;
 
+/// What a list can answer beside whose filters have closed lists of values.
+pub struct Filtering;
+
 /// What every operation that changes something can answer beside.
 pub struct Writing;
 
@@ -55,6 +58,12 @@ impl IntoResponses for Ingesting {
 impl IntoResponses for Common {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         references(&[400, 401, 403, 404, 429, 500, 503])
+    }
+}
+
+impl IntoResponses for Filtering {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        references(&[400, 401, 403, 404, 422, 429, 500, 503])
     }
 }
 
