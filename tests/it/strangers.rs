@@ -102,7 +102,7 @@ async fn the_quarantine_is_listed_and_emptied_by_reason_source_and_time(pool: Pg
     assert_eq!(deleted(&world, "?before=2020-01-01T00:00:00Z").await, (StatusCode::OK, json!(0)));
     assert_eq!(deleted(&world, "?reason=not_signed&source=webhook").await, (StatusCode::OK, json!(3)));
     assert_eq!(listed(&world, "").await, 2);
-    assert_eq!(deleted(&world, "?reason=bad").await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(deleted(&world, "?reason=bad").await.0, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(deleted(&world, "?rason=not_signed").await.0, StatusCode::BAD_REQUEST);
     assert_eq!(deleted(&world, "").await, (StatusCode::OK, json!(2)));
     let usage: i64 = sqlx::query_scalar("select sum(messages)::bigint from quarantine_usage")

@@ -56,7 +56,7 @@ mod tests {
     use crate::model::id::PartnerId;
     use crate::transak::jws::VerifyingKey;
 
-    fn writer(pool: &PgPool, partner: PartnerId) -> (Intake, Writer, TempDir, watch::Sender<Arc<Directory>>) {
+    fn writer(pool: &PgPool, partner: PartnerId) -> (Intake, Writer, TempDir) {
         let mut directory = Directory::default();
         directory.add(partner, "key", vec![VerifyingKey::new(&SecretString::from("token"))]);
         let picture = watch::Sender::new(Arc::new(directory));
@@ -69,7 +69,7 @@ mod tests {
             suspicion: Suspicion::default(),
             reconcile_every: Duration::from_mins(1),
         });
-        (intake, writer, folder, picture)
+        (intake, writer, folder)
     }
 
     fn heard(partner: PartnerId, source: Source, data: &str) -> Heard {
