@@ -197,7 +197,7 @@ async fn a_message_put_aside_is_kept_once_the_partners_token_is_known(pool: PgPo
     assert_eq!(status.as_u16(), 200, "{answer}");
     world.look_again().await;
     let (status, answer) = world.post_while_writing(&path, json!({})).await;
-    assert_eq!((status.as_u16(), answer), (200, json!({ "result": "kept", "reason": null })));
+    assert_eq!((status.as_u16(), answer), (200, json!({ "result": "kept", "reason": null, "detail": null })));
     let (_, aside) = world.call("GET", "/v1/quarantine", None).await;
     assert_eq!(aside["data"], json!([]));
     assert_eq!(world.count("event").await, 1);
