@@ -26,7 +26,7 @@ async fn what_the_database_refused_is_kept_as_it_came_and_an_event_once_it_is_ta
     world
         .sql(
             "create function refuse() returns trigger language plpgsql as $$
-             begin raise exception 'no' using errcode = '22023'; end $$;
+             begin raise exception 'no' using errcode = '22001'; end $$;
              create trigger refuses before insert on payload for each row execute function refuse()",
         )
         .await;
