@@ -1,3 +1,5 @@
+//! The same change told in several ways: one event, whoever told it and in which order.
+
 use bytes::Bytes;
 use proptest::prelude::*;
 

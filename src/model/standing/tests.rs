@@ -1,3 +1,5 @@
+//! Where an order stands, by what is known of it in every order of arrival.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Claims in every shape that they come in.
+
 use super::*;
 
 fn raw(text: &str) -> Box<RawValue> {
