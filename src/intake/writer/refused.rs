@@ -94,7 +94,7 @@ mod tests {
     #[sqlx::test(migrator = "crate::store::pool::MIGRATOR")]
     async fn what_the_stream_tells_and_a_full_quarantine_cannot_take_is_a_loss(pool: PgPool) {
         let partner = PartnerId::new();
-        let (intake, mut writer, _folder, _picture) = writer(&pool, partner);
+        let (intake, mut writer, _folder) = writer(&pool, partner);
         fill(&pool, partner).await;
         intake.offer(heard(partner, Source::Stream, "not signed")).unwrap();
         writer.drain().await;
@@ -105,7 +105,7 @@ mod tests {
     #[sqlx::test(migrator = "crate::store::pool::MIGRATOR")]
     async fn what_waited_on_disk_and_finds_the_quarantine_full_is_a_loss(pool: PgPool) {
         let partner = PartnerId::new();
-        let (intake, mut writer, _folder, _picture) = writer(&pool, partner);
+        let (intake, mut writer, _folder) = writer(&pool, partner);
         fill(&pool, partner).await;
         let spooled = heard(partner, Source::Stream, "not signed");
         writer.spool_batch(vec![Waiting { heard: spooled, reply: None }], OnDisk::Spool).await;
@@ -117,7 +117,7 @@ mod tests {
     #[sqlx::test(migrator = "crate::store::pool::MIGRATOR")]
     async fn a_stranger_is_never_refused_and_never_a_loss(pool: PgPool) {
         let partner = PartnerId::new();
-        let (intake, mut writer, _folder, _picture) = writer(&pool, partner);
+        let (intake, mut writer, _folder) = writer(&pool, partner);
         fill(&pool, partner).await;
         intake.offer(heard(partner, Source::Webhook, "not signed")).unwrap();
         writer.drain().await;
@@ -129,7 +129,7 @@ mod tests {
     #[sqlx::test(migrator = "crate::store::pool::MIGRATOR")]
     async fn while_the_database_is_away_strangers_fill_only_their_share_of_the_disk(pool: PgPool) {
         let partner = PartnerId::new();
-        let (intake, mut writer, _folder, _picture) = writer(&pool, partner);
+        let (intake, mut writer, _folder) = writer(&pool, partner);
         pool.close().await;
         // The longest body of a webhook.
         let junk = "x".repeat(256 << 10);
