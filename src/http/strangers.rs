@@ -5,7 +5,7 @@
 //! Does not guarantee: that a webhook signed with a token that the relay does not have yet is taken while its sender's
 //! address is used up. Each process counts for itself.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 
 use axum::extract::ConnectInfo;
@@ -14,7 +14,7 @@ use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLim
 use ipnet::IpNet;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::model::client_address::client;
+use crate::model::client_address::{client, network};
 
 /// What a message costs beside its bytes, in KiB: it is verified with every token and written with a statement of its own.
 const EACH: u32 = 16;
@@ -88,14 +88,6 @@ impl Strangers {
         let of_one = self.each.check_key_n(&client, cost);
         let admitted = matches!(of_one, Ok(Ok(()))) && matches!(self.all.check_n(cost), Ok(Ok(())));
         admitted.then_some(permit)
-    }
-}
-
-/// Who has one IPv6 address has the 2⁶⁴ of its network.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
     }
 }
 

@@ -13,7 +13,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Fate;
-use super::commit::{CommitError, Committed, Desk};
+use super::commit::{Committed, Desk};
 use super::follow::follow;
 use super::owe::owe;
 use super::recent::{Known, partners};
@@ -39,7 +39,7 @@ pub(super) async fn keep(
     (writing, reading): (&mut PgConnection, &mut PgConnection),
     events: &[&NewEvent],
     how: (Option<&HandOver>, Duration),
-) -> Result<Option<Committed>, CommitError> {
+) -> store::Result<Option<Committed>> {
     // A place in a lane needs the lock of the order.
     if desk.recent().has_lanes(events) {
         return Ok(None);
@@ -70,7 +70,7 @@ async fn write(
     events: &[&NewEvent],
     known: &Known,
     (hand_over, reconcile_every): (Option<&HandOver>, Duration),
-) -> Result<Option<Committed>, CommitError> {
+) -> store::Result<Option<Committed>> {
     let Some(moved) = follow(events, &known.orders, reconcile_every) else { return Ok(None) };
     let owed = owe(events, &known.subscriptions, hand_over);
     let heard: Vec<_> = events.iter().map(|one| (one.event_id, *one)).collect();
@@ -89,6 +89,6 @@ async fn write(
             Ok(Some(Committed { fates: vec![Fate::New; events.len()], owed }))
         }
         Err(store::Error::Contended(_)) => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::commit::{CommitError, Committed, Desk, commit};
+use super::commit::{Committed, Desk, commit};
 use super::decode::{Decoded, decode_with};
 use super::directory::Directory;
 use super::divide::{Batch, Held, Placed};
@@ -168,7 +168,7 @@ impl Sink {
                     self.is_refused.store(false, Ordering::Release);
                     return Ok(Ok(committed));
                 }
-                Ok(Err(CommitError::Store(error))) => error,
+                Ok(Err(error)) => error,
                 Err(_) => return Err(Unavailable),
             };
             match error {

@@ -16,25 +16,6 @@ use crate::model::queue::HandOver;
 use crate::store::session::Session;
 use crate::store::{self, endpoint, event, order};
 
-/// A batch could not be committed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum CommitError {
-    #[error(transparent)]
-    Store(#[from] store::Error),
-}
-
-impl CommitError {
-    fn leaves_session_usable(&self) -> bool {
-        !matches!(self, Self::Store(error) if !error.leaves_session_usable())
-    }
-}
-
-impl From<sqlx::Error> for CommitError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Store(error.into())
-    }
-}
-
 /// What a committed batch left to do.
 #[derive(Debug, Default)]
 pub(super) struct Committed {
@@ -80,7 +61,7 @@ pub(super) async fn commit(
     desk: &Desk,
     events: &[NewEvent],
     how: (Option<&HandOver>, Duration),
-) -> Result<Committed, CommitError> {
+) -> store::Result<Committed> {
     let distinct = distinct(events);
     let (mut writing, mut reading) = tokio::try_join!(desk.writing.take(), desk.reading.take())?;
     let committed = async {
@@ -93,7 +74,7 @@ pub(super) async fn commit(
         commit_all(desk, (&mut writing, &mut reading), (events, &distinct), how).await
     };
     let committed = committed.await;
-    if committed.as_ref().err().is_none_or(CommitError::leaves_session_usable) {
+    if committed.as_ref().err().is_none_or(store::Error::leaves_session_usable) {
         writing.keep();
         reading.keep();
     }
@@ -105,7 +86,7 @@ async fn commit_all(
     (writing, reading): (&mut PgConnection, &mut PgConnection),
     (events, distinct): (&[NewEvent], &[&NewEvent]),
     (hand_over, reconcile_every): (Option<&HandOver>, Duration),
-) -> Result<Committed, CommitError> {
+) -> store::Result<Committed> {
     let locking = async {
         let mut tx = writing.begin().await?;
         // Locked before it is read what is kept: whoever keeps another telling of the same change has to wait, or

@@ -1,16 +1,18 @@
 //! How many connections there may be, in all and of one address.
 //!
-//! Guarantees: never more than [`Bounds::in_all`]; one address, or one IPv6 network of 64 bits, never has more than
-//! [`Bounds::per_address`], unless it is a proxy that is trusted; where all places are taken, the oldest connection that
-//! has not asked for anything yet makes room for a new one.
+//! Guarantees: never more than [`Bounds::in_all`], beside those that are just being ended; one address, or one IPv6
+//! network of 64 bits, never has more than [`Bounds::per_address`], unless it is a proxy that is trusted; where all places
+//! are taken, the oldest connection that has not asked for anything yet makes room for a new one.
 //! Does not guarantee: a place, if all are taken by connections that have asked for something.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
+
+use crate::model::client_address::{is_trusted, network};
 
 /// How many connections are taken.
 #[derive(Debug, Clone)]
@@ -93,13 +95,7 @@ impl Places {
     /// The address that a connection counts for; none for a proxy's.
     fn counted(&self, peer: IpAddr) -> Option<IpAddr> {
         let peer = peer.to_canonical();
-        if self.bounds.proxies.iter().any(|proxies| proxies.contains(&peer)) {
-            return None;
-        }
-        Some(match peer {
-            IpAddr::V4(_) => peer,
-            IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
-        })
+        (!is_trusted(peer, &self.bounds.proxies)).then(|| network(peer))
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
