@@ -174,18 +174,18 @@ fn kept(event: &NewEvent, claims: &str) {
         event.identity,
         "writing an order differently makes it another event"
     );
-    assert_eq!(again.fiat_amount, snapshot.fiat_amount);
+    assert_eq!(again.details.fiat_amount, snapshot.details.fiat_amount);
 }
 
 fn fits_the_tables(snapshot: &Snapshot) {
     assert!((1..=200).contains(&snapshot.order_id.as_str().len()));
     assert!((1..=100).contains(&snapshot.status.as_str().len()));
     let texts = [
-        &snapshot.partner_order_id,
-        &snapshot.wallet_address,
-        &snapshot.fiat_currency,
-        &snapshot.crypto_currency,
-        &snapshot.network,
+        &snapshot.details.partner_order_id,
+        &snapshot.details.wallet_address,
+        &snapshot.details.fiat_currency,
+        &snapshot.details.crypto_currency,
+        &snapshot.details.network,
     ];
     assert!(texts.iter().copied().flatten().all(|text| text.len() <= 500), "a key is too long for an index");
     let ids = [snapshot.order_id.as_str(), snapshot.status.as_str()].into_iter();
@@ -193,7 +193,7 @@ fn fits_the_tables(snapshot: &Snapshot) {
     assert!(all.into_iter().all(|text| !text.contains('\0')), "a text column cannot hold NUL");
     let times = [snapshot.created_at, snapshot.updated_at, snapshot.completed_at];
     assert!(times.iter().flatten().all(|at| (2000..=2200).contains(&at.year())), "a time is out of range");
-    for amount in [&snapshot.fiat_amount, &snapshot.crypto_amount].into_iter().flatten() {
+    for amount in [&snapshot.details.fiat_amount, &snapshot.details.crypto_amount].into_iter().flatten() {
         is_exact(amount);
     }
 }

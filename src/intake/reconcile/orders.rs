@@ -75,7 +75,7 @@ impl Pass<'_> {
             }
             Err(error) => {
                 self.failed(error, Some(order_id))?;
-                let unread = Seen { young: false, trouble: Some(error) };
+                let unread = Seen { young: None, trouble: Some(error) };
                 Ok(if error == RestError::NotFound { Known::No } else { Known::Yes(unread) })
             }
         }
@@ -107,7 +107,7 @@ impl Pass<'_> {
             Known::Yes(seen) => {
                 let usual =
                     || next_reconcile(&Status::parse(&standing.status)?, standing.status_at, now, every);
-                let next_at = if seen.young { Some(now + YOUNG) } else { usual() };
+                let next_at = seen.young.map_or_else(usual, |wait| Some(now + wait));
                 // An answer that could not be used says nothing about whether the order is known.
                 let not_found_since = standing.not_found_since.filter(|_| seen.trouble.is_some());
                 Look { order_id, next_at, not_found_since }

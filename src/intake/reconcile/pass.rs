@@ -77,8 +77,8 @@ impl Because<'_> {
 /// What a look at an order came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Seen {
-    /// Something is left for the next look.
-    pub(super) young: bool,
+    /// Something is left for another look, so much later.
+    pub(super) young: Option<TimeDelta>,
     /// Not everything could be read.
     pub(super) trouble: Option<RestError>,
 }

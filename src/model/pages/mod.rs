@@ -3,7 +3,7 @@
 //! Guarantees: [`Next::Done`] only if everything that stood in the list all the while was on a page, whatever number of
 //! rows the server gives a page, and whatever total it tells. A page counts only if it overlaps what was read, because
 //! rows that leave the list move all others forward, past whoever reads. The end is believed if a page there is empty and
-//! the one before it, read again, ends there.
+//! the one before it, read again, ends there; or if the server gives one page wherever it is asked, and tells no more rows.
 //! Does not guarantee: rows that change places with each other, and rows that came while it was read.
 
 use std::collections::HashSet;
@@ -46,8 +46,11 @@ pub struct Pages {
 
 /// How far a reading has come: all that is needed to go on with it later, elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Place {
     skip: usize,
+    /// The row that the list began with.
+    first: Option<String>,
     /// The last row that was read. Where it stands, what was read ends.
     after: Option<String>,
     /// The most rows of a page so far, and the most that one is taken for able to hold.
@@ -63,6 +66,8 @@ pub struct Place {
     is_loose: bool,
     /// Pages in a row that showed nothing new.
     idle: usize,
+    /// A page far behind any end is asked for, to see whether the server leaves out anything at all; and where to go on.
+    probing_from: Option<usize>,
 }
 
 impl Pages {
@@ -72,7 +77,8 @@ impl Pages {
     }
 
     /// What is left of it behind a place that was reached before.
-    pub fn resume(at: Place) -> Self {
+    pub fn resume(mut at: Place) -> Self {
+        at.skip = at.probing_from.take().unwrap_or(at.skip);
         let read = at.after.iter().cloned().collect();
         Self { at, read }
     }
@@ -94,6 +100,10 @@ impl Pages {
         if at.idle > PATIENCE || at.skip > LONGEST {
             return Next::Given(Why::Moves);
         }
+        if let Some(end) = at.probing_from.take() {
+            let is_same = !rows.is_empty() && rows.iter().all(|row| self.read.contains(row));
+            return at.probed(is_same.then_some(rows.len()), end, total);
+        }
         if rows.is_empty() {
             at.ends_at = Some(at.skip);
             return if at.skip == 0 { at.finish(0, total) } else { at.step_back() };
@@ -107,9 +117,17 @@ impl Pages {
         let (count, end) = (rows.len(), at.skip + rows.len());
         at.largest = at.largest.max(count);
         at.after = rows.last().cloned();
+        let begins_anew = at.skip > 0 && rows.first() == at.first.as_ref();
+        if at.skip == 0 {
+            at.first = rows.first().cloned();
+        }
         self.read.extend(rows);
         if last_read.is_none_or(|last| last + 1 < count) {
             return at.go_on((count, end), total);
+        }
+        if begins_anew && at.ends_at.is_none() {
+            (at.probing_from, at.skip) = (Some(end), LONGEST);
+            return Next::Ask;
         }
         // A page as long as any could go on behind its end.
         let is_end = count < at.largest || end == 1 || at.is_loose;
@@ -127,6 +145,20 @@ impl Place {
         let overlap = if self.is_loose || guess { 0 } else { (count / 10).max(1).min(count - 1) };
         self.skip = end - overlap;
         Next::Ask
+    }
+
+    /// The server has answered for a place far behind any end: with so many rows that were read before, if it gives one page
+    /// whatever it is asked to leave out.
+    fn probed(&mut self, same: Option<usize>, end: usize, total: Option<usize>) -> Next {
+        match (same, total) {
+            (None, _) => {
+                self.ends_at = Some(LONGEST);
+                self.look_behind(end)
+            }
+            // There may be more than the one page, and nobody can ask for it.
+            (Some(_), None) => Next::Given(Why::Moves),
+            (Some(length), total) => self.finish(length, total),
+        }
     }
 
     /// The page showed nothing new: what is behind it?

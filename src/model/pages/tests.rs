@@ -166,11 +166,17 @@ fn pages_of_one_row_are_all_read_but_nobody_can_say_that_they_were_all() {
 }
 
 #[test]
-fn a_page_that_is_the_same_wherever_it_is_asked_for_is_no_list() {
-    let mut pages = Pages::new(LIMIT);
-    let next =
-        (0..200).map(|_| pages.take(vec!["same".to_owned()], Some(1000))).find(|next| *next != Next::Ask);
-    assert_eq!(next, Some(Next::Given(Why::Moves)));
+fn one_page_wherever_it_is_asked_for_is_the_list_if_it_tells_no_more_rows() {
+    for rows in [1, 3, LIMIT] {
+        let told = |total| {
+            let mut pages = Pages::new(LIMIT);
+            let page = || (0..rows).map(|row| row.to_string()).collect::<Vec<_>>();
+            (0..200).map(|_| pages.take(page(), total)).find(|next| *next != Next::Ask)
+        };
+        assert_eq!(told(Some(rows)), Some(Next::Done), "{rows}");
+        assert_eq!(told(Some(rows + 1)), Some(Next::Given(Why::TooShort)), "{rows}");
+        assert_eq!(told(None), Some(Next::Given(Why::Moves)), "{rows}: it may have more");
+    }
 }
 
 #[test]

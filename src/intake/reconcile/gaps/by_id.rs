@@ -79,7 +79,7 @@ impl Pass<'_> {
             Ok(known) => (known, Ok(())),
             // It is the next time asked for after the others, so that it holds up none of them.
             Err(Stop::Rest(error)) => {
-                (Known::Yes(Seen { young: false, trouble: Some(error) }), Err(Stop::Rest(error)))
+                (Known::Yes(Seen { young: None, trouble: Some(error) }), Err(Stop::Rest(error)))
             }
             Err(stop) => return Err(stop),
         };

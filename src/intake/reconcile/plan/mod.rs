@@ -1,6 +1,6 @@
 //! What Transak's record of an order tells that the relay does not know yet. Pure.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::reconcile::YOUNG;
 use crate::store::event::kept::Kept;
@@ -40,8 +40,8 @@ impl Moment {
 pub(super) struct Comparison {
     /// Transak knows more.
     pub(super) behind: bool,
-    /// Something is left for the next look.
-    pub(super) young: bool,
+    /// Something is left for another look, so much later.
+    pub(super) young: Option<TimeDelta>,
 }
 
 /// Compares.
@@ -54,7 +54,10 @@ pub(super) fn compare(order: &RestOrder, kept: &[Kept], moment: &Moment) -> Comp
         .map(|at| (at, !has(kept, order.status.as_str()) || newest.is_none_or(|newest| at > newest)));
     for (at, unknown) in rows.chain(changed) {
         match moment.judge(at) {
-            Belief::Young => comparison.young |= unknown,
+            Belief::Young if unknown => {
+                comparison.young = comparison.young.max(Some(at + YOUNG - moment.now))
+            }
+            Belief::Young => {}
             Belief::Yes => comparison.behind |= unknown,
         }
     }
