@@ -9,7 +9,7 @@ use futures_util::stream::FuturesUnordered;
 
 use super::pass::{Because, Pass, Seen};
 use super::{CALLS_AT_ONCE, Stop};
-use crate::model::reconcile::{YOUNG, next_for_unknown, next_reconcile};
+use crate::model::reconcile::{next_for_unknown, next_reconcile};
 use crate::model::status::Status;
 use crate::store;
 use crate::store::order::reconcile::{self, Look, Standing};

@@ -1,5 +1,6 @@
 //! One partner's turn: comparing its orders with Transak's record, and putting what is missing through the intake.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -18,6 +19,7 @@ use crate::model::event::Source;
 use crate::model::hops::Hops;
 use crate::model::id::PartnerId;
 use crate::model::reconcile::{Span, their_now};
+use crate::model::status::Status;
 use crate::store;
 use crate::store::event::kept::{self, Kept};
 use crate::transak::rest::history::{self, RestOrder};
@@ -160,7 +162,7 @@ impl Pass<'_> {
         }
         let untold = moment.settled.is_some() && tells_all && kept.iter().any(|event| !event.reconciled);
         if comparison.behind || untold {
-            seen.trouble = self.tell_webhooks(id).await?;
+            seen.trouble = self.tell_webhooks(order).await?;
             kept = self.kept(id).await?;
         }
         for telling in tell(order, &kept, &moment) {
@@ -185,7 +187,11 @@ impl Pass<'_> {
     }
 
     /// Puts the messages that Transak sent of an order through the intake, as they were.
-    async fn tell_webhooks(&self, order_id: &str) -> Result<Option<RestError>, Stop> {
+    ///
+    /// A status that the order was in once has one change, whatever time a message gives it: what is told of it here and
+    /// what is heard of it meanwhile is one event. Of one that the order came back to, each message is its own.
+    async fn tell_webhooks(&self, order: &RestOrder) -> Result<Option<RestError>, Stop> {
+        let order_id = order.order_id.as_str();
         let rows = match self.session().webhooks(order_id).await {
             Ok(rows) => rows,
             Err(error) => {
@@ -194,31 +200,36 @@ impl Pass<'_> {
             }
         };
         self.answered();
-        let mut keeps = Vec::with_capacity(rows.len());
+        let (mut bodies, mut times) = (Vec::with_capacity(rows.len()), HashMap::<_, usize>::new());
         for row in &rows {
             match self.check(row, order_id) {
-                Ok(()) => {
-                    keeps.push(self.keep((Form::Rest, None), Bytes::copy_from_slice(row.get().as_bytes())));
+                Ok(status) => {
+                    *times.entry(status.clone()).or_default() += 1;
+                    bodies.push((status, Bytes::copy_from_slice(row.get().as_bytes())));
                 }
                 Err(kind) => self.count(kind, Some(order_id)),
             }
         }
+        let keeps = bodies.into_iter().map(|(status, body)| {
+            let is_one_change = times[&status] == 1 && order.times_in(&status) <= 1;
+            self.keep((if is_one_change { Form::History } else { Form::Rest }, None), body)
+        });
         // In one commit, if they fit.
         stream::iter(keeps).buffered(KEPT_AT_ONCE).try_collect::<()>().await?;
         Ok(None)
     }
 
-    fn check(&self, row: &RawValue, order_id: &str) -> Result<(), &'static str> {
+    /// Which status a row of Get Webhooks tells, or why it is none of this order's.
+    fn check(&self, row: &RawValue, order_id: &str) -> Result<Status, &'static str> {
         let about = history::about(row);
-        match about.order_id {
-            None => return Err("unreadable_row"),
-            Some(other) if other != order_id => return Err("another_order"),
-            Some(_) => {}
+        let (Some(id), Some(status)) = (about.order_id, about.status) else { return Err("unreadable_row") };
+        if id != order_id {
+            return Err("another_order");
         }
         if about.partner_api_key.is_some_and(|key| key != self.account.api_key) {
             return Err("another_partner");
         }
-        Ok(())
+        Ok(status)
     }
 
     async fn tell(&self, order: &RestOrder, telling: Telling<'_>) -> Result<(), Stop> {

@@ -120,6 +120,11 @@ impl RestOrder {
         rewrite::set(&self.raw, &texts).map(Bytes::from)
     }
 
+    /// How often its history was in a status.
+    pub fn times_in(&self, status: &Status) -> usize {
+        self.history.iter().filter(|row| row.status == *status).count()
+    }
+
     /// Whether something of it happened at `since` or later. In doubt, it did.
     pub fn is_touched_since(&self, since: DateTime<Utc>) -> bool {
         let last = self.history.iter().map(|row| row.at).chain(self.updated_at).max();
@@ -140,6 +145,8 @@ impl RestOrder {
 pub struct About {
     /// The order.
     pub order_id: Option<String>,
+    /// Where the order stood.
+    pub status: Option<Status>,
     /// Whose order it is.
     pub partner_api_key: Option<String>,
 }
@@ -158,6 +165,7 @@ pub fn about(webhook: &RawValue) -> About {
     let snapshot = row.webhook_data.and_then(|data| order::read(data).ok());
     About {
         order_id: snapshot.as_ref().map(|snapshot| snapshot.order_id.as_str().to_owned()),
+        status: snapshot.map(|snapshot| snapshot.status),
         partner_api_key: text(row.partner_api_key),
     }
 }

@@ -83,6 +83,33 @@ async fn without_webhooks_the_history_stands_in_and_a_late_message_is_the_same_e
 }
 
 #[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]
+async fn a_message_that_transak_lists_with_another_time_is_the_same_event(pool: PgPool) {
+    let house = house_with_gap(&pool).await;
+    let way = way(100);
+    house.fake.world().play("o1", &way);
+    let token = house.fake.world().token.clone();
+    let message = |step: usize, later| order("o1", way[step].0, way[step].1 + TimeDelta::milliseconds(later));
+    house.hear(Source::Stream, &message(0, -400), &token).await;
+    house.reconciler().run_once(Utc::now()).await.unwrap();
+    for (step, later) in [(1, -400), (2, 400)] {
+        assert_eq!(house.hear(Source::Webhook, &message(step, later), &token).await, Fate::Sighted, "{step}");
+    }
+    assert_eq!(house.statuses("o1").await, [CREATED, PROCESSING, PENDING, COMPLETED]);
+}
+
+#[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]
+async fn a_status_that_an_order_came_back_to_is_told_each_time(pool: PgPool) {
+    let house = house_with_gap(&pool).await;
+    let at = |step| ago(100) + TimeDelta::seconds(step);
+    house
+        .fake
+        .world()
+        .play("o1", &[(CREATED, at(0)), (PROCESSING, at(1)), (CREATED, at(2)), (PROCESSING, at(3))]);
+    house.reconciler().run_once(Utc::now()).await.unwrap();
+    assert_eq!(house.statuses("o1").await, [CREATED, PROCESSING, CREATED, PROCESSING]);
+}
+
+#[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]
 async fn three_sources_of_one_order_are_one_event_a_step_with_three_sightings(pool: PgPool) {
     let house = house_with_gap(&pool).await;
     let way = way(100);

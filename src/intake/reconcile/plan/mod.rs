@@ -119,7 +119,7 @@ fn newest(order: &RestOrder, kept: &[Kept], rows_told: usize) -> Option<bool> {
     let status = order.status.as_str();
     let same: Vec<_> = kept.iter().filter(|event| event.status == status).collect();
     let unknown_rows = if same.is_empty() { rows_told } else { 0 };
-    let times = order.history.iter().filter(|row| row.status == order.status).count().max(1);
+    let times = order.times_in(&order.status).max(1);
     let known = same.len() + unknown_rows;
     let is_kept = order.reached_at.is_some_and(|at| same.iter().any(|event| event.occurred_at == at));
     if known == 0 {
