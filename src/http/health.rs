@@ -14,7 +14,8 @@ use utoipa::ToSchema;
 use super::Api;
 use super::problem::Problem;
 use crate::intake::tokens::worries;
-use crate::store::{Error, figures, pool};
+use crate::store::pool::{self, Schema};
+use crate::store::{Error, figures};
 
 /// How long readiness waits for Postgres.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(2);
@@ -76,11 +77,17 @@ async fn database_trouble(api: &Api) -> Option<Trouble> {
     if let Err(error) = api.vitals.acquire().await {
         return Some(database_error(&error.into()));
     }
-    match pool::is_migrated(&api.vitals).await {
-        Ok(true) => None,
-        Ok(false) => {
+    match pool::look_at_schema(&api.vitals).await {
+        Ok(Schema::Whole) => None,
+        Ok(Schema::Behind) => {
             Some(trouble("migrations_behind", "the database is not migrated: run `transak-relay migrate`"))
         }
+        // This process began its work on them: whoever migrated now would make empty ones in their place.
+        Ok(Schema::Missing) => Some(trouble(
+            "database_tables_missing",
+            "the relay's tables are not there any more: they come back with the restore that took them away, or look for \
+             them in another schema or database; do not migrate before that",
+        )),
         Err(error) => Some(database_error(&error)),
     }
 }

@@ -180,13 +180,34 @@ async fn refuse_newer(pool: &PgPool) -> anyhow::Result<()> {
 /// # Errors
 /// The database cannot say so: it is away, or refuses to be asked. That is no reason to migrate.
 pub async fn is_migrated(pool: &PgPool) -> Result<bool> {
+    Ok(look_at_schema(pool).await? == Schema::Whole)
+}
+
+/// How the tables of a database are, seen from this program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schema {
+    /// Every migration has been made.
+    Whole,
+    /// Some have not been made.
+    Behind,
+    /// None has ever been made here, as far as can be seen. Who worked here before knows better: the tables are away, as
+    /// they are while a dump is restored.
+    Missing,
+}
+
+/// Looks which migrations have been made.
+///
+/// # Errors
+/// As [`is_migrated`].
+pub async fn look_at_schema(pool: &PgPool) -> Result<Schema> {
     let applied: Result<Vec<i64>> = again(|| async {
         Ok(sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(pool).await?)
     })
     .await;
     match applied {
-        Ok(applied) => Ok(MIGRATOR.iter().all(|known| applied.contains(&known.version))),
-        Err(error) if error.sqlstate().as_deref() == Some(NO_SUCH_TABLE) => Ok(false),
+        Ok(applied) if MIGRATOR.iter().all(|known| applied.contains(&known.version)) => Ok(Schema::Whole),
+        Ok(_) => Ok(Schema::Behind),
+        Err(error) if error.sqlstate().as_deref() == Some(NO_SUCH_TABLE) => Ok(Schema::Missing),
         Err(error) => Err(error),
     }
 }

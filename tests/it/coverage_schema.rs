@@ -69,6 +69,10 @@ async fn an_error_of_the_database_is_not_told_as_a_missing_migration(pool: PgPoo
         .await;
     let (_, answer) = world.call("GET", "/readyz", None).await;
     assert_eq!(answer["reasons"][0]["code"], json!("migrations_behind"));
+    world.sql("alter table _sqlx_migrations rename to away").await;
+    let (status, answer) = world.call("GET", "/readyz", None).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer["reasons"][0]["code"], json!("database_tables_missing"), "nobody is told to migrate");
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
