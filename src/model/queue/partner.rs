@@ -12,9 +12,11 @@ use super::endpoint::FIRST_WINDOW;
 use crate::model::id::EndpointId;
 use crate::model::rate::{Bucket, Rate};
 
-/// An endpoint has no more under way than this part of what is free, so that many that stop answering in the same second
-/// leave something over, whatever they had earned before. One that is alone comes to a fifth of all.
+/// An endpoint has no more under way than this part of what is free, and than [`PART_OF_ITS_PARTNERS`] of what its partner
+/// may still have, so that many that stop answering in the same second leave something over to all others, their own
+/// partner's too, whatever they had earned before. One that is alone comes to a fifth of all.
 const PART_OF_ENDPOINT: usize = 4;
+const PART_OF_ITS_PARTNERS: usize = 3;
 
 /// A partner has no more under way than this many times what is free: alone it comes to three quarters of all, so that
 /// whoever comes next need not wait for it.
@@ -53,9 +55,11 @@ impl Slots {
         self.most.saturating_sub(self.under_way)
     }
 
-    /// What one endpoint may have under way.
-    pub(super) fn of_endpoint(self) -> usize {
-        FIRST_WINDOW.max(self.free() / PART_OF_ENDPOINT)
+    /// What one endpoint may have under way, of a partner that has so much.
+    pub(super) fn of_endpoint(self, of_its_partner: usize) -> usize {
+        // Each slot that it takes is also one that is free no more.
+        let left = self.of_partner().saturating_sub(of_its_partner) / (TIMES_OF_PARTNER + 1);
+        FIRST_WINDOW.max((self.free() / PART_OF_ENDPOINT).min(left / PART_OF_ITS_PARTNERS))
     }
 
     fn of_partner(self) -> usize {

@@ -59,8 +59,10 @@ impl Queues {
     fn start_at(&mut self, id: EndpointId, slots: Slots, now: Instant) -> Option<Job> {
         let queue = self.by_endpoint.get_mut(&id)?;
         queue.listed = false;
+        let of_partner = self.by_partner.get(&queue.place.0).map_or(0, |partner| partner.under_way);
+        let share = slots.of_endpoint(of_partner);
         // Who is held back by its share has requests under way, and is listed again when one ends.
-        let started = self.update(id, |queue| (queue.take_stale(now), queue.start(slots.of_endpoint(), now)));
+        let started = self.update(id, |queue| (queue.take_stale(now), queue.start(share, now)));
         let (stale, started) = started?;
         self.unsent.extend(stale);
         match started {

@@ -67,6 +67,25 @@ fn proven_endpoints_of_a_partner_that_stop_answering_leave_slots_to_other_partne
 }
 
 #[test]
+fn endpoints_of_a_partner_that_earned_much_and_are_slow_now_leave_slots_to_its_others() {
+    let mut world = World::new(SLOTS);
+    let owner = place();
+    let slow: Vec<Place> = (0..64).map(|_| neighbour(owner)).collect();
+    for _ in 0..20 {
+        slow.iter().for_each(|place| world.push(*place, terms(16), 2));
+        for job in world.start_all() {
+            world.end(&job, true);
+        }
+    }
+    slow.iter().for_each(|place| world.push(*place, terms(16), 100));
+    let hanging = world.start_all().len();
+    assert!((SLOTS / 2..SLOTS * 3 / 4).contains(&hanging), "{hanging} of {SLOTS}");
+    let quick: Vec<Place> = (0..8).map(|_| neighbour(owner)).collect();
+    quick.iter().for_each(|place| world.push(*place, terms(16), 1));
+    assert_eq!(world.start_all().len(), quick.len(), "beside {hanging} that hang");
+}
+
+#[test]
 fn a_partner_with_one_endpoint_has_every_other_turn_beside_one_with_a_thousand() {
     let mut world = World::new(16);
     let (few, many) = (place(), place());
