@@ -15,6 +15,9 @@ pub struct Timing {
     pub activity: Duration,
     /// The least silence a server may make us ask after: [`ACTIVITY_FLOOR`].
     pub activity_floor: Duration,
+    /// How long this side may read nothing, because its process or its machine stood still, before what is read then may be
+    /// old: [`STANDSTILL`].
+    pub standstill: Duration,
     /// How long the answer to a ping may take: [`PONG`].
     pub pong: Duration,
     /// How long the confirmation of a subscription may take: [`CONFIRM`].
@@ -50,6 +53,8 @@ pub const ESTABLISH: Duration = Duration::from_secs(10);
 pub const ACTIVITY: Duration = coverage::PROOF_INTERVAL;
 /// A server that says 0 must not make us ping in a loop.
 pub const ACTIVITY_FLOOR: Duration = Duration::from_secs(10);
+/// Half of what a gap reaches beyond what is unproven, and far more than a busy machine needs for a turn.
+pub const STANDSTILL: Duration = Duration::from_secs(1);
 /// An answer takes a round trip, and rides out a lost packet or two.
 pub const PONG: Duration = Duration::from_secs(10);
 /// A refused subscription is often answered by nothing at all, so only a deadline tells.
@@ -85,6 +90,7 @@ impl Default for Timing {
             establish: ESTABLISH,
             activity: ACTIVITY,
             activity_floor: ACTIVITY_FLOOR,
+            standstill: STANDSTILL,
             pong: PONG,
             confirm: CONFIRM,
             resends: RESENDS,

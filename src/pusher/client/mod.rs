@@ -44,8 +44,8 @@ pub struct Settings {
     pub timing: Timing,
     /// The longest message that is read, in bytes; a longer one is handed over cut, as unreadable.
     pub max_message_bytes: usize,
-    /// Is told when the server sends anything, a pong or a frame: until then the connection is proven alive, and a task
-    /// that reads no more is seen from outside.
+    /// Is told until when everything that the server sent was read: until then the connection is proven, and a task that
+    /// reads no more is seen from outside.
     pub pulse: watch::Sender<Option<Instant>>,
 }
 
@@ -80,9 +80,10 @@ where
     let target = Target::new(&settings)?;
     let jitter = Box::new(|span: std::time::Duration| span.mul_f64(fastrand::f64()));
     let session = Session::new(settings.timing, target.is_secure(), jitter, now());
-    let mut driver = Driver { session, link: Link::None, target, sink, pulse: settings.pulse };
+    let (timing, pulse) = (settings.timing, settings.pulse);
+    let mut driver = Driver { session, link: Link::None, target, sink, timing, pulse };
     driver.listen(wanted, &stop).await;
-    driver.say_goodbye(settings.timing).await;
+    driver.say_goodbye().await;
     Ok(())
 }
 
@@ -91,6 +92,7 @@ struct Driver<S> {
     link: Link,
     target: Target,
     sink: S,
+    timing: Timing,
     pulse: watch::Sender<Option<Instant>>,
 }
 
@@ -99,22 +101,23 @@ impl<S: FnMut(Notice)> Driver<S> {
         let first = Arc::clone(&wanted.borrow_and_update());
         self.tell(Input::Wanted(first));
         loop {
-            let due = self.session.deadline();
+            let turn = Instant::now() + self.timing.standstill / 2;
+            let due = self.session.deadline().map_or(turn, |due| turn.min(Instant::from_std(due)));
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 set = changed(&mut wanted) => self.tell(Input::Wanted(set)),
                 // Before the deadline: what has arrived in time counts, even if this task was late.
                 incoming = self.link.next() => self.take(incoming),
-                () = until(due) => self.tell(Input::Tick),
+                () = sleep_until(due) => self.tell(Input::Tick),
             }
         }
     }
 
     /// Closes the connection and hears the server out, for a while.
-    async fn say_goodbye(&mut self, timing: Timing) {
+    async fn say_goodbye(&mut self) {
         if self.link.begin_close() {
-            let (began, at) = (now(), Instant::now());
+            let (began, at, patience) = (now(), Instant::now(), self.timing.close);
             let heard_out = async {
                 loop {
                     match self.link.next().await {
@@ -124,7 +127,9 @@ impl<S: FnMut(Notice)> Driver<S> {
                     }
                 }
             };
-            match timeout(timing.close, heard_out).await {
+            match timeout(patience, heard_out).await {
+                // What is read late may be an older goodbye of its own.
+                Ok(true) if self.session.is_in_doubt() => {}
                 // A server that answers the goodbye was there until it was said.
                 Ok(true) => {
                     self.pulse.send_replace(Some(at));
@@ -138,9 +143,6 @@ impl<S: FnMut(Notice)> Driver<S> {
     }
 
     fn take(&mut self, incoming: Incoming) {
-        if let Incoming::Text(_) | Incoming::Control | Incoming::Unreadable(..) = incoming {
-            self.pulse.send_replace(Some(Instant::now()));
-        }
         match incoming {
             Incoming::Opened => self.tell(Input::Opened),
             Incoming::NotConnected => self.tell(Input::NotConnected),
@@ -161,7 +163,11 @@ impl<S: FnMut(Notice)> Driver<S> {
     }
 
     fn tell_at(&mut self, input: Input<'_>, now: Now) {
-        for output in self.session.handle(input, now) {
+        let outputs = self.session.handle(input, now);
+        if let Some(proven) = self.session.proven().map(Instant::from_std) {
+            self.pulse.send_if_modified(|before| before.replace(proven) != Some(proven));
+        }
+        for output in outputs {
             match output {
                 Output::Connect { secure, after } => {
                     if let Some(reason) = after {
@@ -205,13 +211,6 @@ fn log(state: &State) {
 
 fn now() -> Now {
     Now { mono: Instant::now().into_std(), wall: Utc::now() }
-}
-
-async fn until(due: Option<std::time::Instant>) {
-    match due {
-        Some(due) => sleep_until(Instant::from_std(due)).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// The next wanted set; never, once there is nobody left to change it.

@@ -96,9 +96,25 @@ struct Live {
     /// After this much silence we ping.
     activity: Duration,
     heard: Now,
+    /// Until when everything that the server sent was read.
+    proven: Now,
+    /// When this session was last told anything.
+    turn: Instant,
+    /// This side stood still. What is read now may have waited for long, and say nothing of what was sent meanwhile.
+    doubt: Option<Doubt>,
     pinged: Option<Instant>,
+    /// Pings that were not answered yet.
+    unanswered: u32,
     /// A `pusher:error` that was the last thing received: if the connection drops now, this is why.
     error: Option<(u16, Instant)>,
+}
+
+/// Until the ping that was sent at the end of a standstill is answered, nobody knows whether anything was lost: the server
+/// may have hung up in the middle of it.
+struct Doubt {
+    asked: Now,
+    /// So many answers, and the last of them is that to this ping.
+    answers: u32,
 }
 
 /// The state of one subscription to one Pusher app.
@@ -129,7 +145,10 @@ impl Session {
     }
 
     /// Takes in what happened and answers what to do. Inputs that make no sense in the present state are ignored.
+    ///
+    /// Is to be called at least twice in each [`Timing::standstill`], so that it can tell a standstill from silence.
     pub fn handle(&mut self, input: Input<'_>, now: Now) -> Vec<Output> {
+        self.attend(now);
         match input {
             Input::Opened => self.opened(now),
             Input::NotConnected => self.ended(Reason::NotConnected, now),
@@ -157,6 +176,16 @@ impl Session {
             }
             Phase::Stopped => None,
         }
+    }
+
+    /// Until when everything that the server sent was read, while there is a connection.
+    pub fn proven(&self) -> Option<Instant> {
+        if let Phase::Live(live) = &self.phase { Some(live.proven.mono) } else { None }
+    }
+
+    /// Whether what is read now may be old.
+    pub fn is_in_doubt(&self) -> bool {
+        matches!(&self.phase, Phase::Live(live) if live.doubt.is_some())
     }
 
     fn opened(&mut self, now: Now) {
@@ -247,7 +276,7 @@ impl Session {
     }
 
     fn lose_channels(&mut self, reason: Reason, now: Now) {
-        let since = if let Phase::Live(live) = &self.phase { live.heard.wall } else { now.wall };
+        let since = if let Phase::Live(live) = &self.phase { live.proven.wall } else { now.wall };
         for channel in self.ledger.end() {
             self.out.push(Output::Notice(Notice::Lost { channel, since, at: now.wall, reason }));
         }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::ledger::Overdue;
-use super::{Live, Now, Output, Phase, Session};
+use super::{Doubt, Live, Now, Output, Phase, Session};
 use crate::pusher::frame::{self, Frame};
 use crate::pusher::{Notice, Reason, State, Timing};
 
@@ -13,9 +13,28 @@ const EXISTING: &str = "Existing subscription to channel ";
 impl Live {
     /// When the silence asks for a ping, or the missing answer for a new connection.
     pub(super) fn alive_until(&self, timing: &Timing) -> Instant {
-        match self.pinged {
+        let silent = match self.pinged {
             Some(at) => at + timing.pong,
             None => self.heard.mono + self.activity,
+        };
+        self.doubt.as_ref().map_or(silent, |doubt| silent.min(doubt.asked.mono + timing.pong))
+    }
+
+    fn ping(&mut self, now: Now) -> Output {
+        self.unanswered += 1;
+        self.pinged = Some(now.mono);
+        Output::Send(frame::PING.to_owned())
+    }
+
+    /// A ping was answered, the oldest of those that were not.
+    fn ponged(&mut self) {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        let Some(doubt) = &mut self.doubt else { return };
+        doubt.answers = doubt.answers.saturating_sub(1);
+        if doubt.answers == 0 {
+            // The answer came after everything that was sent before it.
+            self.proven = doubt.asked;
+            self.doubt = None;
         }
     }
 
@@ -32,11 +51,26 @@ impl Live {
 }
 
 impl Session {
-    /// Anything received proves that the peer is alive.
+    /// Notices a standstill of this side, and asks whether the connection is still there.
+    pub(super) fn attend(&mut self, now: Now) {
+        let Phase::Live(live) = &mut self.phase else { return };
+        let still = now.mono.saturating_duration_since(live.turn);
+        live.turn = now.mono;
+        if still >= self.timing.standstill {
+            let ping = live.ping(now);
+            live.doubt = Some(Doubt { asked: now, answers: live.unanswered });
+            self.out.push(ping);
+        }
+    }
+
+    /// Anything received proves that the peer is alive, and, if it was not read late, that nothing before it was lost.
     pub(super) fn heard(&mut self, now: Now) {
         if let Phase::Live(live) = &mut self.phase {
             live.heard = now;
             live.pinged = None;
+            if live.doubt.is_none() {
+                live.proven = now;
+            }
         }
     }
 
@@ -75,7 +109,12 @@ impl Session {
             Frame::Subscribed { channel } => self.confirmed(&channel, now),
             Frame::SubscriptionError { channel } => self.refused(&channel, now),
             Frame::Error { code, message } => self.error(code, &message, now),
-            Frame::Pong | Frame::Protocol | Frame::Event { .. } => {}
+            Frame::Pong => {
+                if let Phase::Live(live) = &mut self.phase {
+                    live.ponged();
+                }
+            }
+            Frame::Protocol | Frame::Event { .. } => {}
         }
     }
 
@@ -83,7 +122,17 @@ impl Session {
         let Phase::Greeting { .. } = self.phase else { return };
         let server = server.map_or(self.timing.activity, |wish| wish.max(self.timing.activity_floor));
         let activity = self.timing.activity.min(server);
-        self.phase = Phase::Live(Live { since: now.mono, activity, heard: now, pinged: None, error: None });
+        self.phase = Phase::Live(Live {
+            since: now.mono,
+            activity,
+            heard: now,
+            proven: now,
+            turn: now.mono,
+            doubt: None,
+            pinged: None,
+            unanswered: 0,
+            error: None,
+        });
         self.set_state(State::Connected { since: now.wall });
         self.ledger.begin();
     }
@@ -133,11 +182,12 @@ impl Session {
         if live.alive_until(&self.timing) > now.mono {
             return;
         }
-        if live.pinged.is_some() {
+        let is_lost = |doubt: &Doubt| doubt.asked.mono + self.timing.pong <= now.mono;
+        if live.pinged.is_some() || live.doubt.as_ref().is_some_and(is_lost) {
             return self.give_up(Reason::PongTimeout, now);
         }
-        live.pinged = Some(now.mono);
-        self.out.push(Output::Send(frame::PING.to_owned()));
+        let ping = live.ping(now);
+        self.out.push(ping);
     }
 
     pub(super) fn subscribe_next(&mut self, now: Now) {

@@ -3,6 +3,7 @@
 mod alive;
 mod channels;
 mod connection;
+mod standstill;
 mod storm;
 
 use std::collections::BTreeSet;
@@ -66,6 +67,8 @@ impl Rig {
 
     fn timed(timing: Timing, secure: bool, percent: u32) -> Self {
         let now = Now { mono: Instant::now(), wall: DateTime::UNIX_EPOCH };
+        // Tables skip the time in which nothing happens; only one that says so stands still.
+        let timing = Timing { standstill: Duration::MAX, ..timing };
         Self { session: Session::new(timing, secure, dice(percent), now), now }
     }
 
