@@ -1,6 +1,7 @@
 //! Logs, metrics and traces of the process. Log lines go to standard error; what is logged is decided where it happens.
 
 pub mod names;
+pub mod round;
 pub mod traces;
 
 use std::io::IsTerminal as _;

@@ -57,6 +57,7 @@ pub const GAUGES: &[(&str, &str)] = &[
         "relay_stream_last_heard_timestamp_seconds",
         "When something was last heard of a partner on the stream.",
     ),
+    ("relay_spool_max_bytes", "The most bytes that may wait on disk, aside ones included."),
     ("relay_aside_bytes", "Bytes that wait on disk because the database takes others, but not these."),
     ("relay_spool_bytes", "Bytes that wait on disk for the database."),
     ("relay_pool_connections", "Connections to the database, by state."),
@@ -73,6 +74,11 @@ pub const DATABASE_GAUGES: &[(&str, &str)] = &[
     ("relay_database_up", "1: the database answered when it was last asked."),
     ("relay_queue_due", "Deliveries that could be sent now, counted up to 100000."),
     ("relay_queue_held", "Deliveries kept for disabled endpoints, counted up to 100000."),
+    (
+        "relay_held_ends_seconds",
+        "In how many seconds the oldest delivery that is held for a disabled endpoint is given up; only while one is held.",
+    ),
+    ("relay_endpoints_holding", "Disabled endpoints for which deliveries are held."),
     ("relay_queue_oldest_due_seconds", "How long the oldest due delivery has been waiting."),
     (
         "relay_queue_oldest_stuck_seconds",
@@ -81,7 +87,7 @@ pub const DATABASE_GAUGES: &[(&str, &str)] = &[
     ("relay_quarantine_messages", "Messages in quarantine, counted up to 100000."),
     ("relay_gaps_open", "Partners that nobody hears right now."),
     ("relay_gaps_open_seconds", "How long these have not been heard, together."),
-    ("relay_partner_unheard_seconds", "How long nobody has heard a partner's channel; 0 once it is heard."),
+    ("relay_partner_unheard_seconds", "How long nobody has heard a partner's channel; only while nobody does."),
     ("relay_gaps_unrepaired", "Gaps that are over and not repaired yet."),
     ("relay_endpoints", "Endpoints, by what they are doing."),
     ("relay_access_token_expiry_timestamp_seconds", "When a partner's newest access token ends."),
@@ -126,6 +132,11 @@ pub const ZEROES: &[(&str, Option<Label>)] = &[
     ("relay_retention_orders_total", None),
     ("relay_retention_partitions_total", None),
 ];
+
+/// What a gauge says.
+pub(super) fn help(gauge: &str) -> Option<&'static str> {
+    GAUGES.iter().chain(DATABASE_GAUGES).find(|(name, _)| *name == gauge).map(|(_, help)| *help)
+}
 
 /// Shows the [`ZEROES`].
 pub(super) fn begin() {
