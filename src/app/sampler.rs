@@ -1,25 +1,27 @@
-//! The figures that are in the database, or that nobody counts by himself: read every few seconds and shown as gauges.
+//! The figures that are in the database, or that nobody counts by himself: looked at every few seconds and shown as gauges.
+//!
+//! Guarantees: what a look did not find is not shown any more. While the database cannot be asked, what was last found in it
+//! is shown for [`BELIEVED`], so that alerts do not end because of an outage, and then no longer.
 //!
 //! Every process shows what is true of the whole database: take the maximum over processes, not the sum.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::Utc;
-use metrics::gauge;
 use metrics_exporter_prometheus::PrometheusHandle;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::intake::directory;
 use crate::intake::stream::StreamHealth;
 use crate::intake::tokens::worries;
 use crate::model::clock::{self, Ahead};
-use crate::model::id::PartnerId;
 use crate::pusher::State;
 use crate::store;
-use crate::store::figures::{self, Queue};
+use crate::store::figures::{self, Queue, Troubles};
+use crate::telemetry::round::Round;
 
 /// How often.
 const PERIOD: Duration = Duration::from_secs(15);
@@ -27,17 +29,45 @@ const PERIOD: Duration = Duration::from_secs(15);
 /// A database that is slower than this is not asked for figures: it has more important things to do.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long what was found in the database is believed while nothing newer is.
+const BELIEVED: Duration = Duration::from_mins(5);
+
 /// What samples.
 pub(super) struct Sampler {
     pub(super) pool: PgPool,
+    pub(super) bounds: Bounds,
+    pub(super) directory: directory::Watch,
     /// Absent where this process does not listen.
     pub(super) stream: Option<watch::Receiver<StreamHealth>>,
     pub(super) metrics: PrometheusHandle,
+    /// What is shown.
+    pub(super) found: watch::Sender<String>,
     /// What readiness wants to know of it.
     pub(super) queue: watch::Sender<Queue>,
     pub(super) clock: watch::Sender<Ahead>,
-    /// The partners that were shown as unheard: shown as heard once they are, or are gone.
-    pub(super) unheard: Mutex<HashMap<PartnerId, f64>>,
+}
+
+/// Bounds that are shown beside what they bound.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) spool_bytes: u64,
+    /// How long something is held; `None`: for ever.
+    pub(super) held: Option<Duration>,
+}
+
+/// What was last found in the database, and when.
+#[derive(Debug, Default)]
+struct Last(Option<(Instant, Round)>);
+
+impl Last {
+    /// What is shown of the database at this moment, after a look that found this or failed.
+    fn after(&mut self, looked: Option<Round>, now: Instant) -> Round {
+        if let Some(round) = looked {
+            self.0 = Some((now, round));
+        }
+        self.0 = self.0.take().filter(|(found_at, _)| now - *found_at < BELIEVED);
+        self.0.as_ref().map(|(_, round)| round.clone()).unwrap_or_default()
+    }
 }
 
 impl Sampler {
@@ -45,6 +75,7 @@ impl Sampler {
     pub(super) async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut ticks = tokio::time::interval(PERIOD);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut last = Last::default();
         loop {
             tokio::select! {
                 biased;
@@ -53,99 +84,209 @@ impl Sampler {
             }
             // Histograms gather what nobody has scraped yet.
             self.metrics.run_upkeep();
-            self.show_process();
-            let sampled = tokio::select! {
+            let looked = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                sampled = tokio::time::timeout(PATIENCE, self.show_database()) => sampled,
+                looked = store::within(PATIENCE, self.look_at_database()) => looked,
             };
-            let up = matches!(sampled, Ok(Ok(())));
-            gauge!("relay_database_up").set(f64::from(u8::from(up)));
-            if let Ok(Err(error)) = sampled {
+            if let Err(error) = &looked {
                 tracing::debug!(
-                    error = &error as &dyn std::error::Error,
+                    error = error as &dyn std::error::Error,
                     "the database cannot be asked for figures"
                 );
             }
+            let mut here = self.look_at_process();
+            here.show("relay_database_up", f64::from(u8::from(looked.is_ok())));
+            let round = here.and(&last.after(looked.ok(), Instant::now()));
+            self.found.send_replace(round.render());
         }
     }
 
-    fn show_process(&self) {
+    fn look_at_process(&self) -> Round {
+        let mut round = Round::default();
         let (size, idle) = (self.pool.size(), self.pool.num_idle());
-        gauge!("relay_pool_connections", "state" => "idle").set(count(i64::try_from(idle).unwrap_or(0)));
-        let used = i64::from(size) - i64::try_from(idle).unwrap_or(0);
-        gauge!("relay_pool_connections", "state" => "used").set(count(used.max(0)));
-        let most = self.pool.options().get_max_connections();
-        gauge!("relay_pool_connections_max").set(f64::from(most));
-        let Some(stream) = &self.stream else { return };
+        let idle = i64::try_from(idle).unwrap_or(0);
+        round.show_of("relay_pool_connections", ("state", "idle"), count(idle));
+        let used = (i64::from(size) - idle).max(0);
+        round.show_of("relay_pool_connections", ("state", "used"), count(used));
+        round.show("relay_pool_connections_max", f64::from(self.pool.options().get_max_connections()));
+        round.show("relay_spool_max_bytes", count(i64::try_from(self.bounds.spool_bytes).unwrap_or(i64::MAX)));
+        let clock = *self.clock.borrow();
+        round.show_of("relay_clock_ahead_seconds", ("of", "database"), clock.of_database);
+        let Some(stream) = &self.stream else { return round };
+        round.show_of("relay_clock_ahead_seconds", ("of", "transak"), clock.of_transak);
         let health = stream.borrow();
         let connected = matches!(health.state, Some(State::Connected { .. }));
-        gauge!("relay_stream_connected").set(f64::from(u8::from(connected)));
-        gauge!("relay_stream_stands_by").set(f64::from(u8::from(health.stands_by)));
-        gauge!("relay_stream_channels").set(count(i64::try_from(health.confirmed.len()).unwrap_or(0)));
+        round.show("relay_stream_connected", f64::from(u8::from(connected)));
+        round.show("relay_stream_stands_by", f64::from(u8::from(health.stands_by)));
+        round.show("relay_stream_channels", count(i64::try_from(health.confirmed.len()).unwrap_or(0)));
+        let directory = self.directory.borrow();
+        for (partner, at) in health.heard.iter().filter(|(partner, _)| directory.knows(**partner)) {
+            let at = count(at.timestamp_millis()) / 1e3;
+            let partner = ("partner", &*partner.to_string());
+            round.show_of("relay_stream_last_heard_timestamp_seconds", partner, at);
+        }
+        round
     }
 
-    async fn show_database(&self) -> store::Result<()> {
+    async fn look_at_database(&self) -> store::Result<Round> {
+        let mut round = Round::default();
         let mut conn = self.pool.acquire().await?;
         let asked = Utc::now();
         let theirs = figures::clock(&mut conn).await?;
         let ahead = clock::ahead((asked, Utc::now()), theirs);
-        gauge!("relay_clock_ahead_seconds", "of" => "database").set(ahead);
         self.clock.send_modify(|clock| clock.of_database = ahead);
         let queue = figures::queue(&mut conn).await?;
-        gauge!("relay_queue_due").set(count(queue.due));
-        gauge!("relay_queue_held").set(count(queue.held));
-        gauge!("relay_queue_oldest_due_seconds").set(queue.oldest_due_seconds);
-        gauge!("relay_queue_oldest_stuck_seconds").set(queue.oldest_stuck_seconds);
+        show_queue(&mut round, &queue);
         self.queue.send_replace(queue);
-        show_troubles(&figures::troubles(&mut conn).await?);
-        self.show_unheard(figures::unheard(&mut conn).await?);
-        let server = figures::server(&mut conn).await?;
-        gauge!("relay_database_bytes").set(count(server.bytes));
-        gauge!("relay_database_oldest_transaction_seconds").set(server.oldest_transaction_seconds);
-        gauge!("relay_database_default_partition_rows").set(count(server.default_partition_rows));
-        for (table, dead) in figures::dead_rows(&mut conn).await? {
-            gauge!("relay_database_dead_rows", "table" => table).set(count(dead));
+        self.show_troubles(&mut round, &figures::troubles(&mut conn).await?);
+        show_partners(&mut round, &mut conn).await?;
+        show_server(&mut round, &mut conn).await?;
+        drop(conn);
+        let worrying = worries(&self.pool, Utc::now()).await?.len();
+        round.show("relay_access_tokens_worrying", count(i64::try_from(worrying).unwrap_or(i64::MAX)));
+        Ok(round)
+    }
+
+    fn show_troubles(&self, round: &mut Round, troubles: &Troubles) {
+        round.show("relay_quarantine_messages", count(troubles.quarantined));
+        round.show("relay_gaps_open", count(troubles.gaps_open));
+        round.show("relay_gaps_open_seconds", troubles.gaps_open_seconds);
+        round.show("relay_gaps_unrepaired", count(troubles.gaps_unrepaired));
+        round.show("relay_endpoints_holding", count(troubles.endpoints_holding));
+        for (state, endpoints) in [
+            ("answering", troubles.endpoints_answering),
+            ("failing", troubles.endpoints_failing),
+            ("paused", troubles.endpoints_paused),
+            ("disabled", troubles.endpoints_disabled),
+        ] {
+            round.show_of("relay_endpoints", ("state", state), count(endpoints));
         }
-        let worries = worries(&self.pool, Utc::now()).await?.len();
-        gauge!("relay_access_tokens_worrying").set(count(i64::try_from(worries).unwrap_or(i64::MAX)));
-        for (partner, end) in figures::token_ends(&mut conn).await? {
-            gauge!("relay_access_token_expiry_timestamp_seconds", "partner" => partner.to_string())
-                .set(count(end.timestamp()));
+        if let (Some(bound), Some(held)) = (self.bounds.held, troubles.oldest_held_seconds) {
+            round.show("relay_held_ends_seconds", bound.as_secs_f64() - held);
         }
-        Ok(())
     }
 }
 
-impl Sampler {
-    /// Only partners that are or were unheard have a series.
-    fn show_unheard(&self, now: Vec<(PartnerId, f64)>) {
-        let mut shown = self.unheard.lock().unwrap_or_else(PoisonError::into_inner);
-        shown.values_mut().for_each(|seconds| *seconds = 0.0);
-        shown.extend(now);
-        for (partner, seconds) in shown.iter() {
-            gauge!("relay_partner_unheard_seconds", "partner" => partner.to_string()).set(*seconds);
-        }
-        shown.retain(|_, seconds| *seconds > 0.0);
-    }
+fn show_queue(round: &mut Round, queue: &Queue) {
+    round.show("relay_queue_due", count(queue.due));
+    round.show("relay_queue_held", count(queue.held));
+    round.show("relay_queue_oldest_due_seconds", queue.oldest_due_seconds);
+    round.show("relay_queue_oldest_stuck_seconds", queue.oldest_stuck_seconds);
 }
 
-fn show_troubles(troubles: &figures::Troubles) {
-    gauge!("relay_quarantine_messages").set(count(troubles.quarantined));
-    gauge!("relay_gaps_open").set(count(troubles.gaps_open));
-    gauge!("relay_gaps_open_seconds").set(troubles.gaps_open_seconds);
-    gauge!("relay_gaps_unrepaired").set(count(troubles.gaps_unrepaired));
-    for (state, endpoints) in [
-        ("answering", troubles.endpoints_answering),
-        ("failing", troubles.endpoints_failing),
-        ("paused", troubles.endpoints_paused),
-        ("disabled", troubles.endpoints_disabled),
-    ] {
-        gauge!("relay_endpoints", "state" => state).set(count(endpoints));
+async fn show_partners(round: &mut Round, conn: &mut PgConnection) -> store::Result<()> {
+    for (partner, seconds) in figures::unheard(conn).await? {
+        round.show_of("relay_partner_unheard_seconds", ("partner", &partner.to_string()), seconds);
     }
+    let without = figures::without_token(conn).await?;
+    round.show("relay_reconcile_partners_without_token", count(without));
+    for (partner, end) in figures::token_ends(conn).await? {
+        let partner = ("partner", &*partner.to_string());
+        let end = count(end.timestamp());
+        round.show_of("relay_access_token_expiry_timestamp_seconds", partner, end);
+    }
+    Ok(())
+}
+
+async fn show_server(round: &mut Round, conn: &mut PgConnection) -> store::Result<()> {
+    let server = figures::server(conn).await?;
+    round.show("relay_database_bytes", count(server.bytes));
+    round.show("relay_database_oldest_transaction_seconds", server.oldest_transaction_seconds);
+    round.show("relay_database_default_partition_rows", count(server.default_partition_rows));
+    for (table, dead) in figures::dead_rows(conn).await? {
+        round.show_of("relay_database_dead_rows", ("table", &table), count(dead));
+    }
+    Ok(())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; counts of rows and bytes fit exactly")]
 fn count(value: i64) -> f64 {
     value as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::intake::directory::Directory;
+    use crate::model::id::PartnerId;
+
+    const MONTH: Duration = Duration::from_hours(30 * 24);
+
+    fn sampler(pool: &PgPool) -> Sampler {
+        Sampler {
+            pool: pool.clone(),
+            bounds: Bounds { spool_bytes: 1 << 20, held: Some(MONTH) },
+            directory: watch::Sender::new(Arc::default()).subscribe(),
+            stream: None,
+            metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
+            found: watch::Sender::default(),
+            queue: watch::Sender::default(),
+            clock: watch::Sender::default(),
+        }
+    }
+
+    async fn write(pool: &PgPool, statement: &'static str) {
+        sqlx::raw_sql(statement).execute(pool).await.unwrap();
+    }
+
+    const PARTNER: &str = "insert into partner (partner_id, name, environment, api_key)
+        values ('018f0000-0000-7000-8000-000000000001', 'p', 'STAGING', 'key');
+        insert into access_token (partner_id, access_token_id, token, fingerprint, expires_at)
+        values ('018f0000-0000-7000-8000-000000000001', '018f0000-0000-7000-8000-000000000002', 'x', 'x', now());
+        insert into endpoint (partner_id, endpoint_id, url, retry_schedule, state, disabled_reason, disabled_at)
+        values ('018f0000-0000-7000-8000-000000000001', '018f0000-0000-7000-8000-000000000003', 'x', '{}', 'disabled', 'x',
+                now() - interval '10 days');
+        insert into delivery (partner_id, delivery_id, event_id, endpoint_id, state, created_at)
+        values ('018f0000-0000-7000-8000-000000000001', '018f0000-0000-7000-8000-000000000004',
+                '018f0000-0000-7000-8000-000000000005', '018f0000-0000-7000-8000-000000000003', 'held',
+                now() - interval '20 days');
+        insert into gap (partner_id, gap_id, started_at, reason)
+        values ('018f0000-0000-7000-8000-000000000001', '018f0000-0000-7000-8000-000000000006', now(), 'x')";
+
+    #[sqlx::test(migrator = "crate::store::pool::MIGRATOR")]
+    async fn the_gauges_of_a_partner_and_of_an_endpoint_go_with_them(pool: PgPool) {
+        write(&pool, PARTNER).await;
+        let sampler = sampler(&pool);
+        let text = sampler.look_at_database().await.unwrap().render();
+        let of_partner = "partner=\"ptr_018f0000000070008000000000000001\"";
+        for name in ["relay_access_token_expiry_timestamp_seconds", "relay_partner_unheard_seconds"] {
+            assert!(text.contains(&format!("\n{name}{{{of_partner}}} ")), "{name}: {text}");
+        }
+        assert!(text.contains("\nrelay_endpoints_holding 1\n"), "{text}");
+        let ends = text.lines().find_map(|line| line.strip_prefix("relay_held_ends_seconds "));
+        let days = ends.unwrap().parse::<f64>().unwrap() / 86_400.0;
+        assert!((19.9..20.1).contains(&days), "it is held since its endpoint is disabled: {days}");
+        write(&pool, "update partner set deleted_at = now(); update endpoint set deleted_at = now()").await;
+        let text = sampler.look_at_database().await.unwrap().render();
+        assert!(!text.contains("partner=") && !text.contains("relay_held_ends_seconds"), "{text}");
+        assert!(text.contains("\nrelay_endpoints_holding 0\n"), "{text}");
+    }
+
+    #[sqlx::test(migrator = "crate::store::pool::MIGRATOR")]
+    async fn when_something_was_last_heard_is_shown_of_partners_that_there_are(pool: PgPool) {
+        let (here, gone) = (PartnerId::new(), PartnerId::new());
+        let mut directory = Directory::default();
+        directory.add(here, "key", Vec::new());
+        let heard = [(here, Utc::now()), (gone, Utc::now())].into();
+        let health = watch::Sender::new(StreamHealth { heard, ..StreamHealth::default() });
+        let directory = watch::Sender::new(Arc::new(directory)).subscribe();
+        let sampler = Sampler { stream: Some(health.subscribe()), directory, ..sampler(&pool) };
+        let text = sampler.look_at_process().render();
+        assert!(text.contains(&here.to_string()) && !text.contains(&gone.to_string()), "{text}");
+    }
+
+    #[test]
+    fn what_was_found_in_the_database_outlasts_a_short_outage_and_no_long_one() {
+        let (mut last, began) = (Last::default(), Instant::now());
+        let mut round = Round::default();
+        round.show("relay_queue_due", 3.0);
+        let shown = |last: &mut Last, looked, after| !last.after(looked, began + after).render().is_empty();
+        assert!(shown(&mut last, Some(round.clone()), Duration::ZERO));
+        assert!(shown(&mut last, None, BELIEVED - PERIOD));
+        assert!(!shown(&mut last, None, BELIEVED));
+        assert!(shown(&mut last, Some(round), BELIEVED + PERIOD), "and is there again after it");
+    }
 }

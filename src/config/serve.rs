@@ -128,6 +128,11 @@ pub struct Retention {
     #[arg(long, env = "RELAY_RETENTION_DAYS", default_value = "90", value_name = "DAYS",
           value_parser = clap::value_parser!(u32).range(0..=36_500))]
     pub retention_days: u32,
+    /// How many days something is held for a disabled endpoint: then it is given up, as exhausted, and is told again only when
+    /// somebody recovers it. 0 holds for ever.
+    #[arg(long, env = "RELAY_HELD_DAYS", default_value = "30", value_name = "DAYS",
+          value_parser = clap::value_parser!(u32).range(0..=36_500))]
+    pub held_days: u32,
     /// Instead of days, to watch retention at work: 60 seconds or more.
     #[arg(long, env = "RELAY_RETENTION_SECONDS", hide = true, value_name = "SECONDS",
           value_parser = clap::value_parser!(u32).range(60..))]
@@ -142,6 +147,11 @@ impl Retention {
             Some(seconds) => Some(Duration::from_secs(seconds.into())),
             None => Some(days).filter(|days| !days.is_zero()),
         }
+    }
+
+    /// How long something is held for a disabled endpoint; `None`: for ever.
+    pub fn held(&self) -> Option<Duration> {
+        Some(Duration::from_hours(24) * self.held_days).filter(|held| !held.is_zero())
     }
 }
 

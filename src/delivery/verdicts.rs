@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::{Connection as _, PgConnection};
 
 use super::finisher::{Done, Tried};
-use crate::model::announcement::{self, Announcement};
+use crate::model::announcement::{self, Announcement, GivenUp};
 use crate::model::attempt::AttemptRecord;
 use crate::model::breaker::Change;
 use crate::model::delivery::{DeliveryState, Job};
@@ -172,9 +172,25 @@ fn exhausted(batch: &Verdicts<'_>, written: &[Written]) -> Vec<Announcement> {
     tried
         .filter_map(|tried| {
             let released_lane = given_up.get(&tried.job.delivery_id)?;
-            Some(Announcement::exhausted(&tried.job, status_code(&tried.attempt), *released_lane))
+            Some(Announcement::exhausted(&its_end(tried, *released_lane)))
         })
         .collect()
+}
+
+fn its_end(tried: &Tried, released_lane: bool) -> GivenUp {
+    let job = &tried.job;
+    GivenUp {
+        partner_id: job.partner_id,
+        endpoint_id: job.endpoint_id,
+        delivery_id: job.delivery_id,
+        event_id: job.told.event_id,
+        event: job.told.event.clone(),
+        order_id: job.told.order_id.clone(),
+        attempts: job.attempts,
+        last_status_code: status_code(&tried.attempt),
+        released_lane,
+        reason: None,
+    }
 }
 
 async fn judge_endpoints(

@@ -76,6 +76,9 @@ pub struct DeliveryView {
     /// When it succeeded, was exhausted or was cancelled; null until then.
     #[schema(required)]
     finished_at: Option<Time>,
+    /// Why it was given up, if not because its own attempts failed; else null.
+    #[schema(required, example = "its endpoint has been disabled, and this delivery held, for 30 days")]
+    reason: Option<String>,
 }
 
 impl From<store::Delivery> for DeliveryView {
@@ -92,6 +95,7 @@ impl From<store::Delivery> for DeliveryView {
             last_status_code: delivery.last_status_code,
             created_at: Time(delivery.created_at),
             finished_at: delivery.finished_at.map(Time),
+            reason: delivery.reason.filter(|_| delivery.state == DeliveryState::Exhausted),
         }
     }
 }

@@ -8,7 +8,9 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{SecondsFormat, Utc};
+use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
+use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use super::Api;
@@ -19,6 +21,15 @@ use crate::store::{Error, figures};
 
 /// How long readiness waits for Postgres.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What `/metrics` shows.
+#[derive(Clone)]
+pub struct Figures {
+    /// What this process counts.
+    pub counted: PrometheusHandle,
+    /// What was found when somebody last looked, in the same format.
+    pub found: watch::Receiver<String>,
+}
 
 /// Why the process is not ready.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -142,5 +153,6 @@ fn trouble(code: &'static str, detail: &str) -> Trouble {
 )]
 pub async fn get_metrics(State(api): State<Arc<Api>>) -> Response {
     let Some(metrics) = &api.metrics else { return Problem::NoSuchPath.into_response() };
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render()).into_response()
+    let text = metrics.counted.render() + &metrics.found.borrow();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }

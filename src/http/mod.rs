@@ -52,7 +52,6 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::get;
 use axum::{Json, Router};
-use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 use tokio::sync::watch::Receiver;
 use tower::util::option_layer;
@@ -103,7 +102,7 @@ pub struct Api {
     /// Bounds what unverified webhooks may be kept.
     pub strangers: Strangers,
     /// `None`: `/metrics` is not there.
-    pub metrics: Option<PrometheusHandle>,
+    pub metrics: Option<health::Figures>,
 }
 
 /// The most that one partner may have at once.

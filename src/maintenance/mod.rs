@@ -3,11 +3,12 @@
 //!
 //! Guarantees: one process at a time does it; every step is bounded, so that nobody waits for it for long; an order that
 //! is not over is kept for two years after it was last heard of, and whatever is still owed to an endpoint however old it
-//! is. A step that would wait for a lock is
+//! is, unless it is held for one that was disabled and forgotten. A step that would wait for a lock is
 //! put off, and the others are done: a dump, or any other reader, may hold one for hours. A step that fails is done by a
 //! later run.
 //! Does not guarantee: that something is gone at the minute it is old enough.
 
+mod forgotten;
 mod leftovers;
 mod old;
 pub mod statistics;
@@ -61,6 +62,8 @@ pub struct Report {
     pub orders: u64,
     /// Events of no order deleted.
     pub events: u64,
+    /// Deliveries given up because they were held for too long.
+    pub given_up: u64,
     /// Other rows deleted: messages in quarantine, gaps, watches, idempotency keys, expired secrets, rows of default
     /// partitions.
     pub rows: u64,
@@ -75,6 +78,8 @@ pub struct Maintenance {
     pool: PgPool,
     /// How long things are kept; `None`: for ever.
     retention: Option<Duration>,
+    /// How long something is held for a disabled endpoint; `None`: for ever.
+    held: Option<Duration>,
     drained_at: Option<DateTime<Utc>>,
     /// Whether it was said that something is put off.
     told: bool,
@@ -83,7 +88,12 @@ pub struct Maintenance {
 impl Maintenance {
     /// `retention`: how long what is over is kept; `None`: for ever.
     pub fn new(pool: PgPool, retention: Option<Duration>) -> Self {
-        Self { pool, retention, drained_at: None, told: false }
+        Self { pool, retention, held: None, drained_at: None, told: false }
+    }
+
+    /// The same, and what is held for disabled endpoints is given up after so long.
+    pub fn holding_for(self, held: Option<Duration>) -> Self {
+        Self { held, ..self }
     }
 
     /// Does everything that is due at the moment `now`; `None` if another process is at it.
@@ -135,6 +145,9 @@ impl Maintenance {
         make_missing(conn, (Span::of_retention(self.retention), now), &mut report).await?;
         report.rows += idempotency::forget_old(conn).await?;
         report.rows += retention::drop_expired_secrets(conn, now).await?;
+        if let Some(bound) = self.held {
+            report.given_up = forgotten::give_up(conn, bound, now).await?;
+        }
         let kept = self.retention.and_then(|kept| TimeDelta::from_std(kept).ok());
         let Some(cutoff) = kept.and_then(|kept| now.checked_sub_signed(kept)) else { return Ok(report) };
         let cutoff = cutoffs(now, cutoff);
@@ -196,6 +209,7 @@ fn count(report: Report) {
             partitions_dropped = report.dropped,
             orders = report.orders,
             events = report.events,
+            given_up = report.given_up,
             rows = report.rows,
             "the database was tidied"
         );

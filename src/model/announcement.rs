@@ -5,8 +5,7 @@ use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use super::delivery::Job;
-use super::id::EventId;
+use super::id::{DeliveryId, EndpointId, EventId, PartnerId};
 use super::queue::Place;
 
 /// The names.
@@ -35,6 +34,24 @@ pub struct Announcement {
     pub payload: Bytes,
 }
 
+/// A delivery that was given up.
+#[derive(Debug, Clone)]
+pub struct GivenUp {
+    pub partner_id: PartnerId,
+    pub endpoint_id: EndpointId,
+    pub delivery_id: DeliveryId,
+    pub event_id: EventId,
+    /// The name of its event.
+    pub event: String,
+    pub order_id: Option<String>,
+    pub attempts: i32,
+    pub last_status_code: Option<i16>,
+    /// It was the head of its order's lane: the deliveries behind it are sent now.
+    pub released_lane: bool,
+    /// Why, if not because its own attempts failed.
+    pub reason: Option<String>,
+}
+
 impl Announcement {
     fn new(name: &'static str, about: Place, mut what: Value) -> Self {
         let at = Utc::now();
@@ -53,14 +70,14 @@ impl Announcement {
         Self::new(RECOVERED, about, json!({}))
     }
 
-    /// A delivery was given up. If it was the head of its order's lane, the deliveries behind it are sent now.
-    pub fn exhausted(job: &Job, last_status_code: Option<i16>, released_lane: bool) -> Self {
+    /// A delivery was given up.
+    pub fn exhausted(one: &GivenUp) -> Self {
         let what = json!({
-            "deliveryId": job.delivery_id, "eventId": job.told.event_id, "event": job.told.event,
-            "orderId": job.told.order_id, "attempts": job.attempts, "lastStatusCode": last_status_code,
-            "releasedLane": released_lane,
+            "deliveryId": one.delivery_id, "eventId": one.event_id, "event": one.event, "orderId": one.order_id,
+            "attempts": one.attempts, "lastStatusCode": one.last_status_code, "releasedLane": one.released_lane,
+            "reason": one.reason,
         });
-        Self::new(EXHAUSTED, (job.partner_id, job.endpoint_id), what)
+        Self::new(EXHAUSTED, (one.partner_id, one.endpoint_id), what)
     }
 
     /// A test of an endpoint, on request.

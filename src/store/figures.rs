@@ -40,6 +40,10 @@ pub struct Troubles {
     pub endpoints_failing: i64,
     pub endpoints_paused: i64,
     pub endpoints_disabled: i64,
+    /// Disabled ones for which something is held.
+    pub endpoints_holding: i64,
+    /// How long the oldest of it has been held.
+    pub oldest_held_seconds: Option<f64>,
 }
 
 /// What Postgres says of itself.
@@ -107,6 +111,21 @@ pub async fn token_ends(conn: &mut PgConnection) -> Result<Vec<(PartnerId, DateT
     );
     let rows = rows.fetch_all(conn).await?;
     Ok(rows.into_iter().filter_map(|row| Some((row.partner_id, row.expires_at?))).collect())
+}
+
+/// Partners with something to be read from Transak's REST API and no access token to read it with.
+pub async fn without_token(conn: &mut PgConnection) -> Result<i64> {
+    let count = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from partner p
+           where deleted_at is null
+             and not exists (select from (select expires_at from access_token t where t.partner_id = p.partner_id
+                                          order by t.access_token_id desc limit 1) as newest
+                             where newest.expires_at is null or newest.expires_at > now())
+             and (exists (select from gap g
+                          where g.partner_id = p.partner_id and g.repaired_at is null and g.next_repair_at <= now())
+                  or exists (select from "order" o where o.partner_id = p.partner_id and o.reconcile_at <= now()))"#,
+    );
+    Ok(count.fetch_one(conn).await?)
 }
 
 /// The partners that nobody hears right now, each with how long it has not been heard, in seconds.

@@ -12,5 +12,14 @@ select (select count(*) from (select from quarantine limit $1) as counted) as "q
        count(*) filter (where state = 'enabled' and failing_since is not null
                           and (paused_until is null or paused_until <= now())) as "endpoints_failing!",
        count(*) filter (where state = 'enabled' and paused_until > now()) as "endpoints_paused!",
-       count(*) filter (where state = 'disabled') as "endpoints_disabled!"
+       count(*) filter (where state = 'disabled') as "endpoints_disabled!",
+       count(*) filter (where state = 'disabled'
+                          and exists (select from delivery d
+                                      where d.partner_id = endpoint.partner_id and d.endpoint_id = endpoint.endpoint_id
+                                        and d.state = 'held')) as "endpoints_holding!",
+       -- Of those that are given up when they are old enough, the oldest.
+       max((select extract(epoch from now() - greatest(d.created_at, endpoint.disabled_at))::float8 from delivery d
+            where d.partner_id = endpoint.partner_id and d.endpoint_id = endpoint.endpoint_id and d.state = 'held'
+            order by d.delivery_id limit 1))
+           filter (where state = 'disabled' and disabled_at is not null) as oldest_held_seconds
 from endpoint where deleted_at is null

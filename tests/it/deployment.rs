@@ -92,6 +92,19 @@ fn each_alert_has_a_section_in_the_runbook_and_each_section_an_alert() {
 }
 
 #[test]
+fn each_alert_is_played_from_before_its_beginning_through_worse_until_after_its_end() {
+    let tests = documents("deploy/prometheus/rules_test.yml")[0]["tests"].as_array().unwrap().clone();
+    for rule in rules() {
+        let alert = rule["alert"].as_str().unwrap();
+        let play = tests.iter().find(|test| test["name"] == json!(alert));
+        let asked = play.unwrap_or_else(|| panic!("{alert} is not played"))["promql_expr_test"].as_array();
+        let fires = |at: &Value| !at["exp_samples"].as_array().unwrap().is_empty();
+        let fires: Vec<bool> = asked.unwrap().iter().map(fires).collect();
+        assert_eq!(fires, [false, true, true, false], "{alert}: before, begun, worse, over");
+    }
+}
+
+#[test]
 fn alerts_and_dashboard_ask_only_for_metrics_that_there_are() {
     let counters = names::COUNTERS.iter().map(|(name, _)| *name);
     let gauges = names::GAUGES.iter().chain(names::DATABASE_GAUGES).map(|(name, _)| *name);

@@ -77,14 +77,24 @@ fn every_metric_that_is_counted_is_described_and_the_other_way_round() {
     );
 }
 
+#[test]
+fn a_gauge_with_a_label_is_shown_by_rounds_alone_so_that_it_goes_with_what_it_is_about() {
+    for path in sources(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").as_path()) {
+        let source = std::fs::read_to_string(&path).unwrap();
+        for set in source.split("gauge!(").skip(1).filter_map(|rest| rest.split(')').next()) {
+            assert!(!set.contains("=>"), "{}: gauge!({set})", path.display());
+        }
+    }
+}
+
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
 }
 
-/// The names given to `counter!`, `gauge!` and `histogram!`.
+/// The names given to `counter!`, `gauge!`, `histogram!` and rounds.
 fn named(source: &str) -> Vec<String> {
-    let calls = ["counter!(", "gauge!(", "histogram!("];
+    let calls = ["counter!(", "gauge!(", "histogram!(", ".show(", ".show_of("];
     let after = calls.iter().flat_map(|call| source.split(call).skip(1));
     let names = after.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
     names.map(str::to_owned).collect()

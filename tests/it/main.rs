@@ -41,6 +41,7 @@ mod full_disk;
 mod get_webhooks;
 mod guide;
 mod heard_is_kept;
+mod held;
 mod hops;
 mod hot_path;
 mod hush;

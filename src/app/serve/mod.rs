@@ -3,7 +3,7 @@
 mod transak;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -18,11 +18,11 @@ use crate::app::bootstrap;
 use crate::app::listening::{bind, own_addresses};
 use crate::app::open_files::raise_limit;
 use crate::app::readiness::{self, Signs};
-use crate::app::sampler::Sampler;
+use crate::app::sampler::{Bounds, Sampler};
 use crate::config::{Role, Serve};
 use crate::delivery::dispatcher::{Dispatcher, Settings};
 use crate::delivery::sender::{Sender, SenderSettings};
-use crate::http::health::Trouble;
+use crate::http::health::{Figures, Trouble};
 use crate::http::live::Feed;
 use crate::http::rate::TokenRates;
 use crate::http::server;
@@ -55,6 +55,14 @@ pub struct Relay {
     for_requests: u32,
     listener: Option<TcpListener>,
     metrics: PrometheusHandle,
+}
+
+/// What requests are answered with, beside the database.
+struct Answering {
+    intake: Intake,
+    health: watch::Receiver<Vec<Trouble>>,
+    feed: Feed,
+    figures: Figures,
 }
 
 impl Relay {
@@ -95,7 +103,9 @@ impl Relay {
         let wakes = Wakes::default();
         let stop = tasks.stop_token();
         tasks.spawn("wake-ups", wake::listen(self.pool.clone(), wakes.clone(), stop.clone()));
-        let maintenance = Maintenance::new(self.pool.clone(), self.config.retention.kept());
+        let retention = &self.config.retention;
+        let maintenance =
+            Maintenance::new(self.pool.clone(), retention.kept()).holding_for(retention.held());
         tasks.spawn("maintenance", maintenance.run(stop.clone()));
         tasks.spawn("statistics", maintenance::statistics::run(self.pool.clone(), stop.clone()));
         let hand_over =
@@ -117,12 +127,13 @@ impl Relay {
             self.start_stream(tasks, &intake, &mut signs)?;
             self.start_transak(tasks, &intake, (picture, suspicion, clock.clone()))?;
         }
-        self.start_sampler(tasks, &mut signs, clock);
+        let found = self.start_sampler(tasks, &mut signs, clock);
         let (troubles, health) = watch::channel(Vec::new());
         tasks.spawn("readiness", readiness::watch_signs(signs, troubles, stop));
         let (feed, reading) = Feed::new(self.pool.clone(), wakes.events);
         tasks.spawn("live events", reading.run(tasks.stop_token()));
-        self.start_api(tasks, (intake, health, feed));
+        let figures = Figures { counted: self.metrics.clone(), found };
+        self.start_api(tasks, Answering { intake, health, feed, figures });
         Ok(())
     }
 
@@ -219,24 +230,35 @@ impl Relay {
         Ok(())
     }
 
-    fn start_sampler(&self, tasks: &mut Tasks, signs: &mut Signs, clock: watch::Sender<Ahead>) {
+    fn start_sampler(
+        &self,
+        tasks: &mut Tasks,
+        signs: &mut Signs,
+        clock: watch::Sender<Ahead>,
+    ) -> watch::Receiver<String> {
         let (queue, figures) = watch::channel(Queue::default());
         signs.queue = self.has(Role::Dispatch).then_some(figures);
-        let (pool, metrics) = (self.pool.clone(), self.metrics.clone());
-        let stream = signs.stream.clone();
-        let sampler = Sampler { pool, stream, metrics, queue, clock, unheard: Mutex::default() };
+        let (found, shown) = watch::channel(String::new());
+        let held = self.config.retention.held();
+        let sampler = Sampler {
+            pool: self.pool.clone(),
+            bounds: Bounds { spool_bytes: self.config.spool.spool_max_bytes, held },
+            directory: signs.directory.clone(),
+            stream: signs.stream.clone(),
+            metrics: self.metrics.clone(),
+            found,
+            queue,
+            clock,
+        };
         tasks.spawn("sampler", sampler.run(tasks.stop_token()));
+        shown
     }
 
     fn reconcile_every(&self) -> Duration {
         Duration::from_secs(self.config.transak.reconcile_seconds)
     }
 
-    fn start_api(
-        self,
-        tasks: &mut Tasks,
-        (intake, health, feed): (Intake, watch::Receiver<Vec<Trouble>>, Feed),
-    ) {
+    fn start_api(self, tasks: &mut Tasks, with: Answering) {
         let addresses = self.addresses();
         let Some(listener) = self.listener else { return };
         let admin_token = self.config.admin_token;
@@ -248,9 +270,9 @@ impl Relay {
             master_key: self.config.master_key,
             admin_token: admin_token.map(|token| TokenHash::of(token.expose_secret())),
             url_policy: UrlPolicy { allow_http: self.config.callbacks.allow_http_callbacks, addresses },
-            health,
-            intake: Some(intake),
-            feed,
+            health: with.health,
+            intake: Some(with.intake),
+            feed: with.feed,
             rates: TokenRates::new(self.config.interface.token_rate),
             limits: http::Limits {
                 endpoints: self.config.limits.max_endpoints_per_partner.get(),
@@ -258,7 +280,7 @@ impl Relay {
             },
             cors_origins: self.config.interface.cors_origins,
             strangers: Strangers::behind(proxies.clone()),
-            metrics: Some(self.metrics),
+            metrics: Some(with.figures),
         });
         let stop = tasks.stop_token();
         let bounds = server::Bounds::of_open_files(raise_limit(), proxies);

@@ -157,7 +157,7 @@ impl Reconciler {
         let due = store::reconcile::due(&mut conn, now, now.max(Utc::now()) - SETTLING).await?;
         drop(conn);
         let (with, without): (Vec<_>, Vec<_>) = due.into_iter().partition(|partner| partner.token.is_some());
-        self.show_without_token(&without);
+        self.tell_without_token(&without);
         self.turns.wait(with, Clock::from(now));
         Ok(())
     }
@@ -170,9 +170,7 @@ impl Reconciler {
         self.look(now).await
     }
 
-    fn show_without_token(&mut self, without: &[DuePartner]) {
-        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and partners are few")]
-        metrics::gauge!("relay_reconcile_partners_without_token").set(without.len() as f64);
+    fn tell_without_token(&mut self, without: &[DuePartner]) {
         let now_without: HashSet<PartnerId> = without.iter().map(|partner| partner.partner_id).collect();
         for partner in now_without.difference(&self.without_token) {
             tracing::warn!(partner.id = %partner, "without a valid access token nothing can be read from Transak for this partner");

@@ -4,6 +4,7 @@ pub mod by_hand;
 pub mod claim;
 pub mod finish;
 pub mod hasten;
+pub mod held;
 pub mod lane;
 pub mod read;
 pub mod succeed;

@@ -23,6 +23,8 @@ pub struct Delivery {
     pub last_status_code: Option<i16>,
     pub created_at: DateTime<Utc>,
     pub finished_at: Option<DateTime<Utc>>,
+    /// Why it was given up, if not because its own attempts failed.
+    pub reason: Option<String>,
 }
 
 /// Which deliveries; what is absent filters nothing.
@@ -87,7 +89,7 @@ pub async fn list(
         r#"select d.partner_id as "partner_id: _", d.delivery_id as "delivery_id: _", d.event_id as "event_id: _",
                   d.order_id, d.endpoint_id as "endpoint_id: _", d.state as "state: _", d.attempts,
                   nullif(d.next_attempt_at, '9999-01-01Z') as next_attempt_at,
-                  d.last_status_code, d.created_at, d.finished_at
+                  d.last_status_code, d.created_at, d.finished_at, d.reason
            from unnest($1::uuid[]) as p (id)
            cross join lateral (
                select * from delivery d
@@ -124,7 +126,7 @@ pub async fn find(
         r#"select partner_id as "partner_id: _", delivery_id as "delivery_id: _", event_id as "event_id: _",
                   order_id, endpoint_id as "endpoint_id: _", state as "state: _", attempts,
                   nullif(next_attempt_at, '9999-01-01Z') as next_attempt_at,
-                  last_status_code, created_at, finished_at
+                  last_status_code, created_at, finished_at, reason
            from delivery
            where partner_id = any($1::uuid[]) and delivery_id = $2"#,
         partners as _,
@@ -144,7 +146,7 @@ pub async fn of_events(
         r#"select partner_id as "partner_id: _", delivery_id as "delivery_id: _", event_id as "event_id: _",
                   order_id, endpoint_id as "endpoint_id: _", state as "state: _", attempts,
                   nullif(next_attempt_at, '9999-01-01Z') as next_attempt_at,
-                  last_status_code, created_at, finished_at
+                  last_status_code, created_at, finished_at, reason
            from delivery
            where partner_id = $1 and event_id = any($2::uuid[])
            order by delivery_id"#,

@@ -19,7 +19,8 @@ set state = excluded.state,
                            else excluded.next_attempt_at end,
     position = case when excluded.position is not null
                    then coalesce(case when d.state in ('pending', 'held') then d.position end, excluded.position) end,
-    not_before = null, schedule_start = d.attempts, leased_at = null, finished_at = null, due_noted = true
+    not_before = null, schedule_start = d.attempts, leased_at = null, finished_at = null, due_noted = true,
+    reason = null
 where d.leased_at is null or d.next_attempt_at <= now()
 returning d.delivery_id as "delivery_id: DeliveryId", d.endpoint_id as "endpoint_id: EndpointId", d.order_id,
           d.position is not null as "in_lane!"

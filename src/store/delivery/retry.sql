@@ -8,7 +8,7 @@ set state = case e.state when 'enabled' then 'pending' else 'held' end::delivery
                            else '9999-01-01Z' end,
     position = case when e.ordered and d.order_id is not null
                    then coalesce(case when d.state in ('pending', 'held') then d.position end, nextval('delivery_position')) end,
-    not_before = null, schedule_start = d.attempts, leased_at = null, finished_at = null
+    not_before = null, schedule_start = d.attempts, leased_at = null, finished_at = null, reason = null
 from endpoint e
 where d.partner_id = $1 and d.delivery_id = $2
   and e.partner_id = d.partner_id and e.endpoint_id = d.endpoint_id and e.deleted_at is null

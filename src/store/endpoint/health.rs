@@ -98,7 +98,7 @@ pub async fn mark_breaker(conn: &mut PgConnection, (partner, endpoint): Place, c
 /// enabled.
 pub async fn disable(conn: &mut PgConnection, (partner, endpoint): Place, reason: &str) -> Result<bool> {
     let done = sqlx::query!(
-        "update endpoint set state = 'disabled', disabled_reason = $3, revision = revision + 1, updated_at = now(),
+        "update endpoint set state = 'disabled', disabled_reason = $3, disabled_at = now(), revision = revision + 1, updated_at = now(),
                              breaker_trips = 0, paused_until = null
          where partner_id = $1 and endpoint_id = $2 and state = 'enabled' and deleted_at is null",
         partner.uuid(),

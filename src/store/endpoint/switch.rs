@@ -19,7 +19,8 @@ use crate::store::{Result, due, wake};
 pub async fn enable(conn: &mut PgConnection, endpoint: &Endpoint) -> Result<()> {
     let enabled = sqlx::query!(
         "update endpoint
-         set state = 'enabled', disabled_reason = null, failing_since = null, breaker_trips = 0, paused_until = null,
+         set state = 'enabled', disabled_reason = null, disabled_at = null, failing_since = null,
+             breaker_trips = 0, paused_until = null,
              revision = revision + 1, updated_at = now()
          where partner_id = $1 and endpoint_id = $2 and state = 'disabled' and deleted_at is null",
         endpoint.partner_id as _,

@@ -201,7 +201,6 @@ impl TransakRest {
         let date = date.and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
         if let Some(theirs) = date {
             let ahead = clock::ahead((asked, Utc::now()), theirs.into());
-            metrics::gauge!("relay_clock_ahead_seconds", "of" => "transak").set(ahead);
             self.settings.clock.send_modify(|clock| clock.of_transak = ahead);
         }
     }
