@@ -110,7 +110,8 @@ impl Sampler {
         let used = (i64::from(size) - idle).max(0);
         round.show_of("relay_pool_connections", ("state", "used"), count(used));
         round.show("relay_pool_connections_max", f64::from(self.pool.options().get_max_connections()));
-        round.show("relay_spool_max_bytes", count(i64::try_from(self.bounds.spool_bytes).unwrap_or(i64::MAX)));
+        round
+            .show("relay_spool_max_bytes", count(i64::try_from(self.bounds.spool_bytes).unwrap_or(i64::MAX)));
         let clock = *self.clock.borrow();
         round.show_of("relay_clock_ahead_seconds", ("of", "database"), clock.of_database);
         let Some(stream) = &self.stream else { return round };

@@ -87,7 +87,10 @@ pub const DATABASE_GAUGES: &[(&str, &str)] = &[
     ("relay_quarantine_messages", "Messages in quarantine, counted up to 100000."),
     ("relay_gaps_open", "Partners that nobody hears right now."),
     ("relay_gaps_open_seconds", "How long these have not been heard, together."),
-    ("relay_partner_unheard_seconds", "How long nobody has heard a partner's channel; only while nobody does."),
+    (
+        "relay_partner_unheard_seconds",
+        "How long nobody has heard a partner's channel; only while nobody does.",
+    ),
     ("relay_gaps_unrepaired", "Gaps that are over and not repaired yet."),
     ("relay_endpoints", "Endpoints, by what they are doing."),
     ("relay_access_token_expiry_timestamp_seconds", "When a partner's newest access token ends."),

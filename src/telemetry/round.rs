@@ -46,7 +46,9 @@ impl Round {
             for Sample { label, value } in samples {
                 let _ = match label {
                     None => writeln!(text, "{name} {value}"),
-                    Some((label, thing)) => writeln!(text, "{name}{{{label}=\"{}\"}} {value}", escaped(thing)),
+                    Some((label, thing)) => {
+                        writeln!(text, "{name}{{{label}=\"{}\"}} {value}", escaped(thing))
+                    }
                 };
             }
             text.push('\n');

@@ -104,8 +104,7 @@ impl Relay {
         let stop = tasks.stop_token();
         tasks.spawn("wake-ups", wake::listen(self.pool.clone(), wakes.clone(), stop.clone()));
         let retention = &self.config.retention;
-        let maintenance =
-            Maintenance::new(self.pool.clone(), retention.kept()).holding_for(retention.held());
+        let maintenance = Maintenance::new(self.pool.clone(), retention.kept()).holding_for(retention.held());
         tasks.spawn("maintenance", maintenance.run(stop.clone()));
         tasks.spawn("statistics", maintenance::statistics::run(self.pool.clone(), stop.clone()));
         let hand_over =
