@@ -286,7 +286,7 @@ mod tests {
         round.show("relay_queue_due", 3.0);
         let shown = |last: &mut Last, looked, after| !last.after(looked, began + after).render().is_empty();
         assert!(shown(&mut last, Some(round.clone()), Duration::ZERO));
-        assert!(shown(&mut last, None, BELIEVED - PERIOD));
+        assert!(shown(&mut last, None, BELIEVED.saturating_sub(PERIOD)));
         assert!(!shown(&mut last, None, BELIEVED));
         assert!(shown(&mut last, Some(round), BELIEVED + PERIOD), "and is there again after it");
     }

@@ -70,7 +70,7 @@ pub struct Serve {
     #[command(flatten)]
     pub spool: SpoolPlace,
     #[command(flatten)]
-    pub retention: Retention,
+    pub retention: Keeping,
     #[command(flatten)]
     pub traces: Traces,
     #[command(flatten)]
@@ -122,7 +122,7 @@ pub struct Limits {
 }
 
 #[derive(Debug, Clone, Args)]
-pub struct Retention {
+pub struct Keeping {
     /// How many days things are kept: what is older is deleted. What is still owed to an endpoint is kept, and orders that
     /// are not over for two years (docs/retention.md). 0 keeps everything.
     #[arg(long, env = "RELAY_RETENTION_DAYS", default_value = "90", value_name = "DAYS",
@@ -139,7 +139,7 @@ pub struct Retention {
     pub retention_seconds: Option<u32>,
 }
 
-impl Retention {
+impl Keeping {
     /// How long things are kept; `None`: for ever.
     pub fn kept(&self) -> Option<Duration> {
         let days = Duration::from_hours(24) * self.retention_days;

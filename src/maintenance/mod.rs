@@ -92,6 +92,7 @@ impl Maintenance {
     }
 
     /// The same, and what is held for disabled endpoints is given up after so long.
+    #[must_use]
     pub fn holding_for(self, held: Option<Duration>) -> Self {
         Self { held, ..self }
     }

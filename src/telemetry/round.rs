@@ -32,6 +32,7 @@ impl Round {
     }
 
     /// What both found. No name may be in both.
+    #[must_use]
     pub fn and(mut self, other: &Self) -> Self {
         self.0.extend(other.0.iter().map(|(name, samples)| (*name, samples.clone())));
         self

@@ -55,7 +55,7 @@ pub(super) fn compare(order: &RestOrder, kept: &[Kept], moment: &Moment) -> Comp
     for (at, unknown) in rows.chain(changed) {
         match moment.judge(at) {
             Belief::Young if unknown => {
-                comparison.young = comparison.young.max(Some(at + YOUNG - moment.now))
+                comparison.young = comparison.young.max(Some(at + YOUNG - moment.now));
             }
             Belief::Young => {}
             Belief::Yes => comparison.behind |= unknown,
