@@ -29,6 +29,8 @@ pub fn fault(code: &str, constraint: bool) -> Fault {
         "22P02" | "22P03" | "22023" => Fault::Environment,
         // The row it refers to is not there: it may come, as in a restore.
         "23503" => Fault::Environment,
+        // A column that this program does not know wants a value; a sequence has come to its end: no row is to blame.
+        "23502" | "2200H" => Fault::Environment,
         // A partition that is missing is told as a check that fails, without a name.
         "23514" if !constraint => Fault::Environment,
         // A row or an index entry that is too large. Its neighbours in the class are about the statement.
@@ -74,7 +76,7 @@ mod tests {
             Fault::Row,
             &[
                 "22000", "22001", "22003", "22007", "22008", "22012", "22021", "22026", "22030", "22032",
-                "22P01", "22P04", "22P05", "22P06", "23000", "23001", "23502", "23505", "23P01", "54000",
+                "22P01", "22P04", "22P05", "22P06", "23000", "23001", "23505", "23P01", "54000",
             ],
         ),
         (Fault::Lock, &["55P03"]),

@@ -114,30 +114,26 @@ impl<S: FnMut(Notice)> Driver<S> {
         }
     }
 
-    /// Closes the connection and hears the server out, for a while.
+    /// Hears the server out, for a while, and closes the connection.
     async fn say_goodbye(&mut self) {
-        if self.link.begin_close() {
-            let (began, at, patience) = (now(), Instant::now(), self.timing.close);
-            let heard_out = async {
+        let patience = self.timing.close;
+        self.tell(Input::Ask);
+        let heard_out = async {
+            while self.session.is_in_doubt() {
+                let incoming = self.link.next().await;
+                self.take(incoming);
+            }
+            if self.link.begin_close() {
                 loop {
                     match self.link.next().await {
-                        Incoming::Closed(_) => break true,
-                        Incoming::Dropped => break false,
+                        Incoming::Closed(_) | Incoming::Dropped => break,
                         incoming => self.take(incoming),
                     }
                 }
-            };
-            match timeout(patience, heard_out).await {
-                // What is read late may be an older goodbye of its own.
-                Ok(true) if self.session.is_in_doubt() => {}
-                // A server that answers the goodbye was there until it was said.
-                Ok(true) => {
-                    self.pulse.send_replace(Some(at));
-                    self.tell_at(Input::Traffic, began);
-                }
-                Ok(false) => {}
-                Err(_) => tracing::debug!("the stream's server did not answer the close in time"),
             }
+        };
+        if timeout(patience, heard_out).await.is_err() {
+            tracing::debug!("the stream's server did not answer the farewell in time");
         }
         self.tell(Input::Stop);
     }
@@ -147,7 +143,7 @@ impl<S: FnMut(Notice)> Driver<S> {
             Incoming::Opened => self.tell(Input::Opened),
             Incoming::NotConnected => self.tell(Input::NotConnected),
             Incoming::Text(text) => self.tell(Input::Text(&text)),
-            Incoming::Control => self.tell(Input::Traffic),
+            Incoming::Control => self.tell(Input::Tick),
             Incoming::Closed(code) => self.tell(Input::Closed(code)),
             Incoming::Dropped => self.tell(Input::Dropped),
             Incoming::Unreadable(bytes, reason) => {

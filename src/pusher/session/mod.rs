@@ -44,7 +44,8 @@ pub enum Input<'a> {
     NotConnected,
     /// A text message arrived.
     Text(&'a str),
-    /// Anything else arrived: a WebSocket ping or pong, something unreadable.
+    /// Something unreadable arrived. A WebSocket ping or pong is nothing: whatever stands between here and the server may
+    /// answer for it.
     Traffic,
     /// The server closed the connection with this code; 1005 if it gave none.
     Closed(u16),
@@ -54,6 +55,8 @@ pub enum Input<'a> {
     Wanted(Arc<Channels>),
     /// Time has passed.
     Tick,
+    /// Ask the server whether everything that it has sent until now was read: in doubt until it answers.
+    Ask,
     /// Stop for good. The connection is already closed or will be dropped.
     Stop,
 }
@@ -109,7 +112,7 @@ struct Live {
     error: Option<(u16, Instant)>,
 }
 
-/// Until the ping that was sent at the end of a standstill is answered, nobody knows whether anything was lost: the server
+/// Until the ping that was sent at the end of a standstill, or before the farewell, is answered, nobody knows whether anything was lost: the server
 /// may have hung up in the middle of it.
 struct Doubt {
     asked: Now,
@@ -157,6 +160,7 @@ impl Session {
             Input::Closed(code) => self.ended(Reason::Code(code), now),
             Input::Dropped => self.ended(Reason::Dropped, now),
             Input::Wanted(wanted) => self.want(wanted, now),
+            Input::Ask => self.ask(now),
             Input::Tick => {}
             Input::Stop => self.stop(now),
         }

@@ -57,6 +57,12 @@ impl Session {
         let still = now.mono.saturating_duration_since(live.turn);
         live.turn = now.mono;
         if still >= self.timing.standstill {
+            self.ask(now);
+        }
+    }
+
+    pub(super) fn ask(&mut self, now: Now) {
+        if let Phase::Live(live) = &mut self.phase {
             let ping = live.ping(now);
             live.doubt = Some(Doubt { asked: now, answers: live.unanswered });
             self.out.push(ping);

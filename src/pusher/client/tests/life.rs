@@ -12,15 +12,35 @@ async fn from_the_first_connection_to_the_last_goodbye() {
         assert_eq!(heard(&mut peer).await, Message::text(subscribe(&"B".parse().unwrap())));
         let told = chrono::Utc::now();
         bench.stop.cancel();
+        assert_eq!(heard(&mut peer).await, Message::text(PING));
+        peer.send(Message::text(PONG)).await.unwrap();
         let Message::Close(Some(close)) = heard(&mut peer).await else { panic!("no close") };
         assert_eq!(u16::from(close.code), 1000);
         assert!(peer.next().await.is_none(), "the connection ends");
         let Notice::Lost { since, reason: Reason::Stopped, .. } = bench.told().await else {
             panic!("not lost")
         };
-        assert!(told <= since, "a server that answers the goodbye was heard until it was said");
+        assert!(told <= since, "a server that answers was heard until it was asked");
         assert_eq!(bench.told().await, Notice::State(State::Stopped));
         assert_eq!(bench.told.recv().await, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_answers_for_the_socket_alone_proves_nothing() {
+    with_client(quick(), &["A"], async |mut bench| {
+        let mut peer = bench.serving("A").await;
+        let mute = chrono::Utc::now();
+        peer.send(Message::Ping(Bytes::from_static(b"a proxy"))).await.unwrap();
+        assert_eq!(heard(&mut peer).await, Message::Pong(Bytes::from_static(b"a proxy")));
+        bench.stop.cancel();
+        assert_eq!(heard(&mut peer).await, Message::text(PING));
+        assert!(matches!(heard(&mut peer).await, Message::Close(_)), "it waits no longer for the answer");
+        let Notice::Lost { since, reason: Reason::Stopped, .. } = bench.told().await else {
+            panic!("not lost")
+        };
+        assert!(since <= mute, "the server itself said nothing since");
     })
     .await;
 }

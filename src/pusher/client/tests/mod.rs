@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Message};
 use tokio_tungstenite::{WebSocketStream, accept_async};
 
 use super::*;
-use crate::pusher::frame::{Data, subscribe};
+use crate::pusher::frame::{Data, PING, PONG, subscribe};
 use crate::pusher::{Reason, State};
 
 const GREETING: &str =
