@@ -14,13 +14,14 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::intake::directory;
 use crate::intake::stream::StreamHealth;
 use crate::intake::tokens::worries;
 use crate::model::clock::{self, Ahead};
+use crate::model::id::PartnerId;
 use crate::pusher::State;
 use crate::store;
 use crate::store::figures::{self, Queue, Troubles};
+use crate::telemetry::names::PARTNER;
 use crate::telemetry::round::Round;
 
 /// How often.
@@ -32,11 +33,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long what was found in the database is believed while nothing newer is.
 const BELIEVED: Duration = Duration::from_mins(5);
 
+/// The most partners that are named at once: when more are not heard, it is not each one's own trouble.
+const MOST_NAMED: usize = 20;
+
 /// What samples.
 pub(super) struct Sampler {
     pub(super) pool: PgPool,
     pub(super) bounds: Bounds,
-    pub(super) directory: directory::Watch,
+    /// Whether partners that nobody hears are named: whoever reads metrics learns who they are.
+    pub(super) names_partners: bool,
     /// Absent where this process does not listen.
     pub(super) stream: Option<watch::Receiver<StreamHealth>>,
     pub(super) metrics: PrometheusHandle,
@@ -121,11 +126,8 @@ impl Sampler {
         round.show("relay_stream_connected", f64::from(u8::from(connected)));
         round.show("relay_stream_stands_by", f64::from(u8::from(health.stands_by)));
         round.show("relay_stream_channels", count(i64::try_from(health.confirmed.len()).unwrap_or(0)));
-        let directory = self.directory.borrow();
-        for (partner, at) in health.heard.iter().filter(|(partner, _)| directory.knows(**partner)) {
-            let at = count(at.timestamp_millis()) / 1e3;
-            let partner = ("partner", &*partner.to_string());
-            round.show_of("relay_stream_last_heard_timestamp_seconds", partner, at);
+        if let Some(at) = health.last_event_at {
+            round.show("relay_stream_last_heard_timestamp_seconds", count(at.timestamp_millis()) / 1e3);
         }
         round
     }
@@ -141,12 +143,35 @@ impl Sampler {
         show_queue(&mut round, &queue);
         self.queue.send_replace(queue);
         self.show_troubles(&mut round, &figures::troubles(&mut conn).await?);
-        show_partners(&mut round, &mut conn).await?;
+        self.show_partners(&mut round, &mut conn).await?;
         show_server(&mut round, &mut conn).await?;
         drop(conn);
         let worrying = worries(&self.pool, Utc::now()).await?.len();
         round.show("relay_access_tokens_worrying", count(i64::try_from(worrying).unwrap_or(i64::MAX)));
         Ok(round)
+    }
+
+    async fn show_partners(&self, round: &mut Round, conn: &mut PgConnection) -> store::Result<()> {
+        self.show_unheard(round, figures::unheard(conn).await?);
+        let without = figures::without_token(conn).await?;
+        round.show("relay_reconcile_partners_without_token", count(without));
+        if let Some(end) = figures::first_token_end(conn).await? {
+            round.show("relay_access_token_expiry_timestamp_seconds", count(end.timestamp()));
+        }
+        Ok(())
+    }
+
+    /// One figure; or, where partners are named, one of each that is not heard.
+    fn show_unheard(&self, round: &mut Round, mut unheard: Vec<(PartnerId, f64)>) {
+        const NAME: &str = "relay_partner_unheard_seconds";
+        if !self.names_partners {
+            let longest = unheard.iter().map(|(_, seconds)| *seconds).fold(0.0, f64::max);
+            return round.show(NAME, longest);
+        }
+        unheard.sort_by(|one, other| other.1.total_cmp(&one.1));
+        for (partner, seconds) in unheard.iter().take(MOST_NAMED) {
+            round.show_of(NAME, (PARTNER, &partner.to_string()), *seconds);
+        }
     }
 
     fn show_troubles(&self, round: &mut Round, troubles: &Troubles) {
@@ -176,20 +201,6 @@ fn show_queue(round: &mut Round, queue: &Queue) {
     round.show("relay_queue_oldest_stuck_seconds", queue.oldest_stuck_seconds);
 }
 
-async fn show_partners(round: &mut Round, conn: &mut PgConnection) -> store::Result<()> {
-    for (partner, seconds) in figures::unheard(conn).await? {
-        round.show_of("relay_partner_unheard_seconds", ("partner", &partner.to_string()), seconds);
-    }
-    let without = figures::without_token(conn).await?;
-    round.show("relay_reconcile_partners_without_token", count(without));
-    for (partner, end) in figures::token_ends(conn).await? {
-        let partner = ("partner", &*partner.to_string());
-        let end = count(end.timestamp());
-        round.show_of("relay_access_token_expiry_timestamp_seconds", partner, end);
-    }
-    Ok(())
-}
-
 async fn show_server(round: &mut Round, conn: &mut PgConnection) -> store::Result<()> {
     let server = figures::server(conn).await?;
     round.show("relay_database_bytes", count(server.bytes));
@@ -208,11 +219,7 @@ fn count(value: i64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::intake::directory::Directory;
-    use crate::model::id::PartnerId;
 
     const MONTH: Duration = Duration::from_hours(30 * 24);
 
@@ -220,7 +227,7 @@ mod tests {
         Sampler {
             pool: pool.clone(),
             bounds: Bounds { spool_bytes: 1 << 20, held: Some(MONTH) },
-            directory: watch::Sender::new(Arc::default()).subscribe(),
+            names_partners: true,
             stream: None,
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
             found: watch::Sender::default(),
@@ -253,30 +260,37 @@ mod tests {
         let sampler = sampler(&pool);
         let text = sampler.look_at_database().await.unwrap().render();
         let of_partner = "partner=\"ptr_018f0000000070008000000000000001\"";
-        for name in ["relay_access_token_expiry_timestamp_seconds", "relay_partner_unheard_seconds"] {
-            assert!(text.contains(&format!("\n{name}{{{of_partner}}} ")), "{name}: {text}");
-        }
+        assert!(text.contains(&format!("\nrelay_partner_unheard_seconds{{{of_partner}}} ")), "{text}");
+        assert!(text.contains("\nrelay_access_token_expiry_timestamp_seconds "), "{text}");
         assert!(text.contains("\nrelay_endpoints_holding 1\n"), "{text}");
         let ends = text.lines().find_map(|line| line.strip_prefix("relay_held_ends_seconds "));
         let days = ends.unwrap().parse::<f64>().unwrap() / 86_400.0;
         assert!((19.9..20.1).contains(&days), "it is held since its endpoint is disabled: {days}");
         write(&pool, "update partner set deleted_at = now(); update endpoint set deleted_at = now()").await;
         let text = sampler.look_at_database().await.unwrap().render();
-        assert!(!text.contains("partner=") && !text.contains("relay_held_ends_seconds"), "{text}");
+        for name in ["partner=", "relay_access_token_expiry_timestamp_seconds", "relay_held_ends_seconds"] {
+            assert!(!text.contains(name), "{name}: {text}");
+        }
         assert!(text.contains("\nrelay_endpoints_holding 0\n"), "{text}");
     }
 
     #[sqlx::test(migrator = "crate::store::pool::MIGRATOR")]
-    async fn when_something_was_last_heard_is_shown_of_partners_that_there_are(pool: PgPool) {
-        let (here, gone) = (PartnerId::new(), PartnerId::new());
-        let mut directory = Directory::default();
-        directory.add(here, "key", Vec::new());
-        let heard = [(here, Utc::now()), (gone, Utc::now())].into();
-        let health = watch::Sender::new(StreamHealth { heard, ..StreamHealth::default() });
-        let directory = watch::Sender::new(Arc::new(directory)).subscribe();
-        let sampler = Sampler { stream: Some(health.subscribe()), directory, ..sampler(&pool) };
-        let text = sampler.look_at_process().render();
-        assert!(text.contains(&here.to_string()) && !text.contains(&gone.to_string()), "{text}");
+    async fn unless_the_operator_wants_it_nobody_is_named_and_with_it_twenty_at_most(pool: PgPool) {
+        let named = sampler(&pool);
+        let anonymous = Sampler { names_partners: false, ..sampler(&pool) };
+        let shown = |sampler: &Sampler, partners: u32| {
+            let mut round = Round::default();
+            let unheard = (1..=partners).map(|seconds| (PartnerId::new(), f64::from(seconds))).collect();
+            sampler.show_unheard(&mut round, unheard);
+            let text = round.render();
+            text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(&anonymous, 0), ["relay_partner_unheard_seconds 0"]);
+        assert_eq!(shown(&anonymous, 30), ["relay_partner_unheard_seconds 30"]);
+        let lines = shown(&named, 30);
+        assert_eq!(lines.len(), MOST_NAMED);
+        assert!(lines.iter().all(|line| line.contains("{partner=\"ptr_")) && lines[0].ends_with(" 30"), "{lines:?}");
+        assert!(shown(&named, 0).is_empty());
     }
 
     #[test]

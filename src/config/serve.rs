@@ -108,6 +108,11 @@ pub struct Interface {
     /// request is, so that unverified webhooks are bounded for each sender and not for all together. Nobody's if not given.
     #[arg(long, env = "RELAY_TRUSTED_PROXIES", value_delimiter = ',', value_name = "CIDR", value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,
+    /// Let `/metrics`, which asks for no token, name the partners that nobody hears, at most 20, so that the alert names them
+    /// too. Without it, the metrics say nothing of who the partners are.
+    #[arg(long, env = "RELAY_METRICS_PARTNERS", default_value = "false", action = clap::ArgAction::Set,
+          num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub metrics_partners: bool,
 }
 
 /// How much one partner may make.

@@ -2,7 +2,7 @@
 //!
 //! Guarantees: nothing here waits, so the socket is always read.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,6 @@ use super::{Form, Heard, Intake};
 use crate::model::coverage::UNREAD;
 use crate::model::event::Source;
 use crate::model::hops::Hops;
-use crate::model::id::PartnerId;
 use crate::pusher::{self, Channel, Channels, Notice, Reason, State};
 
 /// What other processes hear.
@@ -53,8 +52,6 @@ pub struct StreamHealth {
     pub confirmed: HashSet<Channel>,
     /// When the last event arrived.
     pub last_event_at: Option<DateTime<Utc>>,
-    /// When something was last heard of each partner.
-    pub heard: HashMap<PartnerId, DateTime<Utc>>,
     /// How many changes of what is heard were written down.
     pub noted: u64,
     /// How often a partner's gaps were changed by this process.
@@ -140,12 +137,7 @@ impl Feeds {
     fn hear(&self, notice: Notice, health: &watch::Sender<StreamHealth>) {
         match notice {
             Notice::Event { channel, event, data, at } => {
-                let directory = self.directory.borrow().clone();
-                let owners = directory.owners(channel.as_str());
-                health.send_modify(|health| {
-                    health.last_event_at = Some(at);
-                    health.heard.extend(owners.iter().map(|owner| (owner.partner_id, at)));
-                });
+                health.send_modify(|health| health.last_event_at = Some(at));
                 self.hear_event(&channel, &event, (data.as_str(), at));
             }
             Notice::Unreadable { raw, reason, at } => self.hear_unreadable(raw, reason, at),
@@ -164,10 +156,8 @@ impl Feeds {
             }
             Notice::Left { channel, at } => {
                 self.book.lost(&channel, at, "the channel is not wanted any more");
-                let directory = self.directory.borrow().clone();
                 health.send_modify(|health| {
                     health.confirmed.remove(&channel);
-                    health.heard.retain(|partner, _| directory.knows(*partner));
                 });
             }
             Notice::Refused { .. } => {}

@@ -101,16 +101,16 @@ pub async fn dead_rows(conn: &mut PgConnection) -> Result<Vec<(String, i64)>> {
     Ok(rows.fetch_all(conn).await?.into_iter().map(|row| (row.table_name, row.dead)).collect())
 }
 
-/// When each partner's newest access token ends, where that is known.
-pub async fn token_ends(conn: &mut PgConnection) -> Result<Vec<(PartnerId, DateTime<Utc>)>> {
-    let rows = sqlx::query!(
-        r#"select distinct on (partner_id) partner_id as "partner_id: PartnerId", expires_at
-           from access_token join partner using (partner_id)
-           where deleted_at is null
-           order by partner_id, access_token_id desc"#,
+/// When the first of the partners' newest access tokens ends, as far as that is known.
+pub async fn first_token_end(conn: &mut PgConnection) -> Result<Option<DateTime<Utc>>> {
+    let first = sqlx::query_scalar!(
+        r#"select min(expires_at)
+           from (select distinct on (partner_id) expires_at
+                 from access_token join partner using (partner_id)
+                 where deleted_at is null
+                 order by partner_id, access_token_id desc) as newest"#,
     );
-    let rows = rows.fetch_all(conn).await?;
-    Ok(rows.into_iter().filter_map(|row| Some((row.partner_id, row.expires_at?))).collect())
+    Ok(first.fetch_one(conn).await?)
 }
 
 /// Partners with something to be read from Transak's REST API and no access token to read it with.

@@ -1,5 +1,6 @@
-//! Every metric by its name, and what it says. Labels are few and bounded: partners are made by an administrator, all
-//! other values are named in this program.
+//! Every metric by its name, and what it says. Labels are those of [`LABELS`], and bounded: their values are named in this
+//! program, and whose trouble it is stands in [`PARTNER`] only if the operator wants it (`RELAY_METRICS_PARTNERS`), for
+//! `/metrics` asks for no token.
 //!
 //! What is not per process but true of the whole database is shown by every process: take the maximum, not the sum.
 
@@ -55,7 +56,7 @@ pub const GAUGES: &[(&str, &str)] = &[
     ("relay_stream_channels", "Channels of the stream that are confirmed."),
     (
         "relay_stream_last_heard_timestamp_seconds",
-        "When something was last heard of a partner on the stream.",
+        "When this process last heard something on the stream.",
     ),
     ("relay_spool_max_bytes", "The most bytes that may wait on disk, aside ones included."),
     ("relay_aside_bytes", "Bytes that wait on disk because the database takes others, but not these."),
@@ -89,11 +90,14 @@ pub const DATABASE_GAUGES: &[(&str, &str)] = &[
     ("relay_gaps_open_seconds", "How long these have not been heard, together."),
     (
         "relay_partner_unheard_seconds",
-        "How long nobody has heard a partner's channel; only while nobody does.",
+        "How long nobody has heard the channel of the partner that waits longest; 0: everybody is heard.",
     ),
     ("relay_gaps_unrepaired", "Gaps that are over and not repaired yet."),
     ("relay_endpoints", "Endpoints, by what they are doing."),
-    ("relay_access_token_expiry_timestamp_seconds", "When a partner's newest access token ends."),
+    (
+        "relay_access_token_expiry_timestamp_seconds",
+        "When the first of the partners' newest access tokens ends; only if that is known of one.",
+    ),
     (
         "relay_access_tokens_worrying",
         "Partners whose access token ends within 24 hours, or has ended, and is not replaced.",
@@ -107,6 +111,13 @@ pub const DATABASE_GAUGES: &[(&str, &str)] = &[
     ("relay_database_oldest_transaction_seconds", "How long the oldest transaction has been open."),
     ("relay_database_default_partition_rows", "Rows outside of the partitions made ahead of time."),
 ];
+
+/// The label that says whose trouble it is.
+pub const PARTNER: &str = "partner";
+
+/// All labels there are.
+pub const LABELS: &[&str] =
+    &["fate", "kind", "of", "outcome", PARTNER, "reason", "route", "source", "state", "status", "table"];
 
 /// A label and all its values.
 type Label = (&'static str, &'static [&'static str]);

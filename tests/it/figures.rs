@@ -35,7 +35,7 @@ async fn what_is_owed_held_and_put_aside_is_counted(pool: PgPool) {
     assert_eq!((troubles.quarantined, troubles.gaps_open), (1, 0));
     assert_eq!((troubles.endpoints_answering, troubles.endpoints_disabled), (1, 1));
     assert!(figures::server(&mut conn).await.unwrap().bytes > 0);
-    assert_eq!(figures::token_ends(&mut conn).await.unwrap()[0].0, world.partner);
+    assert!(figures::first_token_end(&mut conn).await.unwrap().is_some());
     assert!(figures::dead_rows(&mut conn).await.unwrap().iter().any(|(table, _)| table == "delivery"));
 }
 

@@ -242,7 +242,7 @@ impl Relay {
         let sampler = Sampler {
             pool: self.pool.clone(),
             bounds: Bounds { spool_bytes: self.config.spool.spool_max_bytes, held },
-            directory: signs.directory.clone(),
+            names_partners: self.config.interface.metrics_partners,
             stream: signs.stream.clone(),
             metrics: self.metrics.clone(),
             found,
