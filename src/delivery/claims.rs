@@ -7,6 +7,7 @@ use std::time::Instant;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::sync::Mutex;
 
+use crate::model::fault::Fault;
 use crate::model::id::PartnerId;
 use crate::model::queue::{HandOver, Place, Room};
 use crate::store::delivery::claim::claim;
@@ -31,6 +32,7 @@ pub(super) struct Claims {
     queues: HandOver,
     /// Where looking for others goes on, if there are more than can be looked at.
     after: StdMutex<Option<PartnerId>>,
+    failing: StdMutex<Fault>,
     /// Claims change which endpoints are this process's, and so do heartbeats: one at a time.
     pub(super) leasing: Mutex<()>,
 }
@@ -42,6 +44,7 @@ impl Claims {
             id,
             queues,
             after: StdMutex::default(),
+            failing: StdMutex::default(),
             leasing: Mutex::default(),
         }
     }
@@ -50,13 +53,25 @@ impl Claims {
     pub(super) async fn fill(&self, wanted: Wanted) -> usize {
         let _guard = self.leasing.lock().await;
         // The heartbeat waits for this.
-        within(PATIENCE, self.fill_once(wanted)).await.unwrap_or_else(|error| {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "due deliveries cannot be claimed right now"
-            );
-            0
-        })
+        let filled = within(PATIENCE, self.fill_once(wanted)).await;
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        match filled {
+            Ok(count) => {
+                if failing.is_over() {
+                    tracing::info!("due deliveries can be claimed again");
+                }
+                count
+            }
+            Err(error) => {
+                if failing.is(error.to_string()) {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "due deliveries cannot be claimed right now"
+                    );
+                }
+                0
+            }
+        }
     }
 
     /// The same. No heartbeat may run meanwhile.

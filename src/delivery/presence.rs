@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
+use crate::model::fault::Fault;
 use crate::model::queue::{HandOver, Leased};
 use crate::store::dispatcher::{self, DEAD_AFTER, DispatcherId};
 use crate::store::{self, Result};
@@ -38,6 +39,7 @@ impl Presence {
     ) {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut failing = Fault::default();
         loop {
             tokio::select! {
                 biased;
@@ -48,11 +50,16 @@ impl Presence {
             let beaten = tokio::time::timeout(SAFE, self.beat(&queues)).await;
             drop(guard);
             match beaten {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(
+                Ok(Ok(())) => {
+                    if failing.is_over() {
+                        tracing::info!("the dispatcher says again that it is alive");
+                    }
+                }
+                Ok(Err(error)) if failing.is(error.to_string()) => tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "the dispatcher cannot say that it is alive; it pauses soon"
                 ),
+                Ok(Err(_)) => {}
                 // A statement was cut off: the session is of no more use.
                 Err(_) => self.session = None,
             }

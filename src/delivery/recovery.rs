@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
+use crate::model::fault::Fault;
 use crate::store::due::{self, Sweep};
 pub(super) use crate::store::recovery::Step;
 use crate::store::{self, Result};
@@ -25,7 +26,7 @@ const ADOPTIONS: usize = 20;
 
 /// Works on whatever there is until told to stop.
 pub(super) async fn run(pool: PgPool, stop: CancellationToken) {
-    let (mut sweep, mut swept_at) = (Sweep::default(), None::<Instant>);
+    let (mut sweep, mut swept_at, mut failing) = (Sweep::default(), None::<Instant>, Fault::default());
     loop {
         if swept_at.is_none_or(|at| at.elapsed() >= OTHERWISE) {
             swept_at = Some(Instant::now());
@@ -36,15 +37,21 @@ pub(super) async fn run(pool: PgPool, stop: CancellationToken) {
                 );
             }
         }
-        let pause = match store::within(DEADLINE, step(&pool)).await {
+        let stepped = store::within(DEADLINE, step(&pool)).await;
+        if stepped.is_ok() && failing.is_over() {
+            tracing::info!("recoveries, and what endpoints that changed are owed, go on");
+        }
+        let pause = match stepped {
             Ok(Step::Worked) => BETWEEN,
             Ok(Step::Waits) => WHILE_RUNNING,
             Ok(Step::Nothing) => OTHERWISE,
             Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "recoveries, and what endpoints that changed are owed, wait for the database"
-                );
+                if failing.is(error.to_string()) {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "recoveries, and what endpoints that changed are owed, wait for the database"
+                    );
+                }
                 OTHERWISE
             }
         };

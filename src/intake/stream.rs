@@ -18,7 +18,9 @@ use super::stream_log::{StreamLog, Wanted};
 use super::{Form, Heard, Intake};
 use crate::model::coverage::UNREAD;
 use crate::model::event::Source;
+use crate::model::fault::Faults;
 use crate::model::hops::Hops;
+use crate::model::id::PartnerId;
 use crate::pusher::{self, Channel, Channels, Notice, Reason, State};
 
 /// What other processes hear.
@@ -84,12 +86,14 @@ pub(super) async fn listen(
     health: watch::Sender<StreamHealth>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let (wanted_sender, wanted) = watch::channel(Arc::new(channels(&feeds.directory.borrow())));
+    let mut unusable = Unusable::default();
+    let first = channels(&feeds.directory.borrow(), &mut unusable);
+    let (wanted_sender, wanted) = watch::channel(Arc::new(first));
     let (mut changes, book) = (feeds.directory.clone(), feeds.book.clone());
     let following = async {
         while changes.changed().await.is_ok() {
             let directory = Arc::clone(&changes.borrow());
-            let channels = channels(&directory);
+            let channels = channels(&directory, &mut unusable);
             wanted_sender.send_if_modified(|wanted| {
                 let differs = **wanted != channels;
                 if differs {
@@ -112,18 +116,23 @@ pub(super) async fn listen(
     }
 }
 
-/// The partners' own channels come first: whatever is watched must not keep them waiting.
-fn channels(directory: &Directory) -> Channels {
-    let parse = |name: &Arc<str>| match name.parse() {
-        Ok(channel) => Some(channel),
-        Err(error) => {
-            tracing::error!(%error, "an API key cannot be a channel name, so its partner's stream is not heard");
-            None
-        }
-    };
+/// The partners whose API key cannot be a channel's name.
+type Unusable = Faults<PartnerId>;
+
+/// The partners' own channels come first: whatever is watched must not keep them waiting. Says whose cannot be heard, once.
+fn channels(directory: &Directory, unusable: &mut Unusable) -> Channels {
+    let parse = |name: &Arc<str>| name.parse::<Channel>().ok();
     let first = directory.partner_channels().filter_map(parse).collect();
     let watched = directory.channels().filter(|name| directory.heard_on(name).is_empty());
-    Channels { first, then: watched.filter_map(parse).collect() }
+    let channels = Channels { first, then: watched.filter_map(parse).collect() };
+    let bad = directory.partner_channels().filter(|name| parse(name).is_none());
+    for partner in unusable.are(bad.flat_map(|name| directory.heard_on(name)).collect()) {
+        tracing::error!(
+            partner.id = %partner,
+            "an API key cannot be a channel's name, so its partner is not heard on the stream: correct its `apiKey`"
+        );
+    }
+    channels
 }
 
 impl Feeds {
@@ -235,4 +244,30 @@ impl Feeds {
 /// or withdraws a channel, says so in its turn; otherwise what was last on its way was not heard.
 fn heard_until(since: DateTime<Utc>, reason: Reason) -> DateTime<Utc> {
     if matches!(reason, Reason::Stopped | Reason::Refused) { since } else { since - UNREAD }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intake::stream_log::tests::logged;
+
+    #[test]
+    fn a_key_that_is_no_channel_is_told_when_it_comes_and_again_only_after_it_was_away() {
+        let (ours, theirs) = (PartnerId::new(), PartnerId::new());
+        let with = |key: &str| {
+            let mut directory = Directory::default();
+            directory.add(ours, "key", Vec::new());
+            directory.add(theirs, key, Vec::new());
+            directory
+        };
+        let mut unusable = Unusable::default();
+        let mut heard = |key: &str| channels(&with(key), &mut unusable).first.len();
+        let told = logged(|| {
+            for key in ["not a channel", "not a channel", "a_key", "not a channel"] {
+                assert_eq!(heard(key), 1 + usize::from(key == "a_key"));
+            }
+        });
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains(&theirs.to_string()) && !told[0].contains("not a channel"), "{told:?}");
+    }
 }

@@ -69,7 +69,7 @@ impl StreamLog {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::Write;
     use std::sync::{Arc, Mutex};
 
@@ -90,8 +90,8 @@ mod tests {
         }
     }
 
-    /// What the log says of these notices.
-    fn said(notices: &[Notice], partners: usize) -> Vec<String> {
+    /// The lines that this thread logs meanwhile, of level `INFO` and above.
+    pub(in crate::intake) fn logged(run: impl FnOnce()) -> Vec<String> {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -99,16 +99,21 @@ mod tests {
             .with_ansi(false)
             .with_writer(move || writer.clone())
             .finish();
-        tracing::subscriber::with_default(subscriber, || {
+        tracing::subscriber::with_default(subscriber, run);
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// What the log says of these notices.
+    fn said(notices: &[Notice], partners: usize) -> Vec<String> {
+        logged(|| {
             let wanted =
                 Wanted { count: partners, is_partners: |one: &Channel| one.as_str().starts_with('k') };
             let mut log = StreamLog::default();
             for notice in notices {
                 log.note(notice, &wanted);
             }
-        });
-        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-        text.lines().map(str::to_owned).collect()
+        })
     }
 
     fn channel(number: usize) -> Channel {

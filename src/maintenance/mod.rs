@@ -19,6 +19,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
+use crate::model::fault::Fault;
 use crate::model::partition::{self, Partition, Span};
 use crate::store::maintenance_lock::Turn;
 use crate::store::partition::{self as tables, TABLES, Table};
@@ -83,12 +84,13 @@ pub struct Maintenance {
     drained_at: Option<DateTime<Utc>>,
     /// Whether it was said that something is put off.
     told: bool,
+    failing: Fault,
 }
 
 impl Maintenance {
     /// `retention`: how long what is over is kept; `None`: for ever.
     pub fn new(pool: PgPool, retention: Option<Duration>) -> Self {
-        Self { pool, retention, held: None, drained_at: None, told: false }
+        Self { pool, retention, held: None, drained_at: None, told: false, failing: Fault::default() }
     }
 
     /// The same, and what is held for disabled endpoints is given up after so long.
@@ -176,6 +178,7 @@ impl Maintenance {
         match run {
             Ok(None) => {}
             Ok(Some(report)) => {
+                self.failing = Fault::default();
                 count(report);
                 if report.put_off > 0 && !self.told {
                     tracing::warn!(
@@ -187,10 +190,12 @@ impl Maintenance {
             }
             Err(error) => {
                 metrics::counter!("relay_maintenance_runs_total", "outcome" => "failed").increment(1);
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the database cannot be tidied right now"
-                );
+                if self.failing.is(error.to_string()) {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the database cannot be tidied right now"
+                    );
+                }
             }
         }
     }

@@ -32,6 +32,8 @@ pub struct Announcement {
     pub at: DateTime<Utc>,
     /// What is told, as JSON.
     pub payload: Bytes,
+    /// The order that is spoken of: when it is erased, so is this.
+    pub order_id: Option<String>,
 }
 
 /// A delivery that was given up.
@@ -57,7 +59,7 @@ impl Announcement {
         let at = Utc::now();
         what["endpointId"] = json!(about.1);
         what["at"] = json!(at.to_rfc3339_opts(SecondsFormat::Millis, true));
-        Self { event_id: EventId::new(), name, about, at, payload: what.to_string().into() }
+        Self { event_id: EventId::new(), name, about, at, payload: what.to_string().into(), order_id: None }
     }
 
     /// An endpoint is disabled: because of its own answers, or by hand.
@@ -77,7 +79,8 @@ impl Announcement {
             "attempts": one.attempts, "lastStatusCode": one.last_status_code, "releasedLane": one.released_lane,
             "reason": one.reason,
         });
-        Self::new(EXHAUSTED, (one.partner_id, one.endpoint_id), what)
+        let told = Self::new(EXHAUSTED, (one.partner_id, one.endpoint_id), what);
+        Self { order_id: one.order_id.clone(), ..told }
     }
 
     /// A test of an endpoint, on request.

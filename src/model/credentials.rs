@@ -47,21 +47,31 @@ pub struct TokenClaims {
 
 /// Reads an access token, and refuses what cannot be one that works now.
 pub fn read_token(token: &str, now: DateTime<Utc>) -> Result<TokenClaims, InvalidToken> {
-    let [header, payload, signature] = token.split('.').collect::<Vec<_>>()[..] else {
-        return Err(InvalidToken::NotAJwt);
-    };
+    let claims = claims(token).ok_or(InvalidToken::NotAJwt)?;
+    if let Some(end) = access_token_expiry(token).filter(|end| *end <= now) {
+        return Err(InvalidToken::Ended(Second(end)));
+    }
+    Ok(TokenClaims { api_key: api_key(&claims) })
+}
+
+/// Whose an access token is by its own claim, also if it is over.
+pub fn named_key(token: &str) -> Option<String> {
+    api_key(&claims(token)?)
+}
+
+/// What is inside, if it has the form of a JWT.
+fn claims(token: &str) -> Option<Map<String, Value>> {
+    let [header, payload, signature] = token.split('.').collect::<Vec<_>>()[..] else { return None };
     let object = |part: &str| {
         let json = URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok()?;
         serde_json::from_slice::<Map<String, Value>>(&json).ok()
     };
-    let (Some(_), Some(claims), false) = (object(header), object(payload), signature.is_empty()) else {
-        return Err(InvalidToken::NotAJwt);
-    };
-    if let Some(end) = access_token_expiry(token).filter(|end| *end <= now) {
-        return Err(InvalidToken::Ended(Second(end)));
-    }
-    let api_key = claims.get("API_KEY").and_then(Value::as_str).map(str::to_owned);
-    Ok(TokenClaims { api_key })
+    object(header).filter(|_| !signature.is_empty())?;
+    object(payload)
+}
+
+fn api_key(claims: &Map<String, Value>) -> Option<String> {
+    claims.get("API_KEY").and_then(Value::as_str).map(str::to_owned)
 }
 
 /// What is known of a partner's credentials.
@@ -73,7 +83,8 @@ pub enum CredentialsState {
     Unchecked,
     /// Transak accepts them.
     Valid,
-    /// Transak accepts the access token, but it names another API key than the partner's.
+    /// Transak accepts the access token, but it is not this partner's: it names another API key, or another partner has
+    /// it too.
     Mismatched,
     /// Transak refuses them, or there are none.
     Invalid,
@@ -126,6 +137,12 @@ pub fn judge(answer: Answer, claims: Option<&TokenClaims>, api_key: &str) -> Ver
         ),
         Answer::Accepted => Verdict { state: CredentialsState::Valid, detail: None },
     }
+}
+
+/// What stands with a partner whose access token is another's as well, and does not say that it is this one's.
+pub fn shared() -> Verdict {
+    let detail = "another partner has the same access token, so it cannot be told whose orders it speaks of: give each its own";
+    Verdict { state: CredentialsState::Mismatched, detail: Some(detail.to_owned()) }
 }
 
 /// What is known of a partner, as the tables have it.

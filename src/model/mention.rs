@@ -27,13 +27,18 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 
 /// Whether a message speaks of an order.
 pub fn speaks_of(message: &[u8], order_id: &str) -> bool {
-    text_speaks_of(&String::from_utf8_lossy(message), order_id, DEPTH)
+    speaks_of_any(message, &|id| id == order_id)
 }
 
-fn text_speaks_of(text: &str, order_id: &str, depth: u32) -> bool {
+/// Whether a message speaks of one of some orders.
+pub fn speaks_of_any(message: &[u8], is_one: &dyn Fn(&str) -> bool) -> bool {
+    text_speaks_of(&String::from_utf8_lossy(message), is_one, DEPTH)
+}
+
+fn text_speaks_of(text: &str, is_one: &dyn Fn(&str) -> bool, depth: u32) -> bool {
     let Some(depth) = depth.checked_sub(1) else { return false };
     if let Some(payload) = signed_payload(text.trim()) {
-        return text_speaks_of(&String::from_utf8_lossy(&payload), order_id, depth);
+        return text_speaks_of(&String::from_utf8_lossy(&payload), is_one, depth);
     }
     let (mut rest, mut names_order) = (text, false);
     while let Some((token, behind)) = next_token(rest) {
@@ -43,9 +48,9 @@ fn text_speaks_of(text: &str, order_id: &str, depth: u32) -> bool {
                 names_order = matches!(&*name, "id" | "orderId");
                 continue;
             }
-            Token::Text(value) if names_order && value == order_id => return true,
-            Token::Text(value) if text_speaks_of(&value, order_id, depth) => return true,
-            Token::Number(digits) if names_order && digits == order_id => return true,
+            Token::Text(value) if names_order && is_one(&value) => return true,
+            Token::Text(value) if text_speaks_of(&value, is_one, depth) => return true,
+            Token::Number(digits) if names_order && is_one(digits) => return true,
             Token::Text(_) | Token::Number(_) => {}
         }
         names_order = false;

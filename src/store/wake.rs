@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{Result, within};
+use crate::model::fault::Fault;
 
 const PARTNERS: &str = "relay_partner";
 const DELIVERIES: &str = "relay_delivery";
@@ -93,13 +94,16 @@ pub async fn announce_events(
 /// Hears the wake-ups of all processes until told to stop. Loses some while Postgres is away; wakes everybody when it
 /// is back.
 pub async fn listen(pool: PgPool, wakes: Wakes, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut failing = Fault::default();
     loop {
         let heard = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
-            heard = listen_once(&pool, &wakes) => heard,
+            heard = listen_once(&pool, &wakes, &mut failing) => heard,
         };
-        if let Err(error) = heard {
+        if let Err(error) = heard
+            && failing.is(error.to_string())
+        {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "wake-ups from Postgres are interrupted; polling goes on"
@@ -123,11 +127,14 @@ async fn next(listener: &mut PgListener) -> Result<Option<PgNotification>> {
     }
 }
 
-async fn listen_once(pool: &PgPool, wakes: &Wakes) -> Result<()> {
+async fn listen_once(pool: &PgPool, wakes: &Wakes, failing: &mut Fault) -> Result<()> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen_all([PARTNERS, DELIVERIES, EVENTS]).await?;
     let schema =
         sqlx::query_scalar!(r#"select current_schema()::text as "schema!""#).fetch_one(&mut listener).await?;
+    if failing.is_over() {
+        tracing::info!("wake-ups from Postgres are heard again");
+    }
     loop {
         wakes.partners.notify_one();
         wakes.deliveries.notify_one();

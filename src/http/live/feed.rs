@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::frame::{Frame, frames};
 use super::tokens::Tokens;
 use crate::http::problem::Problem;
+use crate::model::fault::Fault;
 use crate::model::id::PartnerId;
 use crate::store::event::feed::{self as store, FeedFilter, Place};
 use crate::store::list::snapshot;
@@ -163,7 +164,7 @@ pub struct Reading {
 impl Reading {
     /// Reads until told to stop; then everybody is let go.
     pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
-        let mut pause = POLL;
+        let (mut pause, mut failing) = (POLL, Fault::default());
         loop {
             tokio::select! {
                 biased;
@@ -172,11 +173,17 @@ impl Reading {
                 () = tokio::time::sleep(pause) => {}
             }
             let read = tokio::time::timeout(PATIENCE, self.read()).await;
-            pause = match read.unwrap_or(Err(Problem::Timeout)) {
+            let read = read.unwrap_or(Err(Problem::Timeout));
+            if read.is_ok() && failing.is_over() {
+                tracing::info!("new events can be read again for those who follow them");
+            }
+            pause = match read {
                 Ok(true) => HELD_BACK,
                 Ok(false) => POLL,
                 Err(error) => {
-                    tracing::warn!(?error, "new events cannot be read for those who follow them");
+                    if failing.is(format!("{error:?}")) {
+                        tracing::warn!(?error, "new events cannot be read for those who follow them");
+                    }
                     POLL
                 }
             };

@@ -32,6 +32,7 @@ pub use self::bounds::Bounds;
 use self::bounds::{Place, Places};
 use self::quiet::{Answers, Held};
 use super::problem::Problem;
+use crate::model::fault::Fault;
 
 /// How long a client may take to send the head of a request, also of the next one on the same connection.
 pub const HEAD: Duration = Duration::from_secs(30);
@@ -88,12 +89,18 @@ struct Caller {
 }
 
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    let mut failing = Fault::default();
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) if of_one_connection(&error) => {}
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "no connection can be accepted");
+                if failing.is(error.to_string()) {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "no connection can be accepted"
+                    );
+                }
                 tokio::time::sleep(EXHAUSTED).await;
             }
         }

@@ -25,6 +25,7 @@ use self::record::Recorder;
 use super::Intake;
 use super::directory::Watch;
 use super::stream::{self, SlotTrouble, StreamHealth};
+use crate::model::fault::Fault;
 use crate::pusher;
 use crate::store::session::SURELY_ENDED;
 use crate::store::{self, listener::Slot};
@@ -101,15 +102,23 @@ impl Listener {
     }
 
     async fn wait_for_slot(&self, me: Uuid) -> Slot {
+        let mut failing = Fault::default();
         loop {
             let (pause, trouble) = match Slot::take(&self.pool, me, self.copies).await {
                 Ok(Some(slot)) => return slot,
-                Ok(None) => (STAND_BY, None),
+                Ok(None) => {
+                    if failing.is_over() {
+                        tracing::info!("slots can be asked for again");
+                    }
+                    (STAND_BY, None)
+                }
                 Err(error) => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "slots cannot be asked for right now"
-                    );
+                    if failing.is(error.to_string()) {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "slots cannot be asked for right now"
+                        );
+                    }
                     (AFTER_OUTAGE, Some(slot_trouble(&error)))
                 }
             };

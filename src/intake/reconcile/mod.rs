@@ -30,6 +30,7 @@ use self::lease::Clock;
 use self::turns::Turns;
 use super::suspicion::Suspicion;
 use super::{Full, Intake};
+use crate::model::fault::Fault;
 use crate::model::id::PartnerId;
 use crate::model::reconcile::SETTLING;
 use crate::model::seal::MasterKey;
@@ -110,13 +111,23 @@ impl Reconciler {
 
     /// Reconciles until told to stop, first of all what is due at the start.
     pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+        let mut failing = Fault::default();
         loop {
-            tokio::select! {
+            let looked = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                looked = store::within(PATIENCE, self.look_now()) => if let Err(error) = looked {
+                looked = store::within(PATIENCE, self.look_now()) => looked,
+            };
+            match looked {
+                Ok(()) => {
+                    if failing.is_over() {
+                        tracing::info!("reconciling goes on");
+                    }
+                }
+                Err(error) if failing.is(error.to_string()) => {
                     tracing::warn!(error = &error as &dyn Error, "nothing can be reconciled right now");
-                },
+                }
+                Err(_) => {}
             }
             tokio::select! {
                 biased;
