@@ -10,11 +10,14 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt as _, stream};
+use secrecy::SecretString;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use super::directory;
 use crate::model::credentials::{self, Answer, CredentialsState, Verdict};
+use crate::model::fault::Fault;
+use crate::model::id::PartnerId;
 use crate::model::seal::MasterKey;
 use crate::store;
 use crate::store::access_token::context;
@@ -48,6 +51,7 @@ pub struct Check {
 impl Check {
     /// Checks what is new until told to stop.
     pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+        let mut failing = Fault::default();
         loop {
             let looked = tokio::select! {
                 biased;
@@ -55,14 +59,19 @@ impl Check {
                 looked = self.look(Utc::now()) => looked,
             };
             match looked {
-                Ok(0) => {}
-                Ok(_) => continue,
-                Err(error) => {
-                    tracing::warn!(
-                        error = &error as &dyn Error,
-                        "the credentials cannot be looked at right now"
-                    );
+                Ok(asked) => {
+                    if failing.is_over() {
+                        tracing::info!("the credentials can be looked at again");
+                    }
+                    if asked > 0 {
+                        continue;
+                    }
                 }
+                Err(error) if failing.is(error.to_string()) => tracing::warn!(
+                    error = &error as &dyn Error,
+                    "the credentials cannot be looked at right now"
+                ),
+                Err(_) => {}
             }
             tokio::select! {
                 biased;
@@ -102,10 +111,20 @@ impl Check {
             environment: due.environment,
             api_key: due.api_key.clone(),
         };
+        // Transak would not know whose it is either.
+        if let Ok(false) = self.is_own(due.partner_id, &token).await {
+            return (due, credentials::shared());
+        }
         let claims = credentials::read_token(secrecy::ExposeSecret::expose_secret(&token), now).ok();
         let answer = answer(self.rest.session(&account, &token).order(NO_ORDER).await.map(drop));
         let verdict = credentials::judge(answer, claims.as_ref(), &due.api_key);
         (due, verdict)
+    }
+}
+
+impl Check {
+    async fn is_own(&self, partner: PartnerId, token: &SecretString) -> store::Result<bool> {
+        store::access_token::is_own(&mut *self.pool.acquire().await?, partner, token).await
     }
 }
 
@@ -128,7 +147,7 @@ fn tell(due: &Due, verdict: &Verdict) {
     match verdict.state {
         CredentialsState::Valid => tracing::info!(partner.id = %partner, "Transak accepts the access token"),
         CredentialsState::Mismatched => {
-            tracing::warn!(partner.id = %partner, detail, "the access token names another API key");
+            tracing::warn!(partner.id = %partner, detail, "the access token is not this partner's");
         }
         CredentialsState::Invalid => {
             tracing::error!(partner.id = %partner, detail, "Transak does not accept the access token");

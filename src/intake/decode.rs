@@ -36,6 +36,10 @@ pub enum Decoded {
 /// Transak's documents show the call but not the order.
 const TEST_ORDER: &str = "9151faa1-e69b-4a36-b959-3c4f894afb68";
 
+/// Why a message is put aside although a token of its partner verifies it.
+const SHARED: &str =
+    "the access token that verifies it is another partner's too, and does not say whose it is";
+
 enum Failure {
     Unverified(Unverified),
     Unreadable(Refusal),
@@ -58,6 +62,11 @@ impl From<Unreadable> for Failure {
 pub(super) fn decode_with(directory: &Directory, heard: &Heard) -> Decoded {
     let keys = heard.partner_id.map_or(&[][..], |partner| directory.keys(partner));
     let mut decoded = decode(heard, keys);
+    if let Decoded::Unverified(message) = &mut decoded
+        && heard.partner_id.is_some_and(|partner| verifies(heard, directory.shared_keys(partner)))
+    {
+        message.refusal = Refusal::new(Reason::NoTokenFits, SHARED);
+    }
     if let Decoded::Unverified(message) | Decoded::Quarantine(message) = &mut decoded {
         message.generation = heard.partner_id.map_or(0, |partner| directory.generation(partner));
     }

@@ -1,7 +1,7 @@
 //! Who the partners are, which channels are theirs, and what verifies their messages: a picture of the tables that is
 //! renewed whenever they change, so that a message is decoded without asking the database.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,9 @@ use sqlx::PgPool;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::keys::Keys;
 use crate::model::channel::key_parts;
+use crate::model::fault::Fault;
 use crate::model::id::PartnerId;
 use crate::model::seal::MasterKey;
 use crate::store;
@@ -28,6 +30,10 @@ pub struct Owner {
 #[derive(Debug, Default)]
 pub struct Directory {
     keys: HashMap<PartnerId, Vec<VerifyingKey>>,
+    /// Tokens that other partners have too, and that do not say whose they are.
+    shared: HashMap<PartnerId, Vec<VerifyingKey>>,
+    /// Partners with a token that could not be opened.
+    damaged: BTreeSet<PartnerId>,
     generations: HashMap<PartnerId, i64>,
     channels: HashMap<Arc<str>, Vec<Owner>>,
 }
@@ -41,6 +47,11 @@ impl Directory {
     /// What verifies the messages of a partner, the newest token first.
     pub fn keys(&self, partner: PartnerId) -> &[VerifyingKey] {
         self.keys.get(&partner).map_or(&[], Vec::as_slice)
+    }
+
+    /// What would verify the messages of a partner, if it were certain that they are this one's.
+    pub fn shared_keys(&self, partner: PartnerId) -> &[VerifyingKey] {
+        self.shared.get(&partner).map_or(&[], Vec::as_slice)
     }
 
     /// How often the partner had been given an access token when these keys were read: at least so many are in the
@@ -94,6 +105,22 @@ impl Directory {
     }
 }
 
+impl Directory {
+    /// Says what is wrong and was not in the picture before.
+    pub fn tell(&self, before: &Self) {
+        for partner in self.damaged.difference(&before.damaged) {
+            tracing::error!(partner.id = %partner, "an access token cannot be opened");
+        }
+        for partner in self.shared.keys().filter(|partner| !before.shared.contains_key(partner)) {
+            tracing::error!(
+                partner.id = %partner,
+                "another partner has the same access token, which does not say whose it is: what it signs is put aside until \
+                 the token is taken from one of them with `accessToken: null`"
+            );
+        }
+    }
+}
+
 /// The newest picture.
 pub type Watch = watch::Receiver<Arc<Directory>>;
 
@@ -109,30 +136,29 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Reads the partners.
 ///
 /// # Errors
-/// The database is not available. A token that does not open is left out and logged, so that one damaged row does not
-/// silence everybody.
+/// The database is not available. A token that does not open is left out, so that one damaged row does not silence
+/// everybody.
 pub async fn load(pool: &PgPool, key: &MasterKey) -> store::Result<Directory> {
     let mut conn = pool.acquire().await?;
     // Before the tokens: a token that is added in between is known and not counted, which costs a try and no message.
     let generations = store::access_token::generations(&mut conn).await?.into_iter().collect();
-    let mut tokens: HashMap<PartnerId, Vec<VerifyingKey>> = HashMap::new();
-    for sealed in store::access_token::recent_of_all(&mut conn).await? {
-        match key.open_text(&store::access_token::context(sealed.partner_id), &sealed.token) {
-            Ok(token) => tokens.entry(sealed.partner_id).or_default().push(VerifyingKey::new(&token)),
-            Err(error) => {
-                tracing::error!(partner.id = %sealed.partner_id, %error, "an access token cannot be opened");
-            }
-        }
-    }
-    let mut directory = Directory { generations, ..Directory::default() };
+    let Keys { mut own, shared, damaged } =
+        Keys::open(&store::access_token::recent_of_all(&mut conn).await?, key);
+    let mut directory = Directory { shared, damaged, generations, ..Directory::default() };
     for (partner, api_key) in store::partner::api_keys(&mut conn).await? {
-        directory.add(partner, &api_key, tokens.remove(&partner).unwrap_or_default());
+        directory.add(partner, &api_key, own.remove(&partner).unwrap_or_default());
     }
     store::watch::end_finished(&mut conn).await?;
     for (partner, channel) in store::watch::channels(&mut conn).await? {
         directory.watch(partner, &channel);
     }
     Ok(directory)
+}
+
+/// Puts a picture in the place of the one before, and says what has become wrong with the partners' tokens.
+pub fn replace(picture: &watch::Sender<Arc<Directory>>, next: Directory) {
+    next.tell(&picture.borrow());
+    picture.send_replace(Arc::new(next));
 }
 
 /// Keeps a picture up to date until told to stop.
@@ -142,6 +168,7 @@ pub async fn follow(
     picture: watch::Sender<Arc<Directory>>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    let mut unread = Fault::default();
     loop {
         tokio::select! {
             biased;
@@ -150,11 +177,17 @@ pub async fn follow(
             () = tokio::time::sleep(POLL) => {}
         }
         match store::within(PATIENCE, load(&pool, &key)).await {
-            Ok(directory) => drop(picture.send_replace(Arc::new(directory))),
-            Err(error) => tracing::warn!(
+            Ok(directory) => {
+                replace(&picture, directory);
+                if unread.is_over() {
+                    tracing::info!("the partners can be read again");
+                }
+            }
+            Err(error) if unread.is(error.to_string()) => tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the partners cannot be read right now; the last picture stands"
             ),
+            Err(_) => {}
         }
     }
 }

@@ -13,11 +13,13 @@ use super::Result;
 use crate::model::id::PartnerId;
 use crate::model::partner::access_token_expiry;
 use crate::model::seal::MasterKey;
+use crate::model::token_owner::{Holder, owner};
 
 /// An access token as it is stored.
 #[derive(Debug, Clone)]
 pub struct SealedToken {
     pub partner_id: PartnerId,
+    pub api_key: String,
     /// Opens with the context [`context`] of its partner.
     pub token: Vec<u8>,
     pub fingerprint: Vec<u8>,
@@ -82,11 +84,17 @@ pub async fn is_known(conn: &mut PgConnection, id: PartnerId, token: &SecretStri
     Ok(known.fetch_one(conn).await?)
 }
 
+/// Whether a token that a partner has is its own and nobody else's.
+pub async fn is_own(conn: &mut PgConnection, id: PartnerId, token: &SecretString) -> Result<bool> {
+    let holders = holders(conn, token.expose_secret()).await?;
+    Ok(owner(token.expose_secret(), &holders).is_some_and(|owner| owner.partner_id == id))
+}
+
 /// Every partner's newest five tokens, newest first.
 pub async fn recent_of_all(conn: &mut PgConnection) -> Result<Vec<SealedToken>> {
     let rows = sqlx::query_as!(
         SealedToken,
-        r#"select p.partner_id as "partner_id: _", t.token, t.fingerprint, t.expires_at
+        r#"select p.partner_id as "partner_id: _", p.api_key, t.token, t.fingerprint, t.expires_at
            from partner p
            cross join lateral (
                select * from access_token t
@@ -100,23 +108,37 @@ pub async fn recent_of_all(conn: &mut PgConnection) -> Result<Vec<SealedToken>> 
     Ok(rows.fetch_all(conn).await?)
 }
 
-/// The partner whose newest token this is; `None` also if it has expired by its own claim.
-pub async fn partner_of_current(conn: &mut PgConnection, token: &str) -> Result<Option<PartnerId>> {
-    let id = sqlx::query_scalar!(
-        r#"select p.partner_id as "partner_id: PartnerId"
+/// The partners that have this token among their newest five. Whose it is, if they are several, decides
+/// [`token_owner`](crate::model::token_owner).
+pub async fn holders(conn: &mut PgConnection, token: &str) -> Result<Vec<Holder>> {
+    let holders = sqlx::query_as!(
+        Holder,
+        r#"select p.partner_id as "partner_id: _", p.api_key,
+                  (t.expires_at is null or t.expires_at > now()) and newer.count = 0 as "is_current!"
            from access_token t
            join partner p on p.partner_id = t.partner_id and p.deleted_at is null
-           where t.fingerprint = $1 and (t.expires_at is null or t.expires_at > now())
-             and not exists (select from access_token newer
-                             where newer.partner_id = t.partner_id and newer.access_token_id > t.access_token_id)
-           limit 1"#,
+           cross join lateral (
+               select count(*) from access_token newer
+               where newer.partner_id = t.partner_id and newer.access_token_id > t.access_token_id
+           ) as newer
+           where t.fingerprint = $1 and newer.count < 5
+           order by p.partner_id"#,
         fingerprint(token),
     );
-    Ok(id.fetch_optional(conn).await?)
+    Ok(holders.fetch_all(conn).await?)
 }
 
-/// Forgets every token of a partner.
+/// Forgets every token of a partner. For others that have the same ones it is as if they were given them now: what only
+/// that was in the way of is tried again.
 pub async fn forget(conn: &mut PgConnection, id: PartnerId) -> Result<()> {
+    let others = sqlx::query!(
+        "update partner set token_generation = token_generation + 1
+         from (select partner_id from access_token
+               where fingerprint in (select fingerprint from access_token where partner_id = $1)) as holder
+         where partner.partner_id = holder.partner_id and partner.partner_id <> $1",
+        id as _,
+    );
+    others.execute(&mut *conn).await?;
     sqlx::query!("delete from access_token where partner_id = $1", id as _).execute(&mut *conn).await?;
     super::partner::tell_others(conn).await
 }

@@ -98,6 +98,7 @@ pub async fn create_partner(
     let id = store::insert(&mut tx, &api.master_key, &row).await?.ok_or(API_KEY_TAKEN)?;
     if let Some(token) = token {
         access_token::add(&mut tx, &api.master_key, id, &token.0).await?;
+        parts::check_owner(&mut tx, id, &token).await?;
     }
     let Json(partner) = show(&mut tx, id).await?;
     let answer = once.answer(&mut tx, &api.master_key, &partner).await?;
@@ -191,7 +192,10 @@ pub async fn change_partner(
     match token {
         Change::Keep => {}
         Change::Clear => access_token::forget(&mut tx, id).await?,
-        Change::Set(token) => access_token::add(&mut tx, &api.master_key, id, &token.0).await?,
+        Change::Set(token) => {
+            access_token::add(&mut tx, &api.master_key, id, &token.0).await?;
+            parts::check_owner(&mut tx, id, &token).await?;
+        }
     }
     let partner = show(&mut tx, id).await?;
     tx.commit().await?;

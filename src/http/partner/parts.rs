@@ -2,12 +2,15 @@
 
 use chrono::Utc;
 use secrecy::ExposeSecret as _;
+use sqlx::PgConnection;
 
 use super::PartnerPatch;
 use crate::http::body::Object;
 use crate::http::field::Secret;
 use crate::http::problem::{FieldError, Problem};
 use crate::model::credentials::read_token;
+use crate::model::id::PartnerId;
+use crate::store::access_token;
 
 /// What is wrong with an API key and an access token, as far as they are given.
 pub(super) fn faults(api_key: Option<&str>, access_token: Option<&Secret>) -> Vec<FieldError> {
@@ -22,6 +25,18 @@ pub(super) fn faults(api_key: Option<&str>, access_token: Option<&Secret>) -> Ve
 pub(super) fn check(api_key: Option<&str>, access_token: Option<&Secret>) -> Result<(), Problem> {
     let errors = faults(api_key, access_token);
     if errors.is_empty() { Ok(()) } else { Err(Problem::Validation(errors)) }
+}
+
+/// Refuses a token that was just given to a partner but is another's.
+pub(super) async fn check_owner(
+    conn: &mut PgConnection,
+    id: PartnerId,
+    token: &Secret,
+) -> Result<(), Problem> {
+    if access_token::is_own(conn, id, &token.0).await? {
+        return Ok(());
+    }
+    Err(Problem::field("accessToken", "must be a token of this partner's alone: another partner has it"))
 }
 
 /// As [`faults`], of what is left of a body.

@@ -13,9 +13,14 @@ use crate::http::problem::Problem;
 pub enum TransakError {
     /// A parameter is wrong; the message says which.
     BadRequest(String),
+    /// Several partners have the access token, and it does not say whose it is.
+    Shared,
     /// What the rest of the API would say, told in Transak's shape.
     Problem(Problem),
 }
+
+const SHARED: &str =
+    "Several partners have this access token: use a token of the relay, or give each partner its own";
 
 impl From<Problem> for TransakError {
     fn from(problem: Problem) -> Self {
@@ -50,6 +55,7 @@ impl IntoResponse for TransakError {
     fn into_response(self) -> Response {
         let (mut response, message) = match self {
             Self::BadRequest(message) => (StatusCode::BAD_REQUEST.into_response(), Some(message)),
+            Self::Shared => (Problem::Unauthorized.into_response(), Some(SHARED.to_owned())),
             Self::Problem(Problem::Unauthorized) => {
                 (Problem::Unauthorized.into_response(), Some("Authorization Required".to_owned()))
             }

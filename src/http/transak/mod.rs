@@ -24,6 +24,7 @@ use crate::model::endpoint::EVENTS;
 use crate::model::id::PartnerId;
 use crate::model::order::OrderId;
 use crate::model::token::TokenHash;
+use crate::model::token_owner::owner;
 use crate::store::access_token;
 use crate::store::event::webhooks::{self as store, WebhookFilter};
 use crate::store::list::snapshot;
@@ -130,8 +131,12 @@ async fn partners(parts: &mut Parts, api: &Arc<Api>) -> Result<Vec<PartnerId>, T
         return Ok(Reader::from_request_parts(parts, api).await?.partners);
     }
     let mut conn = api.pool.acquire().await.map_err(Problem::from)?;
-    let partner = access_token::partner_of_current(&mut conn, token).await.map_err(Problem::from)?;
-    let partner = partner.ok_or(Problem::Unauthorized)?;
+    let holders = access_token::holders(&mut conn, token).await.map_err(Problem::from)?;
+    let partner = match owner(token, &holders) {
+        Some(owner) if owner.is_current => owner.partner_id,
+        None if holders.iter().any(|holder| holder.is_current) => return Err(TransakError::Shared),
+        _ => return Err(Problem::Unauthorized.into()),
+    };
     // Who waits for a turn holds nothing that others wait for.
     drop(conn);
     admit(TokenHash::of(token), parts, api).await?;

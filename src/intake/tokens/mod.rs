@@ -25,6 +25,7 @@ use self::refresh::{Refreshing, refresh};
 use super::directory::{self, Directory};
 use super::requeue::{Requeue, Tally};
 use super::suspicion::Suspicion;
+use crate::model::fault::Fault;
 use crate::model::id::PartnerId;
 use crate::model::seal::MasterKey;
 use crate::model::token_care::{self, Duty};
@@ -93,13 +94,20 @@ impl TokenCare {
     /// Cares until told to stop.
     pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
         let suspicion = self.settings.suspicion.clone();
+        let mut failing = Fault::default();
         loop {
             let look = async {
-                if let Err(error) = self.tick(Utc::now()).await {
-                    tracing::warn!(
+                match self.tick(Utc::now()).await {
+                    Ok(_) => {
+                        if failing.is_over() {
+                            tracing::info!("the access tokens can be looked at again");
+                        }
+                    }
+                    Err(error) if failing.is(error.to_string()) => tracing::warn!(
                         error = &error as &dyn Error,
                         "the access tokens cannot be looked at right now"
-                    );
+                    ),
+                    Err(_) => {}
                 }
                 tokio::time::sleep(SPACING).await;
             };
@@ -176,7 +184,7 @@ impl TokenCare {
 
     async fn renew_picture(&mut self) -> store::Result<()> {
         let picture = within(LONGEST, directory::load(&self.settings.pool, &self.settings.key)).await?;
-        self.settings.picture.send_replace(Arc::new(picture));
+        directory::replace(&self.settings.picture, picture);
         self.pictures.mark_unchanged();
         Ok(())
     }
