@@ -283,13 +283,19 @@ mod tests {
             let unheard = (1..=partners).map(|seconds| (PartnerId::new(), f64::from(seconds))).collect();
             sampler.show_unheard(&mut round, unheard);
             let text = round.render();
-            text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+            text.lines()
+                .filter(|line| !line.starts_with('#') && !line.is_empty())
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
         };
         assert_eq!(shown(&anonymous, 0), ["relay_partner_unheard_seconds 0"]);
         assert_eq!(shown(&anonymous, 30), ["relay_partner_unheard_seconds 30"]);
         let lines = shown(&named, 30);
         assert_eq!(lines.len(), MOST_NAMED);
-        assert!(lines.iter().all(|line| line.contains("{partner=\"ptr_")) && lines[0].ends_with(" 30"), "{lines:?}");
+        assert!(
+            lines.iter().all(|line| line.contains("{partner=\"ptr_")) && lines[0].ends_with(" 30"),
+            "{lines:?}"
+        );
         assert!(shown(&named, 0).is_empty());
     }
 

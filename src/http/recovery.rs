@@ -43,10 +43,13 @@ impl Input for NewRecovery {}
 
 /// What a recovery would send.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct RecoveryPreview {
     /// Deliveries it is about.
     #[schema(minimum = 0)]
     total: i64,
+    /// There may be more: only the first 20,000 events of the span were looked at.
+    total_is_at_least: bool,
 }
 
 /// A recovery and how far it is.
@@ -65,6 +68,8 @@ pub struct RecoveryView {
     /// Deliveries it was about when it began.
     #[schema(minimum = 0)]
     total: i64,
+    /// There may be more: only the first 20,000 events of the span were looked at. Once it is finished, `total` is exact.
+    total_is_at_least: bool,
     /// Deliveries that are owed by now, each on a schedule that starts anew.
     #[schema(minimum = 0)]
     done: i64,
@@ -85,6 +90,7 @@ impl From<Recovery> for RecoveryView {
             only: recovery.scope,
             state: recovery.state,
             total: recovery.total,
+            total_is_at_least: recovery.total_is_at_least,
             done: recovery.done,
             created_at: Time(recovery.created_at),
             finished_at: recovery.finished_at.map(Time),
@@ -115,15 +121,16 @@ pub async fn recover_endpoint(
     let partner_id = found.ok_or(Problem::NotFound("endpoint"))?.partner_id;
     let (since, until) = span(&new, store::after_all_kept(&mut tx, partner_id).await?)?;
     let span = Span { partner_id, endpoint_id, since: since.0, until: until.0, scope: new.only };
-    let total = store::count(&mut tx, &span).await?;
+    let count = store::count(&mut tx, &span).await?;
     if new.dry_run == Some(true) {
-        return Ok(Json(RecoveryPreview { total }).into_response());
+        let preview = RecoveryPreview { total: count.total, total_is_at_least: count.is_at_least };
+        return Ok(Json(preview).into_response());
     }
     if let Some(answer) = once.replay_as(StatusCode::ACCEPTED, &mut tx, &api.master_key).await? {
         return Ok(answer);
     }
     let id = RecoveryId::new();
-    store::insert(&mut tx, id, &span, total).await?;
+    store::insert(&mut tx, id, &span, count).await?;
     let made = store::find(&mut tx, &[partner_id], id).await?.ok_or(Problem::NotFound("recovery"))?;
     let begun = (StatusCode::ACCEPTED, &RecoveryView::from(made));
     let answer = once.answer_as(begun, &mut tx, &api.master_key).await?;

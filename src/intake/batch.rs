@@ -8,23 +8,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use sqlx::PgPool;
 
 use super::commit::{Committed, Desk, commit};
 use super::decode::{Decoded, decode_with};
 use super::directory::Directory;
 use super::divide::{Batch, Held, Placed};
+use super::erased::Erased;
 use super::flow::Flow;
 use super::owe::Owed;
 use super::suspicion::Suspicion;
 use super::{Fate, Heard};
 use crate::model::delivery::Job;
 use crate::model::event::{NewEvent, Source};
-use crate::model::id::PartnerId;
 use crate::model::queue::HandOver;
+use crate::store;
 use crate::store::delivery::claim::release;
-use crate::store::{self, erasure};
 use crate::trace::{self, KeyValue};
 
 /// A database that takes longer than this for one batch counts as not available: the batch is spooled instead. It may
@@ -136,17 +136,13 @@ impl Sink {
 
     /// Which of these messages are about orders that were erased since they were heard.
     async fn erased(&self, messages: &[Heard], decoded: &[Decoded]) -> Result<Vec<bool>, Unavailable> {
-        let about: Vec<_> = messages.iter().zip(decoded).map(about).collect();
-        let orders: Vec<_> = about.iter().copied().flatten().collect();
-        let erased = async { erasure::since(&mut *self.pool.acquire().await?, &orders).await };
-        let erased = store::within(COMMIT_DEADLINE, erased).await.map_err(|error| {
+        let look = async { Erased::of(&mut *self.pool.acquire().await?, messages, decoded).await };
+        let erased = store::within(COMMIT_DEADLINE, look).await.map_err(|error| {
             tracing::debug!(error = &error as &dyn Error, "the database cannot say what was erased");
             Unavailable
         })?;
-        let is_erased = |(partner, order, at): (PartnerId, &str, DateTime<Utc>)| {
-            erased.iter().any(|one| (one.0, &*one.1) == (partner, order) && one.2 >= at)
-        };
-        Ok(about.into_iter().map(|about| about.is_some_and(is_erased)).collect())
+        let messages = messages.iter().zip(decoded);
+        Ok(messages.map(|(heard, decoded)| erased.has(heard, decoded)).collect())
     }
 
     /// Commits, again and again while another transaction comes first.
@@ -227,14 +223,6 @@ impl Obstacle {
 
 fn decode_all(messages: &[Heard], directory: &Directory) -> impl Iterator<Item = Decoded> {
     messages.iter().map(|heard| decode_with(directory, heard))
-}
-
-/// Which order a message is about, and when it was heard.
-fn about<'a>((heard, decoded): (&Heard, &'a Decoded)) -> Option<(PartnerId, &'a str, DateTime<Utc>)> {
-    match decoded {
-        Decoded::Event(event) => Some((event.partner_id, event.order.as_ref()?.order_id.as_str(), heard.at)),
-        _ => None,
-    }
 }
 
 /// The commit in the trace of each event that has one.

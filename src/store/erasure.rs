@@ -24,7 +24,8 @@ pub async fn erase(
     (partner_id, order_id): (PartnerId, &str),
     by: TokenHash,
 ) -> Result<bool> {
-    lock(conn, (partner_id, order_id)).await?;
+    let told = told_of(conn, (partner_id, order_id)).await?;
+    lock(conn, (partner_id, order_id), &told).await?;
     let record = ErasureId::new().uuid();
     let erased = sqlx::query_file_scalar!(
         "src/store/erasure.sql",
@@ -32,6 +33,7 @@ pub async fn erase(
         order_id,
         record,
         by.0.as_slice(),
+        &told,
     );
     if erased.fetch_one(&mut *conn).await? == 0 {
         return Ok(false);
@@ -49,9 +51,30 @@ pub async fn erase(
     Ok(true)
 }
 
+/// What the relay itself told of an order. A process of the version before did not write down of which.
+async fn told_of(conn: &mut PgConnection, (partner_id, order_id): (PartnerId, &str)) -> Result<Vec<Uuid>> {
+    let told = sqlx::query_scalar!(
+        "select event_id from event
+         where partner_id = $1 and event = 'relay.delivery.exhausted'
+           and (about_order_id = $2
+                or about_order_id is null and exists (
+                    select from payload
+                    where payload.partner_id = event.partner_id and payload.event_id = event.event_id
+                      and payload.received_at = event.received_at
+                      and convert_from(payload.body, 'UTF8')::jsonb ->> 'orderId' = $2))",
+        partner_id as _,
+        order_id,
+    );
+    Ok(told.fetch_all(conn).await?)
+}
+
 /// Locks the order, its events and their deliveries, in this order. Each statement sees what was written until the locks
 /// of the one before were had; whoever writes for one of these rows later holds its lock, and finds it gone.
-async fn lock(conn: &mut PgConnection, (partner_id, order_id): (PartnerId, &str)) -> Result<()> {
+async fn lock(
+    conn: &mut PgConnection,
+    (partner_id, order_id): (PartnerId, &str),
+    told: &[Uuid],
+) -> Result<()> {
     let order = sqlx::query!(
         r#"select from "order" where partner_id = $1 and order_id = $2 for update"#,
         partner_id as _,
@@ -59,9 +82,12 @@ async fn lock(conn: &mut PgConnection, (partner_id, order_id): (PartnerId, &str)
     );
     order.execute(&mut *conn).await?;
     let events = sqlx::query_scalar!(
-        "select event_id from event where partner_id = $1 and order_id = $2 order by event_id for update",
+        "select event_id from event
+         where partner_id = $1 and (order_id = $2 or event_id = any ($3))
+         order by event_id for update",
         partner_id as _,
-        order_id
+        order_id,
+        told,
     );
     let events = events.fetch_all(&mut *conn).await?;
     let deliveries = sqlx::query!(
@@ -102,6 +128,23 @@ async fn forget_messages(
             .execute(&mut *conn)
             .await?;
     }
+}
+
+/// The orders of these partners, or of all, that were erased then or later, and when each last was.
+pub async fn all_since(
+    conn: &mut PgConnection,
+    partners: Option<&[PartnerId]>,
+    at: DateTime<Utc>,
+) -> Result<Vec<(PartnerId, String, DateTime<Utc>)>> {
+    let rows = sqlx::query!(
+        r#"select partner_id as "partner_id: PartnerId", order_id, max(erased_at) as "erased_at!"
+           from erasure where ($1::uuid[] is null or partner_id = any ($1)) and erased_at >= $2
+           group by partner_id, order_id"#,
+        partners as Option<&[PartnerId]>,
+        at,
+    );
+    let rows = rows.fetch_all(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.partner_id, row.order_id, row.erased_at)).collect())
 }
 
 /// Those of the orders, each with when something was heard of it, that were erased since then, and when they were.

@@ -5,6 +5,7 @@
 
 pub mod access_token;
 mod again;
+pub mod api_process;
 pub mod api_token;
 pub mod attempt;
 pub mod connecting;

@@ -54,10 +54,7 @@ pub const GAUGES: &[(&str, &str)] = &[
     ("relay_stream_connected", "1: this process hears the stream."),
     ("relay_stream_stands_by", "1: others listen, and this process would take over."),
     ("relay_stream_channels", "Channels of the stream that are confirmed."),
-    (
-        "relay_stream_last_heard_timestamp_seconds",
-        "When this process last heard something on the stream.",
-    ),
+    ("relay_stream_last_heard_timestamp_seconds", "When this process last heard something on the stream."),
     ("relay_spool_max_bytes", "The most bytes that may wait on disk, aside ones included."),
     ("relay_aside_bytes", "Bytes that wait on disk because the database takes others, but not these."),
     ("relay_spool_bytes", "Bytes that wait on disk for the database."),

@@ -6,8 +6,11 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use transak_relay::model::seal::MasterKey;
 use transak_relay::store::access_token;
+use transak_relay::store::event::webhooks::{WebhookFilter, list};
+use transak_relay::store::list::snapshot;
 
 use crate::api::{ADMIN, Answer, Relay, keep_delivery, keep_order};
+use crate::hot_path::entries_read;
 
 const PATH: &str = "/partners/api/v2/webhooks";
 /// Of the form of Transak's access tokens; expires in 2030.
@@ -71,6 +74,38 @@ async fn events_are_found_by_name_and_order_and_cut_off(pool: PgPool) {
     }
     let meta = get(&relay, &tenant.token, "?eventID=ORDER_FAILED&orderID=x").await.json()["meta"].clone();
     assert_eq!(meta, json!({"orderID": "x", "eventID": "ORDER_FAILED"}));
+}
+
+#[sqlx::test]
+async fn an_event_that_is_rare_or_never_came_is_looked_for_along_an_index(pool: PgPool) {
+    let relay = Relay::new(pool);
+    let (ours, theirs) = (relay.tenant("a").await, relay.tenant("b").await);
+    for (tenant, common) in [(&ours, "ORDER_PROCESSING"), (&theirs, "ORDER_FAILED")] {
+        sqlx::query(
+            "insert into event (partner_id, event_id, order_id, event, status, identity, occurred_at, received_at)
+             select $1, gen_random_uuid(), 'o' || n, case when n = 10000 then 'ORDER_COMPLETED' else $2 end, 'S',
+                    uuid_send(gen_random_uuid()), now() - n * interval '1 min', now() - n * interval '1 min'
+             from generate_series(1, 10000) as n",
+        )
+        .bind(tenant.partner_id)
+        .bind(common)
+        .execute(&relay.pool)
+        .await
+        .unwrap();
+    }
+    sqlx::raw_sql("analyze").execute(&relay.pool).await.unwrap();
+    for (name, found) in
+        [("ORDER_COMPLETED", 1), ("ORDER_FAILED", 0), ("ORDER_REFUNDED", 0), ("ORDER_PROCESSING", 500)]
+    {
+        let filter = WebhookFilter { event: Some(name.to_owned()), order_id: None, limit: 500, skip: 0 };
+        let mut conn = snapshot(&relay.pool).await.unwrap();
+        let before = entries_read(&mut conn).await;
+        assert_eq!(list(&mut conn, &[ours.partner_id], &filter).await.unwrap().len(), found, "{name}");
+        let read = entries_read(&mut conn).await - before;
+        assert!(read < 600, "{name}: {read} index entries were read");
+    }
+    let rows = relay.get(&ours.token, "/v1/events?event=ORDER_COMPLETED").await;
+    assert_eq!((rows.rows().len(), &rows.json()["nextCursor"]), (1, &Value::Null), "on the first page");
 }
 
 #[sqlx::test]

@@ -5,10 +5,12 @@ use axum::response::IntoResponse as _;
 use serde_json::json;
 use sqlx::PgPool;
 use tokio::sync::{mpsc, watch};
+use transak_relay::intake::Heard;
 use transak_relay::model::token::TokenHash;
 use transak_relay::store::erasure::erase;
 use transak_relay::store::pool::MIGRATOR;
 
+use crate::heard_is_kept::allow_connections;
 use crate::stub::Stub;
 use crate::world::{World, order};
 
@@ -134,4 +136,66 @@ async fn erasing_an_order_takes_the_messages_that_speak_of_it_and_no_others(pool
     let counted: i32 =
         sqlx::query_scalar("select quarantined from erasure").fetch_one(&world.pool).await.unwrap();
     assert_eq!(counted, 2);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_the_relay_told_of_an_erased_order_goes_with_it_whichever_version_told_it(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let stub = Stub::always(StatusCode::NOT_FOUND).await;
+    stub.register(&world, json!({ "retrySchedule": [] })).await;
+    let told = Stub::always(StatusCode::OK).await;
+    told.register(&world, json!({ "events": ["relay.delivery.exhausted"] })).await;
+    for id in ["o1", "o2", "another"] {
+        let message = world.signed(&order(id, "COMPLETED", 1));
+        world.hear(&message).await;
+    }
+    world.dispatcher.drain().await.unwrap();
+    world.dispatcher.drain().await.unwrap();
+    assert_eq!((told.count(), world.events("relay.delivery.exhausted").await.len()), (3, 3));
+    world.sql("update event set about_order_id = null where about_order_id = 'o2'").await;
+    for id in ["o1", "o2"] {
+        assert_eq!(world.call("DELETE", &format!("/v1/orders/{id}"), None).await.0, StatusCode::NO_CONTENT);
+    }
+    for table in ["payload", "attempt", "delivery", "event"] {
+        assert_eq!(world.count(table).await, 2, "{table}: the other order's event and what was told of it");
+    }
+    let left: Vec<String> = sqlx::query_scalar("select convert_from(body, 'UTF8') from payload")
+        .fetch_all(&world.pool)
+        .await
+        .unwrap();
+    assert!(left.iter().all(|body| body.contains("\"another\"")), "{left:?}");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_no_token_verifies_and_waits_on_disk_is_forgotten_with_the_order_that_it_speaks_of(
+    pool: PgPool,
+) {
+    let mut world = World::new(pool).await;
+    let known = world.signed(&order("o1", "PROCESSING", 1));
+    world.hear(&known).await;
+    let token = std::mem::replace(&mut world.access_token, "a-token-that-is-not-known".into());
+    let (about, other) =
+        (world.signed(&order("o1", "COMPLETED", 2)), world.signed(&order("o2", "COMPLETED", 2)));
+    world.access_token = token;
+    let options = world.pool.connect_options();
+    allow_connections(&options, false).await;
+    for message in [&about, &other] {
+        world.hear(message).await;
+    }
+    // Nobody's, and about the order.
+    let heard = Heard { partner_id: None, ..world.heard(&about) };
+    world.intake.offer(heard).unwrap();
+    world.writer.drain().await;
+    assert!(world.writer.health().borrow().spooled_bytes > 0);
+    allow_connections(&options, true).await;
+    assert_eq!(world.call("DELETE", "/v1/orders/o1", None).await.0, StatusCode::NO_CONTENT);
+    world.writer.drain().await;
+    assert_eq!(world.writer.health().borrow().spooled_bytes, 0);
+    let left: Vec<String> = sqlx::query_scalar("select convert_from(raw, 'UTF8') from quarantine")
+        .fetch_all(&world.pool)
+        .await
+        .unwrap();
+    assert_eq!(left, [other]);
+    world.hear(&about).await;
+    assert_eq!(world.count("quarantine").await, 2, "what is heard afterwards is put aside as ever");
 }

@@ -8,7 +8,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions as _, PgPool};
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use transak_relay::sandbox::receiver::Receiver;
 use transak_relay::sandbox::{RelayApi, Upstream, UpstreamSettings, signing};
@@ -16,6 +18,9 @@ use transak_relay::sandbox::{RelayApi, Upstream, UpstreamSettings, signing};
 use crate::world::API_KEY;
 
 pub(crate) const MASTER_KEY: &str = "cHJvY2VzcyBtYXN0ZXIga2V5IG9mIDMyIGJ5dGVzISE=";
+/// When a test that waits for a relay fails: far longer than anything takes.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 pub(crate) const ADMIN: &str = "rly_process_admin_token";
 
 /// What is around a relay: a database, a Transak, a folder.
@@ -78,7 +83,14 @@ impl Around {
         let mut command = self.serve(port, settings);
         command.stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap());
         let http = Client::builder().no_proxy().build().unwrap();
-        Process { child: command.spawn().unwrap(), url: format!("http://127.0.0.1:{port}"), http, log }
+        let mut child = command.spawn().unwrap();
+        let (pid, (told, ended)) = (child.id().unwrap(), watch::channel(None));
+        let mut task = JoinSet::new();
+        // Dropped with the process, it kills the child.
+        task.spawn(async move {
+            let _ = told.send(child.wait().await.ok());
+        });
+        Process { pid, ended, url: format!("http://127.0.0.1:{port}"), http, log, _task: task }
     }
 
     /// A relay that runs and is ready.
@@ -99,7 +111,9 @@ impl Around {
 
 /// A running relay.
 pub(crate) struct Process {
-    pub(crate) child: Child,
+    pid: u32,
+    ended: watch::Receiver<Option<ExitStatus>>,
+    _task: JoinSet<()>,
     pub(crate) url: String,
     pub(crate) http: Client,
     log: std::path::PathBuf,
@@ -108,7 +122,27 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) async fn ready(&self) {
         let api = RelayApi::new(self.url.parse().unwrap(), ADMIN.into()).unwrap();
-        assert!(api.ready(&CancellationToken::new()).await, "{}", self.log());
+        let never = CancellationToken::new();
+        assert!(self.while_it_runs("is ready", api.ready(&never)).await, "{}", self.log());
+    }
+
+    /// What comes of waiting for something of it. A process that ends instead, or never does it, fails the test with its log.
+    pub(crate) async fn while_it_runs<T>(&self, what: &str, waiting: impl Future<Output = T>) -> T {
+        let mut ended = self.ended.clone();
+        tokio::select! {
+            biased;
+            done = waiting => done,
+            ended = ended.wait_for(Option::is_some) => panic!("it ended ({ended:?}) before it {what}:\n{}", self.log()),
+            () = tokio::time::sleep(PATIENCE) => panic!("it lives, but never {what}:\n{}", self.log()),
+        }
+    }
+
+    /// How it ended, once it has.
+    pub(crate) async fn ended(&self) -> ExitStatus {
+        let mut ended = self.ended.clone();
+        let waiting = tokio::time::timeout(PATIENCE, ended.wait_for(Option::is_some));
+        let status = waiting.await.unwrap_or_else(|_| panic!("it does not end:\n{}", self.log()));
+        status.unwrap().unwrap()
     }
 
     pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
@@ -140,19 +174,25 @@ impl Process {
 
     /// Why it is not ready, once it is not.
     pub(crate) async fn reasons_when_not_ready(&self) -> String {
-        loop {
-            let (status, reasons) = self.call(Method::GET, "/readyz", None).await;
-            if status != StatusCode::OK {
-                return reasons.to_string();
+        let asking = async {
+            loop {
+                let (status, reasons) = self.call(Method::GET, "/readyz", None).await;
+                if status != StatusCode::OK {
+                    return reasons.to_string();
+                }
             }
-        }
+        };
+        self.while_it_runs("was not ready", asking).await
     }
 
     /// Waits until it has logged something.
     pub(crate) async fn logs(&self, text: &str) {
-        while !self.log().contains(text) {
-            tokio::task::yield_now().await;
-        }
+        let reading = async {
+            while !self.log().contains(text) {
+                tokio::task::yield_now().await;
+            }
+        };
+        self.while_it_runs("logged it", reading).await;
     }
 
     /// The id of its one partner.
@@ -173,14 +213,20 @@ impl Process {
     }
 
     pub(crate) async fn signal(&self, name: &str) {
-        let pid = self.child.id().unwrap().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().await.unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args([&format!("-{name}"), &self.pid.to_string()])
+                .status()
+                .await
+                .unwrap()
+                .success()
+        );
     }
 
     /// Tells it to stop and waits until it has.
     pub(crate) async fn stop(&mut self) -> ExitStatus {
         self.signal("TERM").await;
-        self.child.wait().await.unwrap()
+        self.ended().await
     }
 
     pub(crate) fn log(&self) -> String {

@@ -112,7 +112,7 @@ async fn a_relay_starts_beside_a_dump_and_what_it_hears_is_kept_and_told(pool: P
     relay.logs("partitions are made and dropped later").await;
     let receiver = relay.endpoint(serde_json::json!({})).await;
     around.publish(&crate::world::order("o1", "PROCESSING", 1));
-    receiver.count().wait_for(|count| *count == 1).await.unwrap();
+    relay.while_it_runs("told it", receiver.count().wait_for(|count| *count == 1)).await.unwrap();
     dump.rollback().await.unwrap();
     assert!(relay.stop().await.success());
     let told = relay.log().matches("partitions are made and dropped later").count();

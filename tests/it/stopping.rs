@@ -57,7 +57,7 @@ async fn one_signal_lets_answers_come_gives_leases_back_and_ends_with_0(pool: Pg
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_second_signal_ends_at_once(pool: PgPool) {
     let around = Around::new(pool).await;
-    let mut relay = around.start(&[]).await;
+    let relay = around.start(&[]).await;
     let receiver = relay.endpoint(json!({})).await;
     receiver.answer(Answer { delay: Duration::from_secs(9), status: StatusCode::NO_CONTENT, fail_first: 0 });
     around.publish(&order("hangs", "PROCESSING", 1));
@@ -65,6 +65,5 @@ async fn a_second_signal_ends_at_once(pool: PgPool) {
     relay.signal("TERM").await;
     relay.logs("a second signal ends the process at once").await;
     relay.signal("TERM").await;
-    let ended = tokio::time::timeout(Duration::from_secs(5), relay.child.wait()).await.unwrap().unwrap();
-    assert_eq!(ended.code(), Some(130));
+    assert_eq!(relay.ended().await.code(), Some(130));
 }

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::app::bootstrap;
-use crate::app::listening::{bind, own_addresses};
+use crate::app::listening::{Presence, bind};
 use crate::app::open_files::raise_limit;
 use crate::app::readiness::{self, Signs};
 use crate::app::sampler::{Bounds, Sampler};
@@ -39,6 +39,7 @@ use crate::maintenance::{self, Maintenance};
 use crate::model::address::AddressPolicy;
 use crate::model::callback_url::UrlPolicy;
 use crate::model::clock::Ahead;
+use crate::model::own_address::OwnAddresses;
 use crate::model::queue::HandOver;
 use crate::model::token::TokenHash;
 use crate::pusher;
@@ -107,8 +108,12 @@ impl Relay {
         let maintenance = Maintenance::new(self.pool.clone(), retention.kept()).holding_for(retention.held());
         tasks.spawn("maintenance", maintenance.run(stop.clone()));
         tasks.spawn("statistics", maintenance::statistics::run(self.pool.clone(), stop.clone()));
+        let presence = Presence::new(self.pool.clone(), self.address());
+        presence.look().await;
+        let own = presence.own();
+        tasks.spawn("own addresses", presence.run(stop.clone()));
         let hand_over =
-            if self.has(Role::Dispatch) { Some(self.start_dispatcher(tasks, &wakes)?) } else { None };
+            if self.has(Role::Dispatch) { Some(self.start_dispatcher(tasks, (&wakes, own))?) } else { None };
         let (picture, directory) = self.start_directory(tasks, &wakes).await?;
         let suspicion = Suspicion::default();
         let (clock, clocks) = watch::channel(Ahead::default());
@@ -151,11 +156,15 @@ impl Relay {
         AddressPolicy::new(self.config.callbacks.allow_callback_cidrs.clone())
     }
 
-    fn start_dispatcher(&self, tasks: &mut Tasks, wakes: &Wakes) -> anyhow::Result<HandOver> {
+    fn start_dispatcher(
+        &self,
+        tasks: &mut Tasks,
+        (wakes, own): (&Wakes, watch::Receiver<OwnAddresses>),
+    ) -> anyhow::Result<HandOver> {
         let settings = SenderSettings {
             addresses: self.addresses(),
             allow_http: self.config.callbacks.allow_http_callbacks,
-            own_listen: own_addresses(self.config.listen, self.address()),
+            own,
             ..SenderSettings::default()
         };
         let (hand_over, dispatcher) = Dispatcher::new(Settings {
@@ -177,6 +186,7 @@ impl Relay {
     ) -> anyhow::Result<(watch::Sender<Arc<Directory>>, directory::Watch)> {
         let key = self.config.master_key.clone();
         let first = directory::load(&self.pool, &key).await?;
+        first.tell(&Directory::default());
         let (picture, directory) = watch::channel(Arc::new(first));
         let (changed, pictures) = (Arc::clone(&wakes.partners), picture.clone());
         tasks.spawn(

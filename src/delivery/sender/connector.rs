@@ -1,8 +1,9 @@
 //! From a host to a connection: look up, judge, dial, shake hands.
 //!
 //! Guarantees: if any address of a name is refused, none is dialled; the address that was judged is the address that is
-//! dialled, for the name is not looked up again; the relay's own port is never dialled on any address of this machine;
-//! nothing goes out in the clear unless that is allowed.
+//! dialled, for the name is not looked up again; where a process of the relay listens, as far as
+//! [`own_address`](crate::model::own_address) knows them, is never dialled; nothing goes out in the clear unless that is
+//! allowed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
@@ -78,9 +79,7 @@ impl Connector {
     fn judge(&self, addresses: &[SocketAddr]) -> Result<(), SendError> {
         for address in addresses {
             self.settings.addresses.check(address.ip()).map_err(SendError::RefusedAddress)?;
-            if self.settings.own_listen.iter().any(|own| own.port() == address.port())
-                && is_this_machine(address.ip())
-            {
+            if self.settings.own.borrow().lead_back(*address, is_this_machine) {
                 return Err(SendError::OwnAddress);
             }
         }

@@ -28,13 +28,13 @@ mod tls;
 pub use outcome::{Attempt, BODY_KEPT, BODY_READ, Durations, HEADERS_KEPT, ResponseBody, SendError, Stage};
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, header};
 use http_body_util::Full;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use self::connection::Connection;
@@ -46,6 +46,7 @@ use crate::delivery::resolver::{Resolve, SystemResolver};
 use crate::model::address::AddressPolicy;
 use crate::model::callback_url::CallbackUrl;
 use crate::model::delivery::MAX_TOTAL_DEADLINE;
+use crate::model::own_address::OwnAddresses;
 use crate::model::tls_identity::TlsIdentity;
 
 /// Names the relay and its version to receivers.
@@ -59,8 +60,8 @@ pub struct SenderSettings {
     pub addresses: AddressPolicy,
     /// Whether callbacks may go out in the clear. An `http:` URL may have been stored while they could.
     pub allow_http: bool,
-    /// Where this process listens.
-    pub own_listen: Vec<SocketAddr>,
+    /// Where the relay's own processes listen.
+    pub own: watch::Receiver<OwnAddresses>,
     /// Where addresses come from.
     pub resolver: Arc<dyn Resolve>,
 }
@@ -69,7 +70,8 @@ pub struct SenderSettings {
 impl Default for SenderSettings {
     fn default() -> Self {
         let resolver = Arc::new(SystemResolver::default());
-        Self { addresses: AddressPolicy::default(), allow_http: false, own_listen: Vec::new(), resolver }
+        let own = watch::Sender::default().subscribe();
+        Self { addresses: AddressPolicy::default(), allow_http: false, own, resolver }
     }
 }
 

@@ -44,15 +44,17 @@ pub async fn keep(conn: &mut PgConnection, announcements: &[Announcement]) -> Re
         .map(|one| Identity::of_other(one.name, one.event_id.to_string().as_bytes(), None).0.to_vec())
         .collect();
     let events = sqlx::query!(
-        "insert into event (partner_id, event_id, event, identity, occurred_at, received_at)
-         select partner_id, event_id, event, identity, at, at
-         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::timestamptz[])
-              as given (partner_id, event_id, event, identity, at)",
+        "insert into event (partner_id, event_id, event, identity, occurred_at, received_at, about_order_id)
+         select partner_id, event_id, event, identity, at, at, about_order_id
+         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::timestamptz[], $6::text[])
+              as given (partner_id, event_id, event, identity, at, about_order_id)",
         &partners,
         &ids,
         &announcements.iter().map(|one| one.name).collect::<Vec<_>>() as &[&str],
         &identities,
         &times,
+        &announcements.iter().map(|one| one.order_id.as_deref().unwrap_or_default()).collect::<Vec<_>>()
+            as &[&str],
     );
     events.execute(&mut *conn).await?;
     let payloads = sqlx::query!(

@@ -89,7 +89,7 @@ pub async fn list(
 impl EventFilter {
     /// It has a part that no index serves. An order's events are few, whatever else is asked of them.
     fn needs_a_horizon(&self) -> bool {
-        self.order_id.is_none() && (self.event.is_some() || self.status.is_some() || self.source.is_some())
+        self.order_id.is_none() && (self.status.is_some() || self.source.is_some())
     }
 }
 

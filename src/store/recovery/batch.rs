@@ -137,7 +137,9 @@ async fn progress(
 
 async fn end(tx: &mut PgConnection, running: &Running, state: &str) -> Result<()> {
     let ended = sqlx::query!(
-        "update recovery set state = $3::text::recovery_state, finished_at = now()
+        "update recovery set state = $3::text::recovery_state, finished_at = now(),
+             total = case when total_is_at_least and $3 = 'finished' then done else total end,
+             total_is_at_least = total_is_at_least and $3 <> 'finished'
          where partner_id = $1 and recovery_id = $2",
         running.partner_id.uuid(),
         running.recovery_id.uuid(),

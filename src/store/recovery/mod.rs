@@ -34,6 +34,8 @@ pub struct Recovery {
     pub state: RecoveryState,
     /// How many deliveries it was about when it began.
     pub total: i64,
+    /// There may be more: only so many events were looked at.
+    pub total_is_at_least: bool,
     /// How many are owed by now.
     pub done: i64,
     pub created_at: DateTime<Utc>,
@@ -61,10 +63,22 @@ pub async fn after_all_kept(conn: &mut PgConnection, partner: PartnerId) -> Resu
     Ok(newest.fetch_one(conn).await?)
 }
 
+/// The most events that are looked at to count what a recovery is about: as many as take a part of a second.
+pub const MOST_LOOKED_AT: i64 = 20_000;
+
 /// How many deliveries a recovery would owe.
-pub async fn count(conn: &mut PgConnection, span: &Span) -> Result<i64> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    pub total: i64,
+    /// There may be more.
+    pub is_at_least: bool,
+}
+
+/// Counts them, among the first events of the span.
+pub async fn count(conn: &mut PgConnection, span: &Span) -> Result<Count> {
     let (first, last) = event_ids(span.since, span.until);
-    let count = sqlx::query_file_scalar!(
+    let count = sqlx::query_file_as!(
+        Count,
         "src/store/recovery/count.sql",
         span.partner_id.uuid(),
         span.endpoint_id.uuid(),
@@ -73,23 +87,25 @@ pub async fn count(conn: &mut PgConnection, span: &Span) -> Result<i64> {
         span.since,
         span.until,
         span.scope as _,
+        MOST_LOOKED_AT,
     );
     Ok(count.fetch_one(conn).await?)
 }
 
 /// Begins a recovery.
-pub async fn insert(conn: &mut PgConnection, id: RecoveryId, span: &Span, total: i64) -> Result<()> {
+pub async fn insert(conn: &mut PgConnection, id: RecoveryId, span: &Span, count: Count) -> Result<()> {
     let (first, _) = event_ids(span.since, span.until);
     let inserted = sqlx::query!(
-        "insert into recovery (partner_id, recovery_id, endpoint_id, since, until, scope, total, after_event_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into recovery (partner_id, recovery_id, endpoint_id, since, until, scope, total, total_is_at_least, after_event_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         span.partner_id.uuid(),
         id.uuid(),
         span.endpoint_id.uuid(),
         span.since,
         span.until,
         span.scope as _,
-        total,
+        count.total,
+        count.is_at_least,
         first,
     );
     inserted.execute(conn).await?;
@@ -105,7 +121,7 @@ pub async fn find(
     let row = sqlx::query_as!(
         Recovery,
         r#"select partner_id as "partner_id: _", recovery_id as "recovery_id: _", endpoint_id as "endpoint_id: _",
-                  since, until, scope as "scope: _", state as "state: _", total, done, created_at, finished_at
+                  since, until, scope as "scope: _", state as "state: _", total, total_is_at_least, done, created_at, finished_at
            from recovery where partner_id = any($1::uuid[]) and recovery_id = $2"#,
         partners as _,
         id as _,

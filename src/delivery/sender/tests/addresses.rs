@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::*;
 use crate::delivery::sender::dial::MOST_DIALLED;
 use crate::model::callback_url::spellings::SPELLINGS;
+use crate::model::own_address::{Listening, OwnAddresses};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
@@ -158,7 +159,7 @@ async fn the_relays_own_port_is_refused_on_every_address_of_this_machine() {
     for own in [receiver.address, any[0], any[1]] {
         let sender = sender_with(SenderSettings {
             addresses: everything.clone(),
-            own_listen: vec![own],
+            own: listening_on(own),
             resolver: Answers::of(&[&["127.0.0.1"]]),
             ..in_the_clear()
         });
@@ -180,6 +181,12 @@ async fn the_relays_own_port_is_refused_on_every_address_of_this_machine() {
         }
     }
     assert_eq!(receiver.connections(), 0);
+}
+
+/// One process, of this machine, that listens there.
+fn listening_on(own: SocketAddr) -> tokio::sync::watch::Receiver<OwnAddresses> {
+    let listening = vec![Listening::new("here", own.port(), [own.ip()])];
+    tokio::sync::watch::Sender::new(OwnAddresses { network: "here".to_owned(), listening }).subscribe()
 }
 
 /// The address this machine would speak to the world from, if it has one.
