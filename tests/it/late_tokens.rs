@@ -115,7 +115,7 @@ impl Schedule<'_> {
             Step::Give => {
                 let next = self.given.fetch_add(1, Ordering::SeqCst);
                 if next < TOKENS {
-                    self.give(&token(next)).await;
+                    self.give(&token(self.partner, next)).await;
                 }
             }
             Step::Look(process) => self.processes[process].look().await,
@@ -126,7 +126,7 @@ impl Schedule<'_> {
                     heard.push((order.clone(), with));
                     order
                 };
-                self.processes[process].hear(self.partner, (&order, &token(with))).await;
+                self.processes[process].hear(self.partner, (&order, &token(self.partner, with))).await;
             }
             Step::Try(process) => self.processes[process].try_quarantine(self.partner).await,
         }
@@ -140,8 +140,9 @@ impl Schedule<'_> {
     }
 }
 
-fn token(number: usize) -> String {
-    format!("token-{number}")
+/// Two partners have no token in common.
+fn token(partner: PartnerId, number: usize) -> String {
+    format!("token-{number}-of-{partner}")
 }
 
 async fn orders(pool: &PgPool, partner: PartnerId) -> Vec<String> {

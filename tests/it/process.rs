@@ -129,12 +129,16 @@ impl Process {
     /// What comes of waiting for something of it. A process that ends instead, or never does it, fails the test with its log.
     pub(crate) async fn while_it_runs<T>(&self, what: &str, waiting: impl Future<Output = T>) -> T {
         let mut ended = self.ended.clone();
-        tokio::select! {
-            biased;
-            done = waiting => done,
-            ended = ended.wait_for(Option::is_some) => panic!("it ended ({ended:?}) before it {what}:\n{}", self.log()),
-            () = tokio::time::sleep(PATIENCE) => panic!("it lives, but never {what}:\n{}", self.log()),
-        }
+        let done = tokio::time::timeout(PATIENCE, async {
+            tokio::select! {
+                biased;
+                done = waiting => done,
+                ended = ended.wait_for(Option::is_some) => {
+                    panic!("it ended ({ended:?}) before it {what}:\n{}", self.log())
+                }
+            }
+        });
+        done.await.unwrap_or_else(|_| panic!("it lives, but never {what}:\n{}", self.log()))
     }
 
     /// How it ended, once it has.

@@ -1,5 +1,6 @@
 //! One relay process: everything its roles need, on one database.
 
+mod dispatch;
 mod transak;
 
 use std::net::SocketAddr;
@@ -15,13 +16,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::app::bootstrap;
-use crate::app::listening::{Presence, bind};
+use crate::app::listening::bind;
 use crate::app::open_files::raise_limit;
 use crate::app::readiness::{self, Signs};
 use crate::app::sampler::{Bounds, Sampler};
 use crate::config::{Role, Serve};
-use crate::delivery::dispatcher::{Dispatcher, Settings};
-use crate::delivery::sender::{Sender, SenderSettings};
 use crate::http::health::{Figures, Trouble};
 use crate::http::live::Feed;
 use crate::http::rate::TokenRates;
@@ -39,7 +38,6 @@ use crate::maintenance::{self, Maintenance};
 use crate::model::address::AddressPolicy;
 use crate::model::callback_url::UrlPolicy;
 use crate::model::clock::Ahead;
-use crate::model::own_address::OwnAddresses;
 use crate::model::queue::HandOver;
 use crate::model::token::TokenHash;
 use crate::pusher;
@@ -108,10 +106,7 @@ impl Relay {
         let maintenance = Maintenance::new(self.pool.clone(), retention.kept()).holding_for(retention.held());
         tasks.spawn("maintenance", maintenance.run(stop.clone()));
         tasks.spawn("statistics", maintenance::statistics::run(self.pool.clone(), stop.clone()));
-        let presence = Presence::new(self.pool.clone(), self.address());
-        presence.look().await;
-        let own = presence.own();
-        tasks.spawn("own addresses", presence.run(stop.clone()));
+        let own = self.start_presence(tasks).await;
         let hand_over =
             if self.has(Role::Dispatch) { Some(self.start_dispatcher(tasks, (&wakes, own))?) } else { None };
         let (picture, directory) = self.start_directory(tasks, &wakes).await?;
@@ -154,29 +149,6 @@ impl Relay {
 
     fn addresses(&self) -> AddressPolicy {
         AddressPolicy::new(self.config.callbacks.allow_callback_cidrs.clone())
-    }
-
-    fn start_dispatcher(
-        &self,
-        tasks: &mut Tasks,
-        (wakes, own): (&Wakes, watch::Receiver<OwnAddresses>),
-    ) -> anyhow::Result<HandOver> {
-        let settings = SenderSettings {
-            addresses: self.addresses(),
-            allow_http: self.config.callbacks.allow_http_callbacks,
-            own,
-            ..SenderSettings::default()
-        };
-        let (hand_over, dispatcher) = Dispatcher::new(Settings {
-            pool: self.pool.clone(),
-            key: self.config.master_key.clone(),
-            sender: Sender::new(settings)
-                .context("cannot read the certificate authorities of this system")?,
-            concurrency: usize::from(self.config.callbacks.dispatch_concurrency),
-            wake: Arc::clone(&wakes.deliveries),
-        });
-        tasks.spawn("dispatcher", dispatcher.run(tasks.stop_token()));
-        Ok(hand_over)
     }
 
     async fn start_directory(
