@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -82,26 +83,34 @@ fn early_end(ended: Result<(&'static str, anyhow::Result<()>), JoinError>) -> an
     flatten(ended).err().unwrap_or_else(|| anyhow::anyhow!("task `{name}` ended without being told to"))
 }
 
-/// Completes on SIGINT or SIGTERM. A second signal ends the process at once.
-pub async fn interrupted() {
-    wait_for_signal().await;
+/// Completes on SIGINT or SIGTERM, also one that came after the call and before anybody waited: whoever is told that the
+/// process runs may end it at once. A second signal ends the process at once.
+pub fn interrupted() -> impl Future<Output = ()> {
+    let first = signals();
+    async move {
+        wait_for(first).await;
+        second_ends_at_once();
+    }
+}
+
+fn second_ends_at_once() {
     tracing::info!("stopping: a second signal ends the process at once");
     #[expect(
         clippy::disallowed_methods,
         reason = "it lives exactly as long as the process and owns nothing"
     )]
     tokio::spawn(async {
-        wait_for_signal().await;
+        wait_for(signals()).await;
         std::process::exit(130);
     });
 }
 
-async fn wait_for_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        std::future::pending::<()>().await;
-        return;
-    };
+/// From here on they do not end the process by themselves.
+fn signals() -> Option<(Signal, Signal)> {
+    signal(SignalKind::interrupt()).ok().zip(signal(SignalKind::terminate()).ok())
+}
+
+async fn wait_for(signals: Option<(Signal, Signal)>) {
+    let Some((mut int, mut term)) = signals else { return std::future::pending().await };
     tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
 }

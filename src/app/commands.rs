@@ -60,8 +60,9 @@ async fn serve(config: Serve) -> anyhow::Result<()> {
     let traces = collector.map(Traces::start).transpose()?;
     let mut tasks = Tasks::default();
     let relay = Relay::prepare(config, telemetry::start_metrics()?).await?;
+    let interrupted = shutdown::interrupted();
     relay.start(&mut tasks).await?;
-    let ended = tasks.run_until(shutdown::interrupted()).await;
+    let ended = tasks.run_until(interrupted).await;
     if let Some(traces) = traces {
         traces.stop().await;
     }

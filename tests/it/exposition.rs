@@ -115,7 +115,7 @@ async fn the_metrics_say_who_is_not_heard_only_if_the_operator_wants_it_and_only
         assert_eq!(lines.len(), usize::from(named == "true"), "{lines:?}");
         let known: BTreeSet<&str> = names::LABELS.iter().copied().chain(["le"]).collect();
         assert!(labels(&text).is_subset(&known), "{:?}", labels(&text));
-        assert!(relay.stop().await.success());
+        assert!(relay.stop().await.success(), "{}", relay.log());
     }
 }
 

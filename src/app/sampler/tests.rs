@@ -1,3 +1,5 @@
+//! What is shown of a database and of a process, and for how long.
+
 use super::*;
 
 const MONTH: Duration = Duration::from_hours(30 * 24);

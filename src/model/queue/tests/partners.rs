@@ -72,16 +72,22 @@ fn endpoints_of_a_partner_that_earned_much_and_are_slow_now_leave_slots_to_its_o
     let owner = place();
     let slow: Vec<Place> = (0..64).map(|_| neighbour(owner)).collect();
     for _ in 0..20 {
-        slow.iter().for_each(|place| world.push(*place, terms(16), 2));
+        for place in &slow {
+            world.push(*place, terms(16), 2);
+        }
         for job in world.start_all() {
             world.end(&job, true);
         }
     }
-    slow.iter().for_each(|place| world.push(*place, terms(16), 100));
+    for place in &slow {
+        world.push(*place, terms(16), 100);
+    }
     let hanging = world.start_all().len();
     assert!((SLOTS / 2..SLOTS * 3 / 4).contains(&hanging), "{hanging} of {SLOTS}");
     let quick: Vec<Place> = (0..8).map(|_| neighbour(owner)).collect();
-    quick.iter().for_each(|place| world.push(*place, terms(16), 1));
+    for place in &quick {
+        world.push(*place, terms(16), 1);
+    }
     assert_eq!(world.start_all().len(), quick.len(), "beside {hanging} that hang");
 }
 
