@@ -51,8 +51,9 @@ bench: ## Measure the relay (docs/performance.md); ARGS="--quick one gentle" for
 db: ## Open psql on the database of a running `make dev`, or on a throw-away one
 	@scripts/db
 
-configuration: ## Write docs/configuration.md from the code
+configuration: ## Write docs/configuration.md and docs/cli.md from the code
 	cargo run --quiet --locked --example configuration >docs/configuration.md.new && mv docs/configuration.md.new docs/configuration.md
+	cargo run --quiet --locked --example configuration commands >docs/cli.md.new && mv docs/cli.md.new docs/cli.md
 
 release: ## Build the program and its bill of materials (CycloneDX), into target/release-files
 	@$(call tool,cyclonedx)

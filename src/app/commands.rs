@@ -3,13 +3,14 @@
 use std::io::Write as _;
 
 use anyhow::{Context as _, bail};
+use chrono::Utc;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::rotation;
 use super::serve::Relay;
 use super::{dev, doctor};
 use crate::cli;
-use crate::config::{Cli, Command, Database, Healthcheck, Serve, Token, TokenCommand, TokenScope};
+use crate::config::{Cli, Command, Database, Healthcheck, Serve, Token, TokenScope};
 use crate::http;
 use crate::model::id::PartnerId;
 use crate::model::token::{self, Caller, Scope, TokenHash};
@@ -39,13 +40,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Dev(config) => dev::run(*config).await,
         Command::Token(config) => token(*config).await,
-        Command::Endpoints(asked) => {
-            cli::until_nobody_reads(cli::endpoints(&asked, &mut std::io::stdout()).await)
-        }
-        Command::Orders(asked) => cli::until_nobody_reads(cli::orders(&asked, &mut std::io::stdout()).await),
-        Command::Events(asked) => cli::until_nobody_reads(cli::events(&asked, &mut std::io::stdout()).await),
-        Command::Recover(asked) => {
-            cli::until_nobody_reads(cli::recover(&asked, &mut std::io::stdout()).await)
+        Command::Call(asked) => {
+            cli::until_nobody_reads(cli::call(&asked, Utc::now(), &mut std::io::stdout()).await)
         }
         Command::Openapi => {
             let text = http::openapi().to_yaml().context("the interface cannot be written as YAML")?;
@@ -80,19 +76,16 @@ async fn migrate(database: &Database) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes a token: in the database if one is named, else by asking a relay.
+/// Makes a token in the database, or asks a relay about tokens.
 async fn token(config: Token) -> anyhow::Result<()> {
-    match config.command {
-        Some(TokenCommand::Create(asked)) => match asked.database_url {
-            Some(database) => make_token(&database, asked.name, (asked.scope, asked.partner)).await,
-            None => cli::create_token(&asked, &mut std::io::stdout()).await,
-        },
-        None => {
-            let database = config.database_url.context("a database is needed: set DATABASE_URL")?;
-            let name = config.name.context("--name is needed: what is the token for?")?;
-            make_token(&database, name, (config.scope, config.partner)).await
-        }
+    if let Some(tokens) = config.tokens {
+        return cli::until_nobody_reads(
+            cli::operation(&tokens.0, Utc::now(), &mut std::io::stdout()).await,
+        );
     }
+    let database = config.database_url.context("a database is needed: set DATABASE_URL")?;
+    let name = config.name.context("--name is needed: what is the token for?")?;
+    make_token(&database, name, (config.scope, config.partner)).await
 }
 
 async fn make_token(
@@ -106,7 +99,10 @@ async fn make_token(
         TokenScope::Read => Scope::Read,
     };
     if (scope == Scope::Admin) != partner_id.is_none() {
-        bail!("an admin token belongs to no partner, and any other token needs one: see --partner");
+        bail!(
+            "a token that reads or writes belongs to a partner: name it with --partner; one that opens all partners is made with \
+             --scope admin, without --partner"
+        );
     }
     let pool = pool::connect(database.expose_secret(), 1).await?;
     if !pool::is_migrated(&pool).await? {

@@ -10,7 +10,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use url::Url;
 
+use super::request::Request;
 use crate::config::Place;
+use crate::config::operation::Pages;
 
 /// How long an answer may take: a test of an endpoint is answered within 40 seconds.
 const DEADLINE: Duration = Duration::from_secs(45);
@@ -21,6 +23,12 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// The most a stream may be silent: it sends a comment every 5 seconds.
 const SILENCE: Duration = Duration::from_secs(45);
 
+/// The most rows of a page.
+const LARGEST_PAGE: usize = 200;
+
+/// What another server's answer is told as.
+const NO_RELAY: &str = "the answer is not what a relay answers: is RELAY_URL a relay?";
+
 /// An answer, as it came and as it reads: numbers stay digit for digit as they came in the text alone.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Answer {
@@ -30,7 +38,7 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn parse(text: String) -> anyhow::Result<Self> {
-        let value = serde_json::from_str(&text).context("the answer is not JSON: is RELAY_URL a relay?")?;
+        let value = serde_json::from_str(&text).context(NO_RELAY)?;
         Ok(Self { text, value })
     }
 }
@@ -61,30 +69,40 @@ impl Client {
         Ok(Self { http, base: place.relay_url.clone(), token })
     }
 
+    /// What the relay answers to a request; an empty text if it has nothing to say.
+    pub(super) async fn ask(&self, request: &Request) -> anyhow::Result<String> {
+        let method = Method::from_bytes(request.method.as_bytes())?;
+        let mut asked = self.request(method, &request.path)?.query(&request.query);
+        if let Some(body) = &request.body {
+            asked = asked.json(body);
+        }
+        self.answer(asked).await
+    }
+
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Answer> {
-        self.answer(self.request(Method::GET, path)?).await
+        Answer::parse(self.answer(self.request(Method::GET, path)?).await?)
     }
 
-    pub(super) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
-        self.answer(self.request(Method::POST, path)?.json(body)).await
-    }
-
-    /// Every row of a list, over all its pages.
-    pub(super) async fn list(&self, path: &str) -> anyhow::Result<Vec<Answer>> {
+    /// The rows of a list, over as many of its pages as are needed, and whether there are more.
+    pub(super) async fn list(&self, request: &Request, pages: Pages) -> anyhow::Result<(Vec<Box<RawValue>>, bool)> {
+        let most = match pages {
+            Pages::First(most) => most,
+            Pages::All => usize::MAX,
+        };
         let mut rows = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
-            let mut request = self.request(Method::GET, path)?.query(&[("limit", "200")]);
+            let limit = (most - rows.len()).min(LARGEST_PAGE).to_string();
+            let mut asked = self.request(Method::GET, &request.path)?.query(&request.query);
+            asked = asked.query(&[("limit", limit.as_str())]);
             if let Some(cursor) = &cursor {
-                request = request.query(&[("cursor", cursor)]);
+                asked = asked.query(&[("cursor", cursor)]);
             }
-            let page: Page = serde_json::from_str(&self.answer(request).await?.text)?;
-            for row in page.data {
-                rows.push(Answer::parse(row.get().to_owned())?);
-            }
+            let page: Page = serde_json::from_str(&self.answer(asked).await?).context(NO_RELAY)?;
+            rows.extend(page.data);
             match page.next_cursor {
-                Some(next) => cursor = Some(next),
-                None => return Ok(rows),
+                Some(next) if rows.len() < most => cursor = Some(next),
+                next => return Ok((rows, next.is_some())),
             }
         }
     }
@@ -112,10 +130,10 @@ impl Client {
         Ok(self.http.request(method, Url::parse(&url)?).bearer_auth(self.token.expose_secret()))
     }
 
-    async fn answer(&self, request: RequestBuilder) -> anyhow::Result<Answer> {
+    async fn answer(&self, request: RequestBuilder) -> anyhow::Result<String> {
         let answer = request.timeout(DEADLINE).send().await;
         let answer = answer.with_context(|| format!("nobody answers at {} (RELAY_URL)", self.base))?;
-        Answer::parse(judged(answer).await?.text().await.context("the answer broke off")?)
+        judged(answer).await?.text().await.context("the answer broke off")
     }
 }
 

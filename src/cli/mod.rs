@@ -4,19 +4,29 @@
 //! change. Nothing is printed that the caller's token does not open.
 
 mod client;
+mod node;
+mod request;
+mod show;
 mod tail;
 mod text;
 mod timeline;
 
 use std::io::{self, Write};
 
-use serde_json::{Value, json};
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
 
-use crate::config::{Endpoints, Events, NewToken, Orders, Recover};
+use crate::config::operation::{Asked, Call, Show};
 use client::{Answer, Client};
-use text::{columns, field};
+use node::Node;
+use request::Request;
+use text::field;
 
 pub use tail::tail;
+
+/// How often a recovery is looked at.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Whoever reads what is printed may stop early, as `head` does: that is no failure.
 pub fn until_nobody_reads(ended: anyhow::Result<()>) -> anyhow::Result<()> {
@@ -27,98 +37,107 @@ pub fn until_nobody_reads(ended: anyhow::Result<()>) -> anyhow::Result<()> {
     }
 }
 
-/// Makes a token and prints it.
-pub async fn create_token(asked: &NewToken, out: &mut impl Write) -> anyhow::Result<()> {
-    let client = Client::new(&asked.remote.place)?;
-    let mut body = json!({ "name": asked.name, "scope": asked.scope.as_str() });
-    if let Some(partner) = asked.partner {
-        body["partnerId"] = json!(partner.to_string());
-    }
-    let made = client.post("/v1/tokens", &body).await?;
-    if asked.remote.json {
-        return Ok(writeln!(out, "{}", made.text)?);
-    }
-    Ok(writeln!(out, "{}", field(&made.value, "token"))?)
-}
-
-/// Lists endpoints, or tests one.
-pub async fn endpoints(asked: &Endpoints, out: &mut impl Write) -> anyhow::Result<()> {
+/// Does what was asked for, at the moment `now`.
+pub async fn call(asked: &Call, now: DateTime<Utc>, out: &mut impl Write) -> anyhow::Result<()> {
     match asked {
-        Endpoints::List { remote } => {
-            let rows = Client::new(&remote.place)?.list("/v1/endpoints").await?;
-            if remote.json {
-                return rows.iter().try_for_each(|row| Ok(writeln!(out, "{}", row.text)?));
-            }
-            let head = ["ID", "STATE", "FORMAT", "EVENTS", "URL", "WHY DISABLED"].map(str::to_owned).to_vec();
-            let lines = rows.iter().map(|Answer { value: row, .. }| {
-                let events = row["events"].as_array().map_or("all".to_owned(), |names| {
-                    names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")
-                });
-                let cells = [field(row, "id"), field(row, "state"), field(row, "format"), events];
-                cells.into_iter().chain([field(row, "url"), field(row, "disabledReason")]).collect()
-            });
-            let rows: Vec<_> = std::iter::once(head).chain(lines).collect();
-            columns(&rows, out)
-        }
-        Endpoints::Test { remote, id } => {
-            let answer =
-                Client::new(&remote.place)?.post(&format!("/v1/endpoints/{id}/test"), &json!({})).await?;
-            if remote.json {
-                return Ok(writeln!(out, "{}", answer.text)?);
-            }
-            let attempt = &answer.value;
-            let took = &attempt["durationsMs"]["total"];
-            match attempt["statusCode"].as_u64() {
-                Some(status) => writeln!(out, "the endpoint answered {status} in {took} ms")?,
-                None => writeln!(out, "the endpoint did not answer: {}", field(attempt, "error"))?,
-            }
-            let taken = attempt["statusCode"].as_u64().is_some_and(|status| (200..300).contains(&status));
-            anyhow::ensure!(taken, "the test event was not taken: only 2xx is success");
-            Ok(())
-        }
+        Call::Operation(asked) => operation(asked, now, out).await,
+        Call::Tail(asked) => tail(asked, out).await,
     }
 }
 
-/// Draws an order's timeline.
-pub async fn orders(asked: &Orders, out: &mut impl Write) -> anyhow::Result<()> {
-    let Orders::Timeline { remote, id } = asked;
-    let id: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
-    let path = format!("/v1/orders/{}/timeline", id.replace('+', "%20"));
-    let timeline = Client::new(&remote.place)?.get(&path).await?;
-    if remote.json { Ok(writeln!(out, "{}", timeline.text)?) } else { timeline::draw(&timeline.value, out) }
-}
-
-/// Prints events as they happen.
-pub async fn events(asked: &Events, out: &mut impl Write) -> anyhow::Result<()> {
-    let Events::Tail(asked) = asked;
-    tail(asked, out).await
-}
-
-/// Begins a recovery and shows its progress until it is done.
-pub async fn recover(asked: &Recover, out: &mut impl Write) -> anyhow::Result<()> {
+/// One operation of the table.
+pub async fn operation(asked: &Asked, now: DateTime<Utc>, out: &mut impl Write) -> anyhow::Result<()> {
     let client = Client::new(&asked.remote.place)?;
-    let mut body = json!({ "since": asked.since, "only": asked.only });
-    if let Some(until) = &asked.until {
-        body["until"] = json!(until);
+    let request = Request::of(asked, now)?;
+    if let Show::Rows(columns) = asked.operation.show {
+        return list(asked, (&client, &request), columns, out).await;
     }
-    let mut job = client.post(&format!("/v1/endpoints/{}/recover", asked.id), &body).await?;
+    let answer = client.ask(&request).await?;
+    if let Show::Done(said) = asked.operation.show {
+        // Nothing is answered: for machines the exit code says it.
+        return if asked.remote.json { Ok(()) } else { Ok(writeln!(out, "{said}")?) };
+    }
+    let answer = Answer::parse(answer)?;
+    if asked.operation.show == Show::Progress && !answer.value["id"].is_null() {
+        return progress(&client, answer, asked.remote.json, out).await;
+    }
+    if asked.remote.json {
+        writeln!(out, "{}", answer.text)?;
+    }
+    match asked.operation.show {
+        Show::Attempt => attempt(&answer.value, asked.remote.json, out),
+        _ if asked.remote.json => Ok(()),
+        Show::Timeline => timeline::draw(&answer.value, out),
+        Show::Only(name) => Ok(writeln!(out, "{}", field(&answer.value, name))?),
+        Show::Progress => {
+            let total = field(&answer.value, "total");
+            Ok(writeln!(out, "{total} would be owed again; nothing is, because of --dry-run")?)
+        }
+        Show::Rows(_) | Show::Done(_) | Show::One => show::one(&Node::parse(&answer.text)?, out),
+    }
+}
+
+async fn list(
+    asked: &Asked,
+    (client, request): (&Client, &Request),
+    columns: &[&str],
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let (rows, more) = client.list(request, asked.pages).await?;
+    if asked.remote.json {
+        rows.iter().try_for_each(|row| writeln!(out, "{}", row.get()))?;
+    } else {
+        let rows: Vec<Node> = rows.iter().map(|row| Node::parse(row.get())).collect::<Result<_, _>>()?;
+        show::table(&rows, columns, out)?;
+    }
+    if more {
+        out.flush()?;
+        #[expect(clippy::print_stderr, reason = "what is printed for machines must not have it")]
+        {
+            eprintln!("There are more: give --limit or --all.");
+        }
+    }
+    Ok(())
+}
+
+/// What came of a test, in one line unless the answer is printed as it is; a failure unless it was taken.
+fn attempt(attempt: &Value, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    let took = &attempt["durationsMs"]["total"];
+    let status = attempt["statusCode"].as_u64();
+    match status {
+        _ if json => {}
+        Some(status) => writeln!(out, "the endpoint answered {status} in {took} ms")?,
+        None => writeln!(out, "the endpoint did not answer: {}", field(attempt, "error"))?,
+    }
+    let taken = status.is_some_and(|status| (200..300).contains(&status));
+    anyhow::ensure!(taken, "the test event was not taken: only 2xx is success");
+    Ok(())
+}
+
+/// Shows how far a recovery is until it is over.
+async fn progress(
+    client: &Client,
+    mut job: Answer,
+    json: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
     let path = format!("/v1/recoveries/{}", field(&job.value, "id"));
     let mut shown = None;
     loop {
         if shown.as_ref() != Some(&job) {
-            writeln!(out, "{}", if asked.remote.json { job.text.clone() } else { progress(&job.value) })?;
+            writeln!(out, "{}", if json { job.text.clone() } else { how_far(&job.value) })?;
             out.flush()?;
             shown = Some(job.clone());
         }
         if !job.value["finishedAt"].is_null() {
             return Ok(());
         }
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-        job = client.get(&path).await?;
+        tokio::time::sleep(LOOK).await;
+        job = client.get(&path).await.context("the recovery goes on, but cannot be looked at")?;
     }
 }
 
-fn progress(job: &Value) -> String {
+fn how_far(job: &Value) -> String {
     let [id, done, total, state] = ["id", "done", "total", "state"].map(|name| field(job, name));
     format!("{id}: {done} of {total} owed again, {state}")
 }

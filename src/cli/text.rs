@@ -14,7 +14,7 @@ pub(super) fn field(value: &Value, name: &str) -> String {
 }
 
 /// What comes from outside must not steer the terminal.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

@@ -1,11 +1,12 @@
-//! The configuration as a document: docs/configuration.md is what this writes.
+//! The command line as documents: docs/configuration.md and docs/cli.md are what this writes.
 
 use std::fmt::Write as _;
 
-use clap::{Arg, Command, CommandFactory as _};
+use clap::{Arg, Args as _, Command, CommandFactory as _, Subcommand as _};
 
-use super::Cli;
 use super::file::SECRETS;
+use super::operation::{Call, Input, Kind, Operation, Place, operations};
+use super::{Cli, Remote};
 
 const HEAD: &str = "# Configuration
 
@@ -24,10 +25,47 @@ pub fn markdown() -> String {
     cli.build();
     let global: Vec<&Arg> = cli.get_arguments().collect();
     section(&mut page, "Every command", "", &global);
-    for command in cli.get_subcommands() {
+    for command in cli.get_subcommands().filter(|command| !Call::has_subcommand(command.get_name())) {
         write(&mut page, command, "");
     }
+    let remote = Remote::augment_args(Command::new("asks"));
+    let about = "Which commands these are, and what else each may be given: [cli.md](cli.md).";
+    section(&mut page, "Every command that asks a running relay", about, &remote.get_arguments().collect::<Vec<_>>());
     page
+}
+
+/// The page of the commands that ask a running relay, in Markdown.
+pub fn commands() -> String {
+    let mut page = include_str!("document.md").to_owned();
+    let mut group = "";
+    for row in operations() {
+        let (name, _) = row.words();
+        if name != group {
+            let _ = write!(page, "\n## {name}\n\n| command | |\n|---|---|\n");
+            group = name;
+        }
+        let _ = writeln!(page, "| `{}` | {} |", usage(row).replace('|', "\\|"), row.about);
+    }
+    page
+}
+
+/// `partners edit <ptr_…> [--name …] …`: what must be given, then what may be.
+fn usage(row: &Operation) -> String {
+    let word = |input: &Input| match (input.place, input.kind) {
+        (Place::Path, Kind::Id(prefix)) => format!("<{prefix}…>"),
+        (Place::Path, _) => "<ID>".to_owned(),
+        (_, Kind::Switch) => format!("--{}", input.flag()),
+        (_, Kind::OneOf(known)) => format!("--{} {}", input.flag(), known.join("|")),
+        _ => format!("--{} …", input.flag()),
+    };
+    let mut usage = row.command.to_owned();
+    for input in row.inputs.iter().filter(|input| input.needed && input.default.is_none()) {
+        let _ = write!(usage, " {}", word(input));
+    }
+    for input in row.inputs.iter().filter(|input| !input.needed || input.default.is_some()) {
+        let _ = write!(usage, " [{}]", word(input));
+    }
+    usage
 }
 
 fn write(page: &mut String, command: &Command, parent: &str) {
@@ -38,7 +76,8 @@ fn write(page: &mut String, command: &Command, parent: &str) {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let own: Vec<&Arg> = command.get_arguments().filter(|arg| !arg.is_global_set()).collect();
     section(page, &format!("`transak-relay {name}`"), &about, &own);
-    for inner in command.get_subcommands() {
+    // What follows `token` is what follows `tokens`.
+    for inner in command.get_subcommands().filter(|_| command.get_name() != "token") {
         write(page, inner, &format!("{name} "));
     }
 }
@@ -81,7 +120,13 @@ mod tests {
         let kept = include_str!("../../docs/configuration.md");
         assert!(
             super::markdown() == kept,
-            "docs/configuration.md is out of date: run `cargo run --example configuration >docs/configuration.md`"
+            "docs/configuration.md is out of date: run `make configuration`"
         );
+    }
+
+    #[test]
+    fn the_page_of_the_commands_is_current() {
+        let kept = include_str!("../../docs/cli.md");
+        assert!(super::commands() == kept, "docs/cli.md is out of date: run `make configuration`");
     }
 }

@@ -5,6 +5,7 @@ mod address;
 pub mod document;
 mod file;
 mod networks;
+pub mod operation;
 mod operator;
 mod refusal;
 mod rotate;
@@ -16,9 +17,8 @@ use std::net::SocketAddr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
-pub use operator::{
-    Endpoints, Events, NewToken, Orders, Place, Recover, Remote, Tail, Token, TokenCommand, TokenScope,
-};
+pub use operation::{Asked, Call};
+pub use operator::{Place, Remote, Tail, Token, TokenScope};
 pub use rotate::RotateMasterKey;
 pub use sandbox::{Dev, DevOnly};
 pub use serve::{Callbacks, FirstPartner, Pusher, Role, Serve, SpoolPlace, Transak};
@@ -62,19 +62,10 @@ pub enum Command {
     RotateMasterKey(RotateMasterKey),
     /// Run the whole relay without anything else: its own Postgres, a simulated Transak, and a callback receiver.
     Dev(Box<Dev>),
-    /// Make an API token.
+    /// Make an API token in the database: the first one. Others are made by asking a relay, with `tokens create`.
     Token(Box<Token>),
-    /// Ask a running relay about its endpoints.
-    #[command(subcommand)]
-    Endpoints(Endpoints),
-    /// Ask a running relay about orders.
-    #[command(subcommand)]
-    Orders(Orders),
-    /// Follow the events of a running relay.
-    #[command(subcommand)]
-    Events(Events),
-    /// Have a running relay send again what an endpoint missed.
-    Recover(Box<Recover>),
+    #[command(flatten)]
+    Call(Call),
     /// Print the interface as OpenAPI 3.1, in YAML.
     Openapi,
     /// Ask a running relay whether it is ready; exit 0 if so. For containers without a shell.

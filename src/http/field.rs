@@ -210,8 +210,8 @@ enum_schemas! {
         ["pending", "succeeded", "exhausted", "held", "cancelled"];
     RecoveryScope: "`failed`: what was given up. `missing`: what the endpoint asks for and was never owed. `all`: \
         everything it asks for or was ever owed, delivered or not.", ["failed", "missing", "all"];
-    RecoveryState: "`running`: deliveries are still being owed. `finished`: all are owed. `cancelled`: the endpoint was \
-        deleted.", ["running", "finished", "cancelled"];
+    RecoveryState: "`running`: deliveries are still being owed. `finished`: all are owed. `cancelled`: it was \
+        cancelled, or its endpoint was deleted.", ["running", "finished", "cancelled"];
     GapState: "`open`: the stream is still not heard. `waiting`: it is over, and the next try to read what was missed has its \
         time. `repairing`: what was missed is being read from Transak. `repaired`: all that Transak tells of it was read.",
         ["open", "waiting", "repairing", "repaired"];

@@ -12,17 +12,19 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::auth::{Reader, Writer};
-use super::body::Input;
+use super::body::{Input, NoBody};
 use super::creation::{Creation, IdempotencyParam};
 use super::field::Time;
-use super::page::PartnerParam;
+use super::page::{Listing, PageParams, Paged, PartnerParam};
 use super::path::Path;
 use super::problem::Problem;
-use super::problem::openapi::{Common, WithBody};
+use super::problem::openapi::{Common, WithBody, WithoutBody};
+use super::quarantine::NoFilter;
 use crate::model::id::{EndpointId, PartnerId, RecoveryId};
 use crate::model::recovery::{RecoveryScope, RecoveryState};
 use crate::store::begin;
 use crate::store::endpoint::read as endpoint;
+use crate::store::list::snapshot;
 use crate::store::recovery::{self as store, Recovery, Span};
 
 /// What is to be recovered.
@@ -161,4 +163,40 @@ pub async fn get_recovery(
     let mut conn = api.pool.acquire().await?;
     let found = store::find(&mut conn, &reader.partners, id).await?;
     Ok(Json(found.ok_or(Problem::NotFound("recovery"))?.into()))
+}
+
+/// List recoveries, newest first.
+#[utoipa::path(
+    get, path = "/v1/recoveries", tag = "Endpoints", params(PageParams, PartnerParam),
+    responses((status = 200, description = "A page of recoveries.", body = Paged<RecoveryView>), Common),
+)]
+pub async fn list_recoveries(
+    State(api): State<Arc<Api>>,
+    list: Listing<NoFilter>,
+) -> Result<Json<Paged<RecoveryView>>, Problem> {
+    let page = list.page::<RecoveryId>(&api)?;
+    let mut conn = snapshot(&api.pool).await?;
+    let rows = store::list(&mut conn, &list.access.partners, &page).await?;
+    Ok(list.answer(&api, rows, |row| row.recovery_id))
+}
+
+/// Cancel a recovery that is under way. What it has owed so far is still sent.
+#[utoipa::path(
+    post, path = "/v1/recoveries/{id}/cancel", tag = "Endpoints", params(("id" = inline(RecoveryId), Path), PartnerParam),
+    responses((status = 200, description = "The recovery, over.", body = RecoveryView), WithoutBody),
+)]
+pub async fn cancel_recovery(
+    State(api): State<Arc<Api>>,
+    writer: Writer,
+    Path(id): Path<RecoveryId>,
+    NoBody: NoBody,
+) -> Result<Json<RecoveryView>, Problem> {
+    let mut tx = begin(&api.pool).await?;
+    store::cancel(&mut tx, &writer.partners, id).await?;
+    let found = store::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("recovery"))?;
+    if found.state == RecoveryState::Finished {
+        return Err(Problem::Conflict("The recovery is finished: everything it was about is owed."));
+    }
+    tx.commit().await?;
+    Ok(Json(found.into()))
 }

@@ -25,6 +25,7 @@ pub mod header;
 pub mod hops;
 pub mod id;
 pub mod mention;
+pub mod moment;
 pub mod order;
 pub mod origin;
 pub mod own_address;

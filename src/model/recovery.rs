@@ -26,7 +26,7 @@ pub enum RecoveryState {
     Running,
     /// Everything is owed. What becomes of the deliveries is shown by themselves.
     Finished,
-    /// Its endpoint was deleted.
+    /// Somebody cancelled it, or its endpoint was deleted.
     Cancelled,
 }
 

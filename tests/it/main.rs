@@ -19,6 +19,7 @@ mod api_tenants;
 mod api_webhooks;
 mod arrival;
 mod cli;
+mod commands;
 mod coverage;
 mod coverage_schema;
 mod credentials;

@@ -14,6 +14,7 @@ use sqlx::PgConnection;
 pub use batch::{Step, step};
 
 use super::Result;
+use super::list::Page;
 use crate::model::id::{EndpointId, PartnerId, RecoveryId};
 use crate::model::recovery::{RecoveryScope, RecoveryState, event_ids};
 
@@ -127,4 +128,40 @@ pub async fn find(
         id as _,
     );
     Ok(row.fetch_optional(conn).await?)
+}
+
+/// The recoveries of some partners, newest first.
+pub async fn list(
+    conn: &mut PgConnection,
+    partners: &[PartnerId],
+    page: &Page<RecoveryId>,
+) -> Result<Vec<Recovery>> {
+    let rows = sqlx::query_as!(
+        Recovery,
+        r#"select r.partner_id as "partner_id: _", r.recovery_id as "recovery_id: _", r.endpoint_id as "endpoint_id: _",
+                  r.since, r.until, r.scope as "scope: _", r.state as "state: _", r.total, r.done, r.created_at,
+                  r.finished_at
+           from unnest($1::uuid[]) as wanted (partner_id)
+           cross join lateral (
+               select * from recovery
+               where partner_id = wanted.partner_id and ($2::uuid is null or recovery_id < $2)
+               order by recovery_id desc limit $3) as r
+           order by r.recovery_id desc limit $3"#,
+        partners as _,
+        page.after as _,
+        page.limit,
+    );
+    Ok(rows.fetch_all(conn).await?)
+}
+
+/// Ends a recovery that is under way: what it has owed so far stays owed. `false`: it is not under way. Whoever works
+/// on it has committed its batch before this is decided.
+pub async fn cancel(conn: &mut PgConnection, partners: &[PartnerId], id: RecoveryId) -> Result<bool> {
+    let cancelled = sqlx::query!(
+        "update recovery set state = 'cancelled', finished_at = now()
+         where partner_id = any($1::uuid[]) and recovery_id = $2 and state = 'running'",
+        partners as _,
+        id as _,
+    );
+    Ok(cancelled.execute(conn).await?.rows_affected() > 0)
 }
