@@ -10,7 +10,7 @@ use super::rotation;
 use super::serve::Relay;
 use super::{dev, doctor};
 use crate::cli;
-use crate::config::{Cli, Command, Database, Healthcheck, Serve, Token, TokenScope};
+use crate::config::{Cli, Command, Database, Healthcheck, Serve, Token, TokenScope, completions};
 use crate::http;
 use crate::model::id::PartnerId;
 use crate::model::token::{self, Caller, Scope, TokenHash};
@@ -42,6 +42,16 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Token(config) => token(*config).await,
         Command::Call(asked) => {
             cli::until_nobody_reads(cli::call(&asked, Utc::now(), &mut std::io::stdout()).await)
+        }
+        Command::Listen(asked) => {
+            cli::until_nobody_reads(cli::listen(&asked, Utc::now(), &mut std::io::stdout()).await)
+        }
+        Command::Trigger(asked) => {
+            cli::until_nobody_reads(dev::trigger(&asked, &mut std::io::stdout()).await)
+        }
+        Command::Completions { shell } => {
+            let script = completions(shell);
+            cli::until_nobody_reads(std::io::stdout().write_all(&script).map_err(Into::into))
         }
         Command::Openapi => {
             let text = http::openapi().to_yaml().context("the interface cannot be written as YAML")?;
@@ -79,9 +89,7 @@ async fn migrate(database: &Database) -> anyhow::Result<()> {
 /// Makes a token in the database, or asks a relay about tokens.
 async fn token(config: Token) -> anyhow::Result<()> {
     if let Some(tokens) = config.tokens {
-        return cli::until_nobody_reads(
-            cli::operation(&tokens.0, Utc::now(), &mut std::io::stdout()).await,
-        );
+        return cli::until_nobody_reads(cli::operation(&tokens.0, Utc::now(), &mut std::io::stdout()).await);
     }
     let database = config.database_url.context("a database is needed: set DATABASE_URL")?;
     let name = config.name.context("--name is needed: what is the token for?")?;

@@ -84,7 +84,11 @@ impl Client {
     }
 
     /// The rows of a list, over as many of its pages as are needed, and whether there are more.
-    pub(super) async fn list(&self, request: &Request, pages: Pages) -> anyhow::Result<(Vec<Box<RawValue>>, bool)> {
+    pub(super) async fn list(
+        &self,
+        request: &Request,
+        pages: Pages,
+    ) -> anyhow::Result<(Vec<Box<RawValue>>, bool)> {
         let most = match pages {
             Pages::First(most) => most,
             Pages::All => usize::MAX,

@@ -4,6 +4,8 @@
 //! change. Nothing is printed that the caller's token does not open.
 
 mod client;
+mod feed;
+mod listen;
 mod node;
 mod request;
 mod show;
@@ -17,13 +19,12 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use crate::config::Listen;
 use crate::config::operation::{Asked, Call, Show};
 use client::{Answer, Client};
 use node::Node;
 use request::Request;
 use text::field;
-
-pub use tail::tail;
 
 /// How often a recovery is looked at.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
@@ -41,8 +42,13 @@ pub fn until_nobody_reads(ended: anyhow::Result<()>) -> anyhow::Result<()> {
 pub async fn call(asked: &Call, now: DateTime<Utc>, out: &mut impl Write) -> anyhow::Result<()> {
     match asked {
         Call::Operation(asked) => operation(asked, now, out).await,
-        Call::Tail(asked) => tail(asked, out).await,
+        Call::Tail(asked) => tail::tail(asked, now, out).await,
     }
+}
+
+/// Forwards events to an address.
+pub async fn listen(asked: &Listen, now: DateTime<Utc>, out: &mut impl Write) -> anyhow::Result<()> {
+    listen::listen(asked, now, out).await
 }
 
 /// One operation of the table.
@@ -115,12 +121,7 @@ fn attempt(attempt: &Value, json: bool, out: &mut impl Write) -> anyhow::Result<
 }
 
 /// Shows how far a recovery is until it is over.
-async fn progress(
-    client: &Client,
-    mut job: Answer,
-    json: bool,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
+async fn progress(client: &Client, mut job: Answer, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
     let path = format!("/v1/recoveries/{}", field(&job.value, "id"));
     let mut shown = None;
     loop {

@@ -86,12 +86,16 @@ mod tests {
 
     #[test]
     fn an_amount_is_shown_digit_for_digit_and_members_in_their_order() {
-        let node = Node::parse(r#"{"b": 30.10, "a": {"deep": 0.1000000000000000055511151231257827}, "c": null}"#);
+        let node =
+            Node::parse(r#"{"b": 30.10, "a": {"deep": 0.1000000000000000055511151231257827}, "c": null}"#);
         let node = node.unwrap();
         assert_eq!(node.at("b"), &Node::Plain("30.10".to_owned()));
         assert_eq!(node.at("a.deep"), &Node::Plain("0.1000000000000000055511151231257827".to_owned()));
         let Node::Object(members) = &node else { panic!("{node:?}") };
         assert_eq!(members.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["b", "a", "c"]);
-        assert_eq!((node.at("c"), node.at("a.none"), node.at("b.none")), (&Node::Nothing, &Node::Nothing, &Node::Nothing));
+        assert_eq!(
+            (node.at("c"), node.at("a.none"), node.at("b.none")),
+            (&Node::Nothing, &Node::Nothing, &Node::Nothing)
+        );
     }
 }

@@ -30,7 +30,8 @@ impl Request {
             let value = value(input, texts, now).with_context(|| format!("--{}", input.flag()))?;
             match input.place {
                 Place::Path => {
-                    request.path = request.path.replace(&format!("{{{}}}", input.name), &segment(&said(&value)));
+                    request.path =
+                        request.path.replace(&format!("{{{}}}", input.name), &segment(&said(&value)));
                 }
                 Place::Query => request.query.push((input.name, said(&value))),
                 Place::Body => put(&mut body, input.name, value),
@@ -104,7 +105,8 @@ fn number(text: &str) -> anyhow::Result<Value> {
     Ok(Value::Number(number))
 }
 
-fn secret(text: &str) -> anyhow::Result<String> {
+/// A secret that was given as `@file`, as `-`, or as it is.
+pub(super) fn secret(text: &str) -> anyhow::Result<String> {
     let text = match text.strip_prefix('@') {
         Some(name) => file(name)?,
         None if text == "-" => {
@@ -135,8 +137,24 @@ mod tests {
     #[test]
     fn what_is_given_goes_where_the_interface_takes_it() {
         let asked = request(&[
-            "endpoints", "create", "--url", "https://a.example/x", "--partner", "ptr_1", "--events", "A,B", "--events", "C",
-            "--retry-schedule", "5,300", "--rate-limit-per-second", "0.5", "--header", "x-one: 1", "--header", "x-two: a:b",
+            "endpoints",
+            "create",
+            "--url",
+            "https://a.example/x",
+            "--partner",
+            "ptr_1",
+            "--events",
+            "A,B",
+            "--events",
+            "C",
+            "--retry-schedule",
+            "5,300",
+            "--rate-limit-per-second",
+            "0.5",
+            "--header",
+            "x-one: 1",
+            "--header",
+            "x-two: a:b",
             "--ordered",
         ]);
         let asked = asked.unwrap();
@@ -168,7 +186,8 @@ mod tests {
 
     #[test]
     fn what_is_cleared_is_null_and_an_edit_of_nothing_says_what_to_do() {
-        let asked = request(&["endpoints", "edit", "ep_1", "--clear", "events,rate-limit-burst", "--ordered=false"]);
+        let asked =
+            request(&["endpoints", "edit", "ep_1", "--clear", "events,rate-limit-burst", "--ordered=false"]);
         assert_eq!(asked.unwrap().body, Some(json!({"events": null, "rateLimit": null, "ordered": false})));
         let nothing = request(&["endpoints", "edit", "ep_1"]).unwrap_err().to_string();
         assert_eq!(nothing, "say what to change: see `transak-relay endpoints edit --help`");

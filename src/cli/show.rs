@@ -7,7 +7,8 @@ use super::text::{columns, plain, time};
 
 /// A list, with these columns. `name|text` shows that text where there is nothing.
 pub(super) fn table(rows: &[Node], names: &[&str], out: &mut impl Write) -> anyhow::Result<()> {
-    let names: Vec<(&str, &str)> = names.iter().map(|name| name.split_once('|').unwrap_or((name, ""))).collect();
+    let names: Vec<(&str, &str)> =
+        names.iter().map(|name| name.split_once('|').unwrap_or((name, ""))).collect();
     let head = names.iter().map(|(name, _)| title(name)).collect();
     let lines = rows.iter().map(|row| {
         let cell = |(name, nothing): &(&str, &str)| match row.at(name) {
@@ -127,7 +128,8 @@ mod tests {
     #[test]
     fn a_list_is_a_table_with_a_word_where_there_is_nothing() {
         let table = |node: &Node, out: &mut Vec<u8>| {
-            table(std::slice::from_ref(node), &["id", "events|all", "createdAt", "stream.state"], out).unwrap();
+            table(std::slice::from_ref(node), &["id", "events|all", "createdAt", "stream.state"], out)
+                .unwrap();
         };
         let json = r#"{"id": "ep_1", "events": null, "createdAt": "2026-04-04T13:11:48.374Z", "stream": {"state": "heard"}}"#;
         let expected = "ID    EVENTS  CREATED AT               STREAM STATE\n\

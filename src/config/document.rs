@@ -30,7 +30,12 @@ pub fn markdown() -> String {
     }
     let remote = Remote::augment_args(Command::new("asks"));
     let about = "Which commands these are, and what else each may be given: [cli.md](cli.md).";
-    section(&mut page, "Every command that asks a running relay", about, &remote.get_arguments().collect::<Vec<_>>());
+    section(
+        &mut page,
+        "Every command that asks a running relay",
+        about,
+        &remote.get_arguments().collect::<Vec<_>>(),
+    );
     page
 }
 
@@ -118,10 +123,7 @@ mod tests {
     #[test]
     fn the_page_in_the_repository_is_current() {
         let kept = include_str!("../../docs/configuration.md");
-        assert!(
-            super::markdown() == kept,
-            "docs/configuration.md is out of date: run `make configuration`"
-        );
+        assert!(super::markdown() == kept, "docs/configuration.md is out of date: run `make configuration`");
     }
 
     #[test]

@@ -14,13 +14,13 @@ mod serve;
 
 use std::net::SocketAddr;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
 pub use operation::{Asked, Call};
-pub use operator::{Place, Remote, Tail, Token, TokenScope};
+pub use operator::{Listen, Place, Remote, Since, Tail, Token, TokenScope};
 pub use rotate::RotateMasterKey;
-pub use sandbox::{Dev, DevOnly};
+pub use sandbox::{Dev, DevOnly, Trigger};
 pub use serve::{Callbacks, FirstPartner, Pusher, Role, Serve, SpoolPlace, Transak};
 
 /// Hears every Transak order event, keeps it in Postgres, and tells every callback URL that was registered.
@@ -66,6 +66,17 @@ pub enum Command {
     Token(Box<Token>),
     #[command(flatten)]
     Call(Call),
+    /// Forward the events of a running relay, as they happen, to an address of this machine, signed like callbacks; what
+    /// happens while a connection is broken is made up for.
+    Listen(Box<Listen>),
+    /// Have the simulated Transak of `dev` play an order until an event, such as ORDER_COMPLETED. No other Transak, and no
+    /// relay, can be told to.
+    Trigger(Box<Trigger>),
+    /// Print what makes a shell complete this program's commands.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
     /// Print the interface as OpenAPI 3.1, in YAML.
     Openapi,
     /// Ask a running relay whether it is ready; exit 0 if so. For containers without a shell.
@@ -92,13 +103,42 @@ pub struct Healthcheck {
     pub ready: bool,
 }
 
+/// The shells whose users type this program's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// What makes a shell complete this program's commands.
+pub fn completions(shell: Shell) -> Vec<u8> {
+    let shell = match shell {
+        Shell::Bash => clap_complete::Shell::Bash,
+        Shell::Zsh => clap_complete::Shell::Zsh,
+        Shell::Fish => clap_complete::Shell::Fish,
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut script);
+    script
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn every_shell_is_told_the_commands_and_their_flags() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let script = String::from_utf8(completions(shell)).unwrap();
+            for word in ["endpoints", "rotate", "overlap-seconds", "forward-to"] {
+                assert!(script.contains(word), "{shell:?}: {word}");
+            }
+        }
+    }
+
+    #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory as _;
         Cli::command().debug_assert();
     }
 

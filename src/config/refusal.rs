@@ -16,7 +16,8 @@ pub(super) fn refusal(command: &Command, error: &Error) -> anyhow::Error {
     let names = names.join(", ");
     let why = error.source().map(ToString::to_string);
     match error.kind() {
-        ErrorKind::MissingRequiredArgument => {
+        // What may stand in the environment is a setting of `serve`; of another command clap tells the usage.
+        ErrorKind::MissingRequiredArgument if names.contains(" (--") => {
             anyhow::anyhow!(
                 "{names} must be given; see `transak-relay serve --help` and docs/configuration.md"
             )

@@ -35,6 +35,9 @@ pub enum DevOnly {
         /// Where the REST API listens.
         #[arg(long, env = "SANDBOX_REST_LISTEN", default_value = "127.0.0.1:6002")]
         rest_listen: SocketAddr,
+        /// Where `trigger` asks for orders.
+        #[arg(long, env = "SANDBOX_CONTROL_LISTEN", default_value = "127.0.0.1:6004")]
+        control_listen: SocketAddr,
         /// The API key whose orders are played.
         #[arg(long, env = "TRANSAK_API_KEY")]
         api_key: String,
@@ -57,4 +60,25 @@ pub enum DevOnly {
         #[arg(long, env = "RELAY_ADMIN_TOKEN", hide_env_values = true)]
         token: SecretString,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct Trigger {
+    /// The event that the order is played up to, such as ORDER_COMPLETED.
+    pub event: String,
+    /// What kind of order: BUY, SELL or NFT.
+    #[arg(long, default_value = "BUY")]
+    pub product: String,
+    /// Where the simulated Transak is asked; left out: where the `dev` of this machine says, or http://127.0.0.1:6004.
+    #[arg(long, value_name = "URL", value_parser = address::web)]
+    pub sandbox_url: Option<Url>,
+    /// The folder of that `dev`.
+    #[arg(long, env = "RELAY_DEV_DIR", value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+    /// The home folder that its default is in.
+    #[arg(long, env = "HOME", hide = true)]
+    pub home: Option<PathBuf>,
+    /// Print JSON, as the sandbox answered, for machines.
+    #[arg(long)]
+    pub json: bool,
 }

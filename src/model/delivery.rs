@@ -151,17 +151,25 @@ impl Subscription {
 
     /// Whether the endpoint asked for this event. The relay's own events go only to endpoints that name them.
     pub fn wants(&self, event: &str, status: Option<&str>) -> bool {
-        let named = match &self.events {
-            Some(names) => names.iter().any(|name| name == event),
-            None => !event.starts_with("relay."),
-        };
-        let in_status = match (&self.statuses, status) {
-            (Some(statuses), Some(status)) => statuses.iter().any(|wanted| wanted == status),
-            (Some(_), None) => !event.starts_with("ORDER_"),
-            (None, _) => true,
-        };
-        named && in_status
+        asks_for((self.events.as_deref(), self.statuses.as_deref()), (event, status))
     }
+}
+
+/// Whether somebody who asked for these events and statuses, or for all, asked for this event.
+pub fn asks_for(
+    (events, statuses): (Option<&[String]>, Option<&[String]>),
+    (event, status): (&str, Option<&str>),
+) -> bool {
+    let named = match events {
+        Some(names) => names.iter().any(|name| name == event),
+        None => !event.starts_with("relay."),
+    };
+    let in_status = match (statuses, status) {
+        (Some(statuses), Some(status)) => statuses.iter().any(|wanted| wanted == status),
+        (Some(_), None) => !event.starts_with("ORDER_"),
+        (None, _) => true,
+    };
+    named && in_status
 }
 
 /// A delivery as it is first written.

@@ -116,7 +116,18 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_told_how_times_are_said() {
-        for said in ["", "2", "h", "2 hours", "2x", "-2h", "tomorrow", "2026-13-01", "2026-11-27T13:11:47", "9999999999999999999h"] {
+        for said in [
+            "",
+            "2",
+            "h",
+            "2 hours",
+            "2x",
+            "-2h",
+            "tomorrow",
+            "2026-13-01",
+            "2026-11-27T13:11:47",
+            "9999999999999999999h",
+        ] {
             assert_eq!(said.parse::<Moment>(), Err(NoMoment), "{said}");
         }
     }

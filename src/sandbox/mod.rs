@@ -22,7 +22,7 @@ mod upstream;
 pub use relay_api::{Registered, RelayApi};
 pub use run::{ReceiverSettings, run_receiver};
 pub use tour::{Tour, banner};
-pub use upstream::{APP_KEY, Pace, Upstream, UpstreamSettings, run_upstream};
+pub use upstream::{APP_KEY, Pace, SANDBOX_HEADER, Upstream, UpstreamSettings, run_upstream};
 
 /// A total deadline for every call the sandbox makes.
 const CALL: std::time::Duration = std::time::Duration::from_secs(10);

@@ -75,7 +75,8 @@ impl Document {
     fn answer(&self, said: &Value) -> Value {
         let answers = said["responses"].as_object().unwrap().iter();
         let mut good = answers.filter(|(status, _)| ["201", "202", "200"].contains(&status.as_str()));
-        let schema = good.next_back().map(|(_, answer)| answer["content"]["application/json"]["schema"].clone());
+        let schema =
+            good.next_back().map(|(_, answer)| answer["content"]["application/json"]["schema"].clone());
         self.resolved(&schema.unwrap_or_default()).clone()
     }
 
@@ -131,7 +132,8 @@ fn a_row_asks_what_its_operation_is_and_takes_what_it_takes() {
             Place::Query => "Query",
             Place::Body => "Body",
         };
-        let taken = row.inputs.iter().map(|input| ((input.name.to_owned(), place(input.place)), input.needed));
+        let taken =
+            row.inputs.iter().map(|input| ((input.name.to_owned(), place(input.place)), input.needed));
         let (inputs, taken): (BTreeMap<_, _>, BTreeMap<_, _>) = (inputs.collect(), taken.collect());
         assert_eq!(taken, inputs, "{}", row.command);
     }
@@ -155,9 +157,13 @@ fn what_an_input_may_be_is_what_the_interface_takes() {
                 Kind::Words => is("array") && items == "string",
                 Kind::Numbers => is("array") && items == "integer",
                 Kind::Headers => is("object"),
-                Kind::Id(prefix) => schema["pattern"].as_str().is_some_and(|pattern| pattern.starts_with(&format!("^{prefix}"))),
+                Kind::Id(prefix) => schema["pattern"]
+                    .as_str()
+                    .is_some_and(|pattern| pattern.starts_with(&format!("^{prefix}"))),
                 Kind::Time => schema["format"] == "date-time",
-                Kind::Text | Kind::Secret | Kind::File => is("string") && known.is_empty() && schema["format"] != "date-time",
+                Kind::Text | Kind::Secret | Kind::File => {
+                    is("string") && known.is_empty() && schema["format"] != "date-time"
+                }
             };
             assert!(fits, "{} --{}: {:?} for {schema}", row.command, input.flag(), input.kind);
         }
@@ -183,7 +189,8 @@ fn the_columns_and_members_that_are_shown_exist_in_the_answer() {
         };
         for name in names {
             let path = name.split_once('|').map_or(name, |(path, _)| path);
-            let exists = path.split('.').try_fold(rows.clone(), |schema, name| document.members(&schema).remove(name));
+            let exists =
+                path.split('.').try_fold(rows.clone(), |schema, name| document.members(&schema).remove(name));
             assert!(exists.is_some(), "{}: {path}", row.command);
         }
     }

@@ -169,6 +169,27 @@ async fn a_recovery_ends_with_its_endpoint(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
+async fn a_recovery_that_is_cancelled_owes_nothing_more_and_what_it_owed_is_told(pool: PgPool) {
+    let mut world = World::new(pool.clone()).await;
+    world.hear_many(20).await;
+    let stub = Stub::always(StatusCode::OK).await;
+    let endpoint = stub.register(&world, json!({ "maxInFlight": 4 })).await;
+    let job = recover(&world, &endpoint, "missing").await;
+    let mut tx = pool.begin().await.unwrap();
+    assert_eq!(step(&mut tx).await.unwrap(), Step::Worked);
+    tx.commit().await.unwrap();
+    let path = format!("/v1/recoveries/{}/cancel", job["id"].as_str().unwrap());
+    for _ in 0..2 {
+        let (status, cancelled) = world.call("POST", &path, None).await;
+        assert_eq!((status, &cancelled["state"]), (StatusCode::OK, &json!("cancelled")));
+    }
+    world.dispatcher.drain().await.unwrap();
+    assert_eq!((shown(&world, &job).await["done"].clone(), stub.count()), (json!(16), 16));
+    let (_, page) = world.call("GET", "/v1/recoveries", None).await;
+    assert_eq!(page["data"], json!([shown(&world, &job).await]));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
 async fn an_ordered_endpoint_is_recovered_in_order(pool: PgPool) {
     let mut world = World::new(pool).await;
     for minute in 0..10 {

@@ -56,6 +56,16 @@ impl Folder {
         url.and_then(|url| Url::parse(&url).ok()?.port()).unwrap_or(0)
     }
 
+    /// Where the sandbox that was started last in this folder is asked for orders.
+    pub(super) fn control_url(&self) -> Option<Url> {
+        Url::parse(std::fs::read_to_string(self.0.join("control.url")).ok()?.trim()).ok()
+    }
+
+    pub(super) fn remember_control(&self, url: &str) -> anyhow::Result<()> {
+        let path = self.0.join("control.url");
+        std::fs::write(&path, url).with_context(|| unwritable(&path))
+    }
+
     pub(super) fn remember_receiver(&self, url: &str) -> anyhow::Result<()> {
         let path = self.0.join("receiver.url");
         std::fs::write(&path, url).with_context(|| unwritable(&path))

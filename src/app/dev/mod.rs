@@ -7,9 +7,12 @@
 
 mod folder;
 mod stage;
+mod trigger;
 
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+
+pub(super) use trigger::run as trigger;
 
 use self::folder::Folder;
 use self::stage::Stage;
@@ -30,10 +33,11 @@ async fn run_only(only: DevOnly) -> anyhow::Result<()> {
     let mut tasks = Tasks::default();
     let stop = tasks.stop_token();
     match only {
-        DevOnly::Upstream { pusher_listen, rest_listen, api_key, access_token } => {
+        DevOnly::Upstream { pusher_listen, rest_listen, control_listen, api_key, access_token } => {
             let settings = UpstreamSettings {
                 pusher_listen,
                 rest_listen,
+                control_listen,
                 ..UpstreamSettings::local(&api_key, access_token)
             };
             tasks.spawn("upstream", run_upstream(settings, stop));
@@ -54,7 +58,7 @@ async fn run_only(only: DevOnly) -> anyhow::Result<()> {
 }
 
 async fn run_all(config: Dev) -> anyhow::Result<()> {
-    let dir = place(&config).await;
+    let dir = place(config.dir.as_deref(), config.home.as_deref()).await;
     let mut interrupted = pin!(shutdown::interrupted());
     let starting = Stage::start(Folder::new(dir.clone()), config.listen);
     let stage = tokio::select! {
@@ -69,10 +73,11 @@ async fn run_all(config: Dev) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn place(config: &Dev) -> PathBuf {
-    match &config.dir {
-        Some(dir) => dir.clone(),
-        None => postgres::default_dir(config.home.as_deref()).await,
+/// The folder that was named, or else the default.
+async fn place(dir: Option<&Path>, home: Option<&Path>) -> PathBuf {
+    match dir {
+        Some(dir) => dir.to_owned(),
+        None => postgres::default_dir(home).await,
     }
 }
 

@@ -45,6 +45,7 @@ impl Stage {
         let database = Postgres::start(folder.path(), Options::default()).await?;
         let access_token = signing::access_token(API_KEY, chrono::Utc::now().timestamp(), TOKEN_LIFETIME)?;
         let upstream = Upstream::start_idle(UpstreamSettings::local(API_KEY, access_token.clone())).await?;
+        folder.remember_control(&upstream.control_url())?;
         let gate = Gate::default();
         let receiver = receiver(&folder, &gate).await?;
         receiver.trust_access_token(access_token.clone());

@@ -173,12 +173,16 @@ fn argument(input: &'static Input) -> Arg {
         Kind::Id(prefix) => arg.value_name(format!("{prefix}…")),
         Kind::OneOf(known) => arg.value_parser(PossibleValuesParser::new(known)).ignore_case(true),
         Kind::Number => arg.value_name("NUMBER").allow_negative_numbers(true),
-        Kind::Switch => {
-            arg.value_parser(["true", "false"]).num_args(0..=1).require_equals(true).default_missing_value("true")
-        }
+        Kind::Switch => arg
+            .value_parser(["true", "false"])
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true"),
         Kind::Words => arg.value_name("A,B").action(ArgAction::Append).value_delimiter(','),
         Kind::Numbers => arg.value_name("1,2").action(ArgAction::Append).value_delimiter(','),
-        Kind::Time => arg.value_name("TIME").value_parser(|text: &str| text.parse::<Moment>().map(|_| text.to_owned())),
+        Kind::Time => {
+            arg.value_name("TIME").value_parser(|text: &str| text.parse::<Moment>().map(|_| text.to_owned()))
+        }
         Kind::Secret => arg.value_name("@FILE|-|TEXT"),
         Kind::File => arg.value_name("FILE"),
         Kind::Headers => arg.value_name("NAME: VALUE").action(ArgAction::Append),

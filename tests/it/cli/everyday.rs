@@ -22,7 +22,10 @@ async fn a_token_reads_unless_more_is_said_and_an_admin_is_never_made_by_saying_
     assert!(text(&refused.stderr).contains("`partnerId` is required unless scope is admin"), "{refused:?}");
     let mut silent = relay.command(&["token", "--name", "who"]);
     let silent = silent.env("DATABASE_URL", "postgres://127.0.0.1:1/x").output().await.unwrap();
-    assert!(text(&silent.stderr).contains("one that opens all partners is made with --scope admin"), "{silent:?}");
+    assert!(
+        text(&silent.stderr).contains("one that opens all partners is made with --scope admin"),
+        "{silent:?}"
+    );
 
     let table = relay.printed(&["tokens", "list"]).await;
     assert!(table.starts_with("ID") && table.contains("reads") && !table.contains("who"), "{table}");
@@ -38,8 +41,21 @@ async fn an_endpoint_lives_from_its_creation_to_its_end_on_the_command_line(pool
     let relay = Served::start(&pool).await;
     let url = format!("{}/second", relay.receiver.url());
     let create = [
-        "endpoints", "create", "--url", &url, "--partner", &relay.partner, "--events", "ORDER_COMPLETED,ORDER_FAILED",
-        "--retry-schedule", "5,300", "--rate-limit-per-second", "0.5", "--header", "x-shop: one", "--ordered",
+        "endpoints",
+        "create",
+        "--url",
+        &url,
+        "--partner",
+        &relay.partner,
+        "--events",
+        "ORDER_COMPLETED,ORDER_FAILED",
+        "--retry-schedule",
+        "5,300",
+        "--rate-limit-per-second",
+        "0.5",
+        "--header",
+        "x-shop: one",
+        "--ordered",
     ];
     let made = relay.printed(&create).await;
     let id = member(&made, "id").to_owned();
@@ -65,7 +81,16 @@ async fn an_endpoint_lives_from_its_creation_to_its_end_on_the_command_line(pool
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_wrong_event_name_is_answered_with_the_one_that_was_meant(pool: PgPool) {
     let relay = Served::start(&pool).await;
-    let create = ["endpoints", "create", "--url", "https://a.example/", "--partner", &relay.partner, "--events", "ORDER_COMPLETE"];
+    let create = [
+        "endpoints",
+        "create",
+        "--url",
+        "https://a.example/",
+        "--partner",
+        &relay.partner,
+        "--events",
+        "ORDER_COMPLETE",
+    ];
     let refused = relay.run(&create).await;
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains("did you mean `ORDER_COMPLETED`?"), "{refused:?}");
@@ -74,7 +99,8 @@ async fn a_wrong_event_name_is_answered_with_the_one_that_was_meant(pool: PgPool
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_partner_is_registered_with_a_secret_from_a_file_changed_and_deleted(pool: PgPool) {
     let relay = Served::start(&pool).await;
-    let create = ["partners", "create", "--name", "Second", "--environment", "staging", "--api-key", "second-key"];
+    let create =
+        ["partners", "create", "--name", "Second", "--environment", "staging", "--api-key", "second-key"];
     let made = relay.printed(&create).await;
     let id = member(&made, "id").to_owned();
     let folder = tempfile::tempdir().unwrap();
@@ -85,7 +111,10 @@ async fn a_partner_is_registered_with_a_secret_from_a_file_changed_and_deleted(p
     let edited = &relay.json(&edit).await[0];
     assert_eq!((&edited["hasApiSecret"], &edited["maxEndpoints"]), (&json!(true), &json!(7)));
     let table = relay.printed(&["partners", "list"]).await;
-    assert!(table.contains(&id) && table.contains("CREDENTIALS STATE") && !table.contains("kept-in-a-file"), "{table}");
+    assert!(
+        table.contains(&id) && table.contains("CREDENTIALS STATE") && !table.contains("kept-in-a-file"),
+        "{table}"
+    );
     assert_eq!(relay.printed(&["partners", "delete", &id]).await, "The partner is deleted.\n");
 }
 
@@ -139,7 +168,8 @@ async fn what_was_not_understood_is_listed_shown_tried_again_and_deleted(pool: P
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_watch_begins_and_ends_on_the_command_line(pool: PgPool) {
     let relay = Served::start(&pool).await;
-    let made = relay.json(&["watches", "create", "--partner-order", "mine-1", "--partner", &relay.partner]).await;
+    let made =
+        relay.json(&["watches", "create", "--partner-order", "mine-1", "--partner", &relay.partner]).await;
     let id = made[0]["id"].as_str().unwrap();
     assert!(relay.printed(&["watches", "list"]).await.contains("mine-1"));
     assert_eq!(relay.printed(&["watches", "delete", id]).await, "The watch is ended.\n");
@@ -162,7 +192,8 @@ async fn a_list_says_when_there_is_more_than_it_shows(pool: PgPool) {
 async fn a_recovery_is_counted_beforehand_listed_and_cancelled(pool: PgPool) {
     let relay = Served::start(&pool).await;
     relay.hear("o1", "PROCESSING", 1).await;
-    let counted = relay.printed(&["recover", &relay.endpoint, "--since", "2h", "--only", "all", "--dry-run"]).await;
+    let counted =
+        relay.printed(&["recover", &relay.endpoint, "--since", "2h", "--only", "all", "--dry-run"]).await;
     assert_eq!(counted, "1 would be owed again; nothing is, because of --dry-run\n");
     assert_eq!(relay.json(&["recover", "list"]).await, Vec::<serde_json::Value>::new());
     relay.printed(&["recover", &relay.endpoint, "--since", "yesterday", "--only", "all"]).await;

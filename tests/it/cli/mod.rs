@@ -16,6 +16,8 @@ use transak_relay::store::pool::MIGRATOR;
 use crate::world::{ADMIN, API_KEY, order};
 
 mod everyday;
+mod forward;
+mod line;
 
 const MASTER_KEY: &str = "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=";
 

@@ -30,8 +30,7 @@ const ORDERS: Show = Show::Rows(&[
     "partnerOrderId",
     "createdAt",
 ]);
-const EVENTS: Show =
-    Show::Rows(&["id", "event", "status", "orderId", "occurredAt", "receivedAt", "anomaly"]);
+const EVENTS: Show = Show::Rows(&["id", "event", "status", "orderId", "occurredAt", "receivedAt", "anomaly"]);
 const GAPS: Show =
     Show::Rows(&["id", "state", "from", "to|now", "reason", "repairedAt", "tries", "partnerId"]);
 const QUARANTINE: Show =
@@ -67,9 +66,14 @@ pub(super) const ROWS: &[Operation] = &[
         "Show the statuses of an order, oldest first.",
     )
     .takes(&[OF_ORDER, PARTNER]),
-    delete("orders erase", "erase_order", "/v1/orders/{orderId}", "Erase everything that is kept of an order.")
-        .takes(&[OF_ORDER, PARTNER])
-        .shows(Show::Done("The order is erased.")),
+    delete(
+        "orders erase",
+        "erase_order",
+        "/v1/orders/{orderId}",
+        "Erase everything that is kept of an order.",
+    )
+    .takes(&[OF_ORDER, PARTNER])
+    .shows(Show::Done("The order is erased.")),
     get("events list", "list_events", "/v1/events", "List events, newest first.")
         .takes(&[
             PARTNER,
@@ -90,21 +94,36 @@ pub(super) const ROWS: &[Operation] = &[
         "Send an event again, whatever happened before.",
     )
     .takes(&[OF_EVENT, PARTNER, body("endpointId", Kind::Id("ep_"), "Only to this endpoint.")]),
-    get("gaps list", "list_gaps", "/v1/gaps", "List the spans in which the stream was not heard, newest first.")
-        .takes(&[PARTNER])
-        .shows(GAPS),
-    get("quarantine list", "list_quarantine", "/v1/quarantine", "List messages that were not understood, newest first.")
-        .takes(&[
-            PARTNER,
-            query("reason", REASON, "Only for this reason."),
-            query("source", SOURCE, "Only heard this way."),
-            query("before", Kind::Time, "Received before."),
-        ])
-        .shows(QUARANTINE),
+    get(
+        "gaps list",
+        "list_gaps",
+        "/v1/gaps",
+        "List the spans in which the stream was not heard, newest first.",
+    )
+    .takes(&[PARTNER])
+    .shows(GAPS),
+    get(
+        "quarantine list",
+        "list_quarantine",
+        "/v1/quarantine",
+        "List messages that were not understood, newest first.",
+    )
+    .takes(&[
+        PARTNER,
+        query("reason", REASON, "Only for this reason."),
+        query("source", SOURCE, "Only heard this way."),
+        query("before", Kind::Time, "Received before."),
+    ])
+    .shows(QUARANTINE),
     get("quarantine show", "get_quarantined", "/v1/quarantine/{id}", "Show a message as it came.")
         .takes(&[OF_MESSAGE, PARTNER]),
-    post("quarantine retry", "retry_quarantined", "/v1/quarantine/{id}/retry", "Try to understand a message again.")
-        .takes(&[OF_MESSAGE, PARTNER]),
+    post(
+        "quarantine retry",
+        "retry_quarantined",
+        "/v1/quarantine/{id}/retry",
+        "Try to understand a message again.",
+    )
+    .takes(&[OF_MESSAGE, PARTNER]),
     post(
         "quarantine retry-all",
         "retry_all_quarantined",
@@ -115,22 +134,37 @@ pub(super) const ROWS: &[Operation] = &[
     delete("quarantine delete", "delete_quarantined", "/v1/quarantine/{id}", "Delete a message.")
         .takes(&[OF_MESSAGE, PARTNER])
         .shows(Show::Done("The message is deleted.")),
-    delete("quarantine empty", "empty_quarantine", "/v1/quarantine", "Delete every message, or those that are described.")
-        .takes(&[
-            PARTNER,
-            query("reason", REASON, "Only for this reason."),
-            query("source", SOURCE, "Only heard this way."),
-            query("before", Kind::Time, "Received before."),
-        ]),
-    get("watches list", "list_watches", "/v1/watches", "List the orders whose public channels are listened to.")
-        .takes(&[PARTNER])
-        .shows(WATCHES),
-    post("watches create", "create_watch", "/v1/watches", "Listen to the public channel of one order until it is over.")
-        .takes(&[
-            OWNER,
-            body("orderId", Kind::Text, "Transak's id of the order."),
-            body("partnerOrderId", Kind::Text, "Or the partner's own id of it."),
-        ]),
+    delete(
+        "quarantine empty",
+        "empty_quarantine",
+        "/v1/quarantine",
+        "Delete every message, or those that are described.",
+    )
+    .takes(&[
+        PARTNER,
+        query("reason", REASON, "Only for this reason."),
+        query("source", SOURCE, "Only heard this way."),
+        query("before", Kind::Time, "Received before."),
+    ]),
+    get(
+        "watches list",
+        "list_watches",
+        "/v1/watches",
+        "List the orders whose public channels are listened to.",
+    )
+    .takes(&[PARTNER])
+    .shows(WATCHES),
+    post(
+        "watches create",
+        "create_watch",
+        "/v1/watches",
+        "Listen to the public channel of one order until it is over.",
+    )
+    .takes(&[
+        OWNER,
+        body("orderId", Kind::Text, "Transak's id of the order."),
+        body("partnerOrderId", Kind::Text, "Or the partner's own id of it."),
+    ]),
     delete("watches delete", "delete_watch", "/v1/watches/{id}", "End a watch.")
         .takes(&[OF_WATCH])
         .shows(Show::Done("The watch is ended.")),

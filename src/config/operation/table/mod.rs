@@ -27,11 +27,21 @@ const fn post(command: &'static str, id: &'static str, path: &'static str, about
     operation("POST", command, (id, path), about)
 }
 
-const fn patch(command: &'static str, id: &'static str, path: &'static str, about: &'static str) -> Operation {
+const fn patch(
+    command: &'static str,
+    id: &'static str,
+    path: &'static str,
+    about: &'static str,
+) -> Operation {
     operation("PATCH", command, (id, path), about)
 }
 
-const fn delete(command: &'static str, id: &'static str, path: &'static str, about: &'static str) -> Operation {
+const fn delete(
+    command: &'static str,
+    id: &'static str,
+    path: &'static str,
+    about: &'static str,
+) -> Operation {
     operation("DELETE", command, (id, path), about)
 }
 

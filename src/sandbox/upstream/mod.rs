@@ -4,6 +4,8 @@
 //! `<API_KEY>` channel it is a JWT signed with the live access token, on the two public channels of the order plain
 //! JSON (`docs.transak.com/features/websockets`). A missed webhook is not repeated: nothing says Transak does.
 
+mod control;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +18,10 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+pub use control::HEADER as SANDBOX_HEADER;
+
 use super::book::Book;
+use super::http_server::HttpServer;
 use super::lifecycle::{Lifecycle, Plan, Step, iso};
 use super::rest::{Rest, Tokens};
 use super::{client, pusher, signing};
@@ -51,6 +56,8 @@ pub struct UpstreamSettings {
     pub pusher_listen: SocketAddr,
     /// Where the REST API listens; port 0 takes a free one.
     pub rest_listen: SocketAddr,
+    /// Where orders are asked for; port 0 takes a free one.
+    pub control_listen: SocketAddr,
     /// The Pusher app, [`APP_KEY`] unless the relay is told another.
     pub app_key: String,
     /// The partner's API key.
@@ -72,6 +79,7 @@ impl UpstreamSettings {
         Self {
             pusher_listen: free,
             rest_listen: free,
+            control_listen: free,
             app_key: APP_KEY.to_owned(),
             api_key: api_key.to_owned(),
             api_secret: "sandbox-secret".into(),
@@ -96,6 +104,7 @@ struct Stage {
 #[derive(Debug)]
 pub struct Upstream {
     stage: Arc<Stage>,
+    control: HttpServer,
     player: JoinSet<()>,
     /// The order that [`Upstream::play`] begins with.
     first: Lifecycle,
@@ -142,9 +151,11 @@ impl Upstream {
         let rest = rest.await.with_context(|| format!("cannot listen on {}", settings.rest_listen))?;
         let webhooks =
             settings.webhook_url.map(|url| Ok::<_, reqwest::Error>((client()?, url))).transpose()?;
-        let stage = Stage { pusher, rest, book, tokens, webhooks, pace };
+        let stage = Arc::new(Stage { pusher, rest, book, tokens, webhooks, pace });
+        let control = control::start(settings.control_listen, Arc::clone(&stage)).await;
+        let control = control.with_context(|| format!("cannot listen on {}", settings.control_listen))?;
         let (player, stop) = (JoinSet::new(), CancellationToken::new());
-        Ok(Self { stage: Arc::new(stage), player, first: life(Plan::ROUND[0]), stop })
+        Ok(Self { stage, control, player, first: life(Plan::ROUND[0]), stop })
     }
 
     /// The stream.
@@ -155,6 +166,11 @@ impl Upstream {
     /// The REST API.
     pub fn rest(&self) -> &Rest {
         &self.stage.rest
+    }
+
+    /// Where orders are asked for.
+    pub fn control_url(&self) -> String {
+        format!("http://{}/", self.control.addr())
     }
 
     /// The orders played so far.
@@ -175,6 +191,7 @@ impl Upstream {
     pub async fn stop(mut self) {
         self.stop.cancel();
         while self.player.join_next().await.is_some() {}
+        self.control.stop().await;
         if let Some(stage) = Arc::into_inner(self.stage) {
             stage.pusher.stop().await;
             stage.rest.stop().await;
@@ -188,7 +205,12 @@ impl Upstream {
 /// As [`Upstream::start`].
 pub async fn run_upstream(settings: UpstreamSettings, stop: CancellationToken) -> anyhow::Result<()> {
     let upstream = Upstream::start(settings).await?;
-    tracing::info!(pusher = upstream.pusher().url(), rest = upstream.rest().url(), "playing orders");
+    tracing::info!(
+        pusher = upstream.pusher().url(),
+        rest = upstream.rest().url(),
+        control = upstream.control_url(),
+        "playing orders"
+    );
     stop.cancelled().await;
     upstream.stop().await;
     Ok(())
@@ -268,5 +290,4 @@ impl Stage {
 }
 
 #[cfg(test)]
-#[path = "upstream_tests.rs"]
 mod tests;
