@@ -79,7 +79,10 @@ fn value(input: &Input, texts: &[SecretString], now: DateTime<Utc>) -> anyhow::R
     let first = texts.next().unwrap_or_default();
     let all = std::iter::once(first).chain(texts).map(str::trim);
     Ok(match input.kind {
-        Kind::Text | Kind::Id(_) | Kind::OneOf(_) => json!(first),
+        Kind::Text | Kind::Id(_) => json!(first),
+        Kind::OneOf(known) => {
+            json!(known.iter().find(|known| known.eq_ignore_ascii_case(first)).copied().unwrap_or(first))
+        }
         Kind::Number => number(first)?,
         Kind::Switch => json!(first == "true"),
         Kind::Words => json!(all.filter(|word| !word.is_empty()).collect::<Vec<_>>()),

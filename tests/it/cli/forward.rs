@@ -176,11 +176,28 @@ async fn an_order_that_is_triggered_beside_dev_is_told_to_its_receiver() {
 
 #[tokio::test]
 async fn each_shell_is_told_how_to_complete_the_commands() {
-    for (shell, begins) in [("bash", "_transak-relay()"), ("zsh", "#compdef transak-relay"), ("fish", "#")] {
+    for (shell, says) in [
+        ("bash", "complete -F _transak__relay"),
+        ("zsh", "#compdef transak-relay"),
+        ("fish", "complete -c transak-relay"),
+    ] {
         let script = binary().args(["completions", shell]).output().await.unwrap();
-        assert!(
-            script.status.success() && text(&script.stdout).trim_start().starts_with(begins),
-            "{shell}: {script:?}"
-        );
+        assert!(script.status.success() && text(&script.stdout).contains(says), "{shell}");
     }
+}
+
+#[tokio::test]
+async fn bash_completes_a_command_and_its_flag() {
+    let completed = async |word: &str, before: &str| {
+        let program = env!("CARGO_BIN_EXE_transak-relay");
+        let script = format!(
+            "source <({program} completions bash); COMP_WORDS=(transak-relay endpoints {before} {word}); \
+             COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _transak__relay transak-relay '{word}' '{before}'; \
+             echo \"${{COMPREPLY[@]}}\""
+        );
+        let output = tokio::process::Command::new("bash").args(["-c", &script]).output().await.unwrap();
+        text(&output.stdout).trim().to_owned()
+    };
+    assert_eq!(completed("ro", "").await, "rotate");
+    assert_eq!(completed("--over", "rotate").await, "--overlap-seconds");
 }

@@ -58,7 +58,7 @@ async fn pass(
     let (mut asked, mut answered) = ([0; 4096], [0; 4096]);
     loop {
         tokio::select! {
-            _ = whole.wait_for(|whole| !whole) => return,
+            () = async { drop(whole.wait_for(|whole| !whole).await) } => return,
             read = client.read(&mut asked) => match read {
                 Ok(length) if length > 0 => relay.write_all(&asked[..length]).await.unwrap(),
                 _ => return,
