@@ -52,7 +52,8 @@ struct Terms {
 struct Event {
     id: EventId,
     order_id: Option<String>,
-    event: String,
+    #[serde(rename = "event")]
+    name: String,
     status: Option<String>,
     occurred_at: DateTime<Utc>,
     received_at: DateTime<Utc>,
@@ -71,7 +72,7 @@ pub(super) async fn listen(asked: &Listen, now: DateTime<Utc>, out: &mut impl Wr
         let event: Event = serde_json::from_str(&text).context("an event cannot be read")?;
         if asks_for(
             (forwarder.terms.events.as_deref(), forwarder.terms.statuses.as_deref()),
-            (&event.event, event.status.as_deref()),
+            (&event.name, event.status.as_deref()),
         ) {
             forwarder.forward(&event, out).await?;
         }
@@ -151,9 +152,9 @@ impl<'a> Forwarder<'a> {
         let order = self.redact.apply(order).context("an order cannot be read")?;
         Ok(match (self.terms.format, &self.access_token) {
             (PayloadFormat::Transak, Some(token)) => {
-                transak_body(token, &event.event, event.received_at, &order)
+                transak_body(token, &event.name, event.received_at, &order)
             }
-            _ => standard_body(&event.event, event.occurred_at, &order),
+            _ => standard_body(&event.name, event.occurred_at, &order),
         })
     }
 
@@ -166,7 +167,7 @@ impl<'a> Forwarder<'a> {
         let took = took.as_millis();
         if self.asked.remote.json {
             let line = json!({
-                "eventId": event.id, "event": event.event, "orderId": event.order_id, "statusCode": status,
+                "eventId": event.id, "event": event.name, "orderId": event.order_id, "statusCode": status,
                 "durationMs": u64::try_from(took).unwrap_or(u64::MAX),
             });
             writeln!(out, "{line}")?;
@@ -174,7 +175,7 @@ impl<'a> Forwarder<'a> {
             let at = time(&event.received_at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true));
             let answer = status.map_or("no answer".to_owned(), |status| status.to_string());
             let order = super::text::plain(event.order_id.as_deref().unwrap_or_default());
-            let name = super::text::plain(&event.event);
+            let name = super::text::plain(&event.name);
             writeln!(out, "{at}  {name:24}  {order:36}  {answer} in {took} ms")?;
         }
         Ok(out.flush()?)

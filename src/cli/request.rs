@@ -75,7 +75,7 @@ fn put(object: &mut Map<String, Value>, name: &str, value: Value) {
 }
 
 fn value(input: &Input, texts: &[SecretString], now: DateTime<Utc>) -> anyhow::Result<Value> {
-    let mut texts = texts.iter().map(|text| text.expose_secret());
+    let mut texts = texts.iter().map(SecretString::expose_secret);
     let first = texts.next().unwrap_or_default();
     let all = std::iter::once(first).chain(texts).map(str::trim);
     Ok(match input.kind {

@@ -69,7 +69,7 @@ pub enum Command {
     /// Forward the events of a running relay, as they happen, to an address of this machine, signed like callbacks; what
     /// happens while a connection is broken is made up for.
     Listen(Box<Listen>),
-    /// Have the simulated Transak of `dev` play an order until an event, such as ORDER_COMPLETED. No other Transak, and no
+    /// Have the simulated Transak of `dev` play an order until an event, such as `ORDER_COMPLETED`. No other Transak, and no
     /// relay, can be told to.
     Trigger(Box<Trigger>),
     /// Print what makes a shell complete this program's commands.

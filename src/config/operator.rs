@@ -89,7 +89,7 @@ impl FromStr for Since {
 pub struct Listen {
     #[command(flatten)]
     pub remote: Remote,
-    /// Where each event is sent, such as http://localhost:3000/hook.
+    /// Where each event is sent, such as `http://localhost:3000/hook`.
     #[arg(long, value_name = "URL", value_parser = super::address::web)]
     pub forward_to: Url,
     /// Begin then (`2h` ago, `yesterday`, `2026-11-27`, or in full), or behind this event (evt_…), instead of now.

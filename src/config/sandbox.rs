@@ -64,12 +64,12 @@ pub enum DevOnly {
 
 #[derive(Debug, Args)]
 pub struct Trigger {
-    /// The event that the order is played up to, such as ORDER_COMPLETED.
+    /// The event that the order is played up to, such as `ORDER_COMPLETED`.
     pub event: String,
     /// What kind of order: BUY, SELL or NFT.
     #[arg(long, default_value = "BUY")]
     pub product: String,
-    /// Where the simulated Transak is asked; left out: where the `dev` of this machine says, or http://127.0.0.1:6004.
+    /// Where the simulated Transak is asked; left out: where the `dev` of this machine says, or `http://127.0.0.1:6004`.
     #[arg(long, value_name = "URL", value_parser = address::web)]
     pub sandbox_url: Option<Url>,
     /// The folder of that `dev`.

@@ -23,12 +23,11 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Plays the order, and says which it is.
 pub(in crate::app) async fn run(asked: &Trigger, out: &mut impl Write) -> anyhow::Result<()> {
-    let url = match &asked.sandbox_url {
-        Some(url) => url.clone(),
-        None => {
-            let folder = Folder::new(place(asked.dir.as_deref(), asked.home.as_deref()).await);
-            folder.control_url().map_or_else(|| ELSEWHERE.parse(), Ok)?
-        }
+    let url = if let Some(url) = &asked.sandbox_url {
+        url.clone()
+    } else {
+        let folder = Folder::new(place(asked.dir.as_deref(), asked.home.as_deref()).await);
+        folder.control_url().map_or_else(|| ELSEWHERE.parse(), Ok)?
     };
     let answer = ask(&url, asked).await?;
     if asked.json {

@@ -120,12 +120,11 @@ fn group(name: &'static str) -> Command {
     let mut command = Command::new(name);
     let mut is_operation = false;
     for (verb, row) in of(name) {
-        command = match verb {
-            Some(verb) => command.subcommand(leaf(Command::new(verb), row)),
-            None => {
-                is_operation = true;
-                leaf(command, row)
-            }
+        command = if let Some(verb) = verb {
+            command.subcommand(leaf(Command::new(verb), row))
+        } else {
+            is_operation = true;
+            leaf(command, row)
         };
     }
     if name == "events" {
