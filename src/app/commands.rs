@@ -49,10 +49,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Trigger(asked) => {
             cli::until_nobody_reads(dev::trigger(&asked, &mut std::io::stdout()).await)
         }
-        Command::Completions { shell } => {
-            let script = completions(shell);
-            cli::until_nobody_reads(std::io::stdout().write_all(&script).map_err(Into::into))
-        }
+        Command::Completions { shell } => cli::until_nobody_reads(print(&completions(shell))),
         Command::Openapi => {
             let text = http::openapi().to_yaml().context("the interface cannot be written as YAML")?;
             cli::until_nobody_reads(print(&text))

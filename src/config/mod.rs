@@ -112,15 +112,17 @@ pub enum Shell {
 }
 
 /// What makes a shell complete this program's commands.
-pub fn completions(shell: Shell) -> Vec<u8> {
-    let shell = match shell {
-        Shell::Bash => clap_complete::Shell::Bash,
-        Shell::Zsh => clap_complete::Shell::Zsh,
-        Shell::Fish => clap_complete::Shell::Fish,
+pub fn completions(shell: Shell) -> String {
+    let (shell, name) = match shell {
+        // For a name with a hyphen clap_complete 4.6 writes states that it then does not find.
+        Shell::Bash => (clap_complete::Shell::Bash, "transak_relay"),
+        Shell::Zsh => (clap_complete::Shell::Zsh, "transak-relay"),
+        Shell::Fish => (clap_complete::Shell::Fish, "transak-relay"),
     };
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut script);
-    script
+    clap_complete::generate(shell, &mut Cli::command(), name, &mut script);
+    // Only what is completed has the name at the end of a line.
+    String::from_utf8_lossy(&script).replace(" transak_relay\n", " transak-relay\n")
 }
 
 #[cfg(test)]
@@ -130,7 +132,7 @@ mod tests {
     #[test]
     fn every_shell_is_told_the_commands_and_their_flags() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-            let script = String::from_utf8(completions(shell)).unwrap();
+            let script = completions(shell);
             for word in ["endpoints", "rotate", "overlap-seconds", "forward-to"] {
                 assert!(script.contains(word), "{shell:?}: {word}");
             }

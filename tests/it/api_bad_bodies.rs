@@ -62,6 +62,9 @@ async fn posts(relay: &Relay, tenant: &crate::api::Tenant) -> Vec<String> {
     let delivery = keep_delivery(relay, tenant, (event, endpoint), "exhausted").await;
     quarantine(relay, Some(tenant), "junk").await;
     let message = relay.get(ADMIN, "/v1/quarantine").await.text_at("/data/0/id");
+    let recover = json!({ "since": "2020-01-01T00:00:00Z", "only": "all" });
+    let recovery =
+        relay.post(ADMIN, &format!("/v1/endpoints/{endpoint}/recover"), recover).await.text_at("/id");
     let document = relay.get("", "/openapi.json").await.json();
     let all = document["paths"].as_object().unwrap().iter().filter(|(_, item)| item.get("post").is_some());
     let paths = all.map(|(path, _)| path.as_str()).filter(|path| path.starts_with("/v1/"));
@@ -70,6 +73,7 @@ async fn posts(relay: &Relay, tenant: &crate::api::Tenant) -> Vec<String> {
         ("/v1/endpoints/{id}", endpoint.to_string()),
         ("/v1/deliveries/{id}", delivery.to_string()),
         ("/v1/quarantine/{id}", message),
+        ("/v1/recoveries/{id}", recovery),
     ];
     paths
         .map(|path| match ids.iter().find(|(prefix, _)| path.starts_with(prefix)) {

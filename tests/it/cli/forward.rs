@@ -177,7 +177,7 @@ async fn an_order_that_is_triggered_beside_dev_is_told_to_its_receiver() {
 #[tokio::test]
 async fn each_shell_is_told_how_to_complete_the_commands() {
     for (shell, says) in [
-        ("bash", "complete -F _transak__relay"),
+        ("bash", "complete -F _transak_relay"),
         ("zsh", "#compdef transak-relay"),
         ("fish", "complete -c transak-relay"),
     ] {
@@ -192,7 +192,7 @@ async fn bash_completes_a_command_and_its_flag() {
         let program = env!("CARGO_BIN_EXE_transak-relay");
         let script = format!(
             "source <({program} completions bash); COMP_WORDS=(transak-relay endpoints {before} {word}); \
-             COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _transak__relay transak-relay '{word}' '{before}'; \
+             COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _transak_relay transak-relay '{word}' '{before}'; \
              echo \"${{COMPREPLY[@]}}\""
         );
         let output = tokio::process::Command::new("bash").args(["-c", &script]).output().await.unwrap();
