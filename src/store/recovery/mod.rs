@@ -139,8 +139,8 @@ pub async fn list(
     let rows = sqlx::query_as!(
         Recovery,
         r#"select r.partner_id as "partner_id: _", r.recovery_id as "recovery_id: _", r.endpoint_id as "endpoint_id: _",
-                  r.since, r.until, r.scope as "scope: _", r.state as "state: _", r.total, r.done, r.created_at,
-                  r.finished_at
+                  r.since, r.until, r.scope as "scope: _", r.state as "state: _", r.total, r.total_is_at_least, r.done,
+                  r.created_at, r.finished_at
            from unnest($1::uuid[]) as wanted (partner_id)
            cross join lateral (
                select * from recovery
