@@ -70,6 +70,11 @@ impl Spool {
         Self::take_first(folder, &(max_bytes, Arc::default()))
     }
 
+    /// The most bytes that may wait in all places of this process together.
+    pub const fn max_bytes(&self) -> u64 {
+        self.max_bytes
+    }
+
     /// Takes one more place in the same folder.
     pub fn beside(&self) -> io::Result<Self> {
         Self::take_first(&self.folder, &(self.max_bytes, Arc::clone(&self.waiting)))

@@ -103,6 +103,7 @@ pub struct Writer {
     kept: Arc<Notify>,
     /// Bytes of strangers that were put on disk since nothing waited there.
     of_strangers: AtomicU64,
+    most_of_strangers: u64,
 }
 
 impl Writer {
@@ -119,6 +120,7 @@ impl Writer {
         let sink = Sink {
             pool, desk, hand_over, suspicion, reconcile_every, due, flow: Arc::clone(&flow), held, divides, is_refused,
         };
+        let most_of_strangers = refused::share_of_strangers(spool.max_bytes());
         let (spool, health) = (Arc::new(Mutex::new(spool)), watch::Sender::default());
         let kept = Arc::<Notify>::default();
         let signs = (Arc::clone(&kept), health.clone());
@@ -126,7 +128,7 @@ impl Writer {
         let (orphan, wake_next, due, of_strangers) = (None, Instant::now(), due_here, AtomicU64::default());
         #[rustfmt::skip]
         let writer = Self {
-            sink, directory, queue, flow, spool, orphan, aside, health, due, wake_next, kept, of_strangers,
+            sink, directory, queue, flow, spool, orphan, aside, health, due, wake_next, kept, of_strangers, most_of_strangers,
         };
         (intake, writer)
     }

@@ -5,9 +5,12 @@ use std::sync::atomic::Ordering;
 use super::super::Waiting;
 use super::Writer;
 
-/// The most bytes of strangers that wait on disk, so that they take no room from what Transak says. They are not turned
-/// away altogether: a webhook that is signed with the partner's next token looks like theirs.
-const STRANGERS_ON_DISK: u64 = 16 << 20;
+/// The most bytes of strangers that wait on disk where `max_bytes` may wait in all, so that they take no room from what
+/// Transak says. They are not turned away altogether: a webhook that is signed with the partner's next token looks like
+/// theirs.
+pub(super) fn share_of_strangers(max_bytes: u64) -> u64 {
+    (max_bytes / 8).min(16 << 20)
+}
 
 impl Writer {
     /// What is to be spooled, less what strangers sent beyond their share: they see their reply dropped.
@@ -19,7 +22,7 @@ impl Writer {
         let (kept, turned_away): (Vec<_>, Vec<_>) = batch.into_iter().partition(|waiting| {
             let bytes = waiting.heard.data.len() as u64;
             !waiting.heard.is_of_a_stranger(&directory)
-                || self.of_strangers.fetch_add(bytes, Ordering::AcqRel) + bytes <= STRANGERS_ON_DISK
+                || self.of_strangers.fetch_add(bytes, Ordering::AcqRel) + bytes <= self.most_of_strangers
         });
         if !turned_away.is_empty() {
             tracing::warn!(
@@ -124,6 +127,11 @@ mod tests {
         assert_eq!(intake.flow.take_lost(), []);
         let kept: i64 = sqlx::query_scalar("select count(*) from quarantine").fetch_one(&pool).await.unwrap();
         assert_eq!(kept, 1);
+    }
+
+    #[test]
+    fn strangers_have_an_eighth_of_a_small_spool_and_sixteen_mebibytes_of_a_large_one() {
+        assert_eq!([2 << 20, 1 << 30].map(share_of_strangers), [256 << 10, 16 << 20]);
     }
 
     #[sqlx::test(migrator = "crate::store::pool::MIGRATOR")]

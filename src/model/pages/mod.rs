@@ -4,7 +4,8 @@
 //! rows the server gives a page, and whatever total it tells. A page counts only if it overlaps what was read, because
 //! rows that leave the list move all others forward, past whoever reads. The end is believed if a page there is empty and
 //! the one before it, read again, ends there; or if the server gives one page wherever it is asked, and tells no more rows.
-//! Does not guarantee: rows that change places with each other, and rows that came while it was read.
+//! Rows that change places are looked for in further rounds.
+//! Does not guarantee: rows that came while it was read.
 
 use std::collections::HashSet;
 
@@ -15,6 +16,9 @@ const PATIENCE: usize = 32;
 
 /// The longest list that is read: a bound for one that never ends.
 const LONGEST: usize = 1_000_000;
+
+/// After so many rounds more, a list whose rows go on changing places is given up for now.
+const ROUNDS: usize = 6;
 
 /// What comes after a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +46,8 @@ pub struct Pages {
     at: Place,
     /// The rows of the pages that count.
     read: HashSet<String>,
+    /// The rows of all rounds.
+    seen: HashSet<String>,
 }
 
 /// How far a reading has come: all that is needed to go on with it later, elsewhere.
@@ -66,6 +72,12 @@ pub struct Place {
     is_loose: bool,
     /// Pages in a row that showed nothing new.
     idle: usize,
+    /// How many different rows were seen, by now and before this round; and how many rounds there were before it.
+    seen: usize,
+    seen_before: usize,
+    rounds: usize,
+    /// How many rows the list had at its end.
+    length: usize,
     /// A page far behind any end is asked for, to see whether the server leaves out anything at all; and where to go on.
     probing_from: Option<usize>,
 }
@@ -80,7 +92,7 @@ impl Pages {
     pub fn resume(mut at: Place) -> Self {
         at.skip = at.probing_from.take().unwrap_or(at.skip);
         let read = at.after.iter().cloned().collect();
-        Self { at, read }
+        Self { at, read, seen: HashSet::new() }
     }
 
     /// How many rows the next page is to leave out.
@@ -94,7 +106,27 @@ impl Pages {
     }
 
     /// Takes the page at [`Pages::skip`]: the names of its rows, and the length of the list if it tells one.
+    ///
+    /// Rows that change places with others while the list is read may be met twice, and others never. So as many different
+    /// rows must have been seen as the list has places; if they were not, it is read once more from the beginning.
     pub fn take(&mut self, rows: Vec<String>, total: Option<usize>) -> Next {
+        let next = self.step(rows, total);
+        let at = &self.at;
+        // A list that names a row twice has fewer: then a round shows nothing new.
+        let is_whole = at.seen >= at.length || (at.rounds > 0 && at.seen == at.seen_before);
+        if next != Next::Done || is_whole {
+            return next;
+        }
+        if at.rounds >= ROUNDS {
+            return Next::Given(Why::Moves);
+        }
+        let (most, seen, rounds) = (at.most.max(at.largest), at.seen, at.rounds + 1);
+        self.at = Place { most, seen, seen_before: seen, rounds, ..Place::default() };
+        self.read.clear();
+        Next::Ask
+    }
+
+    fn step(&mut self, rows: Vec<String>, total: Option<usize>) -> Next {
         let at = &mut self.at;
         at.idle += 1;
         if at.idle > PATIENCE || at.skip > LONGEST {
@@ -120,6 +152,9 @@ impl Pages {
         let begins_anew = at.skip > 0 && rows.first() == at.first.as_ref();
         if at.skip == 0 {
             at.first = rows.first().cloned();
+        }
+        for row in &rows {
+            at.seen += usize::from(self.seen.insert(row.clone()));
         }
         self.read.extend(rows);
         if last_read.is_none_or(|last| last + 1 < count) {
@@ -181,7 +216,8 @@ impl Place {
         Next::Ask
     }
 
-    fn finish(&self, length: usize, total: Option<usize>) -> Next {
+    fn finish(&mut self, length: usize, total: Option<usize>) -> Next {
+        self.length = length;
         if self.is_loose {
             Next::Given(Why::Moves)
         } else if total.is_some_and(|total| total > length) {

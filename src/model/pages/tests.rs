@@ -196,3 +196,30 @@ fn an_end_that_comes_before_the_total_is_told_so() {
         assert_eq!(read(&mut server, &[], None).next, Next::Given(Why::TooShort), "{shown}");
     }
 }
+
+/// Rows of one sort key come in another order at each call: groups of them, or the whole list.
+#[test]
+fn rows_that_change_places_are_looked_for_until_all_are_read_or_the_list_is_given_up() {
+    let mut random =
+        proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
+    for (length, group, total) in [(120, 10, true), (120, 30, false), (130, 130, true), (130, 130, false)] {
+        let mut list: Vec<String> = (0..length).map(|row| row.to_string()).collect();
+        let (mut pages, mut met) = (Pages::new(40), std::collections::HashSet::new());
+        let end = (0..1000).find_map(|_| {
+            for group in list.chunks_mut(group) {
+                for at in (1..group.len()).rev() {
+                    group.swap(at, random.next_u32() as usize % (at + 1));
+                }
+            }
+            let page: Vec<_> = list.iter().skip(pages.skip()).take(40).cloned().collect();
+            met.extend(page.iter().cloned());
+            let next = pages.take(page, total.then_some(length));
+            (next != Next::Ask).then_some(next)
+        });
+        match end {
+            Some(Next::Done) => assert_eq!(met.len(), length, "groups of {group}"),
+            Some(Next::Given(_)) => assert_eq!(group, length, "small groups come to an end"),
+            other => panic!("{other:?}"),
+        }
+    }
+}

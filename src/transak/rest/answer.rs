@@ -71,6 +71,8 @@ struct Envelope<'a> {
     meta: Option<&'a RawValue>,
     #[serde(borrow)]
     data: &'a RawValue,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
 }
 
 fn envelope(body: &[u8]) -> Result<Envelope<'_>, Unreadable> {
@@ -82,7 +84,12 @@ fn envelope(body: &[u8]) -> Result<Envelope<'_>, Unreadable> {
     if is_deeper_than(whole.get(), DEEPEST) {
         return Err(Unreadable::OtherShape);
     }
-    serde_json::from_str(whole.get()).map_err(|_| Unreadable::OtherShape)
+    let envelope: Envelope<'_> = serde_json::from_str(whole.get()).map_err(|_| Unreadable::OtherShape)?;
+    // A failure in the clothes of a success: what stands beside it is not the answer.
+    let fails = |error: &RawValue| {
+        serde_json::from_str(error.get()).is_ok_and(|error: serde_json::Map<_, _>| !error.is_empty())
+    };
+    if envelope.error.is_some_and(fails) { Err(Unreadable::OtherShape) } else { Ok(envelope) }
 }
 
 /// What is nested without end would be taken apart level by level later on.
@@ -121,7 +128,7 @@ pub(super) fn orders(body: &[u8]) -> Result<OrdersPage, Unreadable> {
     struct Meta {
         total_count: usize,
     }
-    let Envelope { meta, data } = envelope(body)?;
+    let Envelope { meta, data, .. } = envelope(body)?;
     let meta = meta.and_then(|meta| serde_json::from_str::<Meta>(meta.get()).ok());
     Ok(OrdersPage { orders: list(data)?, total: meta.map(|meta| meta.total_count) })
 }
@@ -193,6 +200,9 @@ mod tests {
         }
         assert_eq!(rows(br#"{"data":{}}"#).unwrap_err(), Unreadable::OtherShape);
         assert_eq!(orders(b"{\"data\":\"\xff\"}").unwrap_err(), Unreadable::NotJson);
+        let failed = br#"{"error":{"statusCode":500,"message":"later"},"data":[]}"#;
+        assert_eq!(orders(failed).unwrap_err(), Unreadable::OtherShape);
+        assert!(orders(br#"{"error":null,"data":[]}"#).is_ok());
     }
 
     #[test]
