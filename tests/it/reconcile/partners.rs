@@ -27,7 +27,7 @@ async fn a_partner_whose_rest_hangs_holds_up_no_gap_of_another(pool: PgPool) {
             api_secret: None,
         };
         let hanging = store::partner::insert(&mut conn, &house.key, &new).await.unwrap().unwrap();
-        let token = SecretString::from(house.fake.world().token.clone());
+        let token = SecretString::from(format!("the token of {number}"));
         store::access_token::add(&mut conn, &house.key, hanging, &token).await.unwrap();
         house.gap_of(hanging, ago(120), ago(60)).await;
     }
