@@ -31,8 +31,8 @@ pub fn fault(code: &str, constraint: bool) -> Fault {
         "23503" => Fault::Environment,
         // A column that this program does not know wants a value; a sequence has come to its end: no row is to blame.
         "23502" | "2200H" => Fault::Environment,
-        // An index, an exclusion or a division in a trigger that this program does not know: its own keys are met before.
-        "23505" | "23P01" | "22012" => Fault::Environment,
+        // An exclusion or a division that this program does not know, as in a trigger.
+        "23P01" | "22012" => Fault::Environment,
         // A partition that is missing is told as a check that fails, without a name.
         "23514" if !constraint => Fault::Environment,
         // A row or an index entry that is too large. Its neighbours in the class are about the statement.
@@ -78,7 +78,7 @@ mod tests {
             Fault::Row,
             &[
                 "22000", "22001", "22003", "22007", "22008", "22021", "22026", "22030", "22032", "22P01",
-                "22P04", "22P05", "22P06", "23000", "23001", "54000",
+                "22P04", "22P05", "22P06", "23000", "23001", "23505", "54000",
             ],
         ),
         (Fault::Lock, &["55P03"]),

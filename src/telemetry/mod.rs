@@ -26,6 +26,9 @@ pub fn start_logging(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter)
         .context("RUST_LOG is not a filter like `info` or `transak_relay=debug,warn`")?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A line that cannot be written would be told on the same stderr, by a macro that panics where that fails too: a full
+    // disk or a reader that went away must not end the process.
+    let builder = builder.log_internal_errors(false);
     let started = match format {
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).try_init(),
         LogFormat::Pretty => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),

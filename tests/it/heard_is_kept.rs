@@ -247,6 +247,7 @@ impl Process {
 /// The gaps that are found once whoever died is known to be dead. How long the first subscribing took is of no interest.
 async fn gaps(world: &World) -> Vec<(String, bool)> {
     let mut tx = world.pool.begin().await.unwrap();
+    sqlx::query("select pg_advisory_xact_lock(lock_key('coverage'))").execute(&mut *tx).await.unwrap();
     let now = figures::clock(&mut tx).await.unwrap() + TimeDelta::seconds(6);
     listener::find_gaps(&mut tx, (Uuid::now_v7(), true), now).await.unwrap();
     tx.commit().await.unwrap();
@@ -281,12 +282,11 @@ async fn with_two_listeners_one_death_loses_nothing_and_tells_nothing_twice(pool
     let (receiver, _) = world.endpoint(json!({})).await;
     let server = Server::start(Settings::local("app")).await.unwrap();
     let (mut first, mut second) = (process(&world, &server, 2).await, process(&world, &server, 2).await);
-    first.listens().await;
-    second.listens().await;
+    tokio::join!(first.listens(), second.listens());
     let message = world.signed(&order("o1", "PROCESSING", 1));
     assert_eq!(server.publish(API_KEY, "ORDER_PROCESSING", &message), 2);
-    first.hears().await;
-    second.hears().await;
+    tokio::join!(first.hears(), second.hears());
+    world.sql("update stream_subscription set confirmed_at = (select min(confirmed_at) from stream_subscription)").await;
     first.task.abort();
     let mut third = process(&world, &server, 2).await;
     third.listens().await;
