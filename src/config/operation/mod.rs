@@ -1,5 +1,5 @@
 //! The commands that ask a running relay, as one table: what each is called, what it asks, what it may be given, and how
-//! the answer is shown. The command line ([`line`]) and the requests (`cli`) are made from it; nothing is written for one
+//! the answer is shown. The command line ([`mod@line`]) and the requests (`cli`) are made from it; nothing is written for one
 //! command alone.
 //!
 //! Guarantees, by tests/it/commands.rs: each operation of the interface is in the table or is named there as an exception
