@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use super::sender::CallbackRequest;
+use crate::model::announcement::told_as;
 use crate::model::delivery::{Job, Told};
 use crate::model::endpoint::PayloadFormat;
 use crate::model::hops;
@@ -55,13 +56,14 @@ fn body(told: &Told, target: &Target) -> Result<Bytes, Uncomposable> {
     let order = target.redact.apply(&told.payload).map_err(|_| Uncomposable::NotJson)?;
     match target.format {
         // The same for every endpoint that asks for nothing special: made once and shared.
-        PayloadFormat::Standard if unredacted => {
-            Ok(told.standard.get_or_init(|| standard_body(&told.event, told.occurred_at, &order)).clone())
-        }
-        PayloadFormat::Standard => Ok(standard_body(&told.event, told.occurred_at, &order)),
+        PayloadFormat::Standard if unredacted => Ok(told
+            .standard
+            .get_or_init(|| standard_body(told_as(&told.event), told.occurred_at, &order))
+            .clone()),
+        PayloadFormat::Standard => Ok(standard_body(told_as(&told.event), told.occurred_at, &order)),
         PayloadFormat::Transak => {
             let token = target.access_token.as_ref().ok_or(Uncomposable::NoAccessToken)?;
-            Ok(transak_body(token, &told.event, told.received_at, &order))
+            Ok(transak_body(token, told_as(&told.event), told.received_at, &order))
         }
     }
 }

@@ -152,7 +152,7 @@ fn end_span(span: &Span, job: &Job, outcome: &Outcome) {
 /// Somebody waits for the answer of a test: a later one is of no use.
 fn once_only(job: &Job, verdict: Verdict) -> Verdict {
     match verdict {
-        Verdict::Retry { .. } if job.told.event == announcement::TEST => Verdict::Exhausted,
+        Verdict::Retry { .. } if announcement::is_test(&job.told.event) => Verdict::Exhausted,
         verdict => verdict,
     }
 }

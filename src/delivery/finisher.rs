@@ -219,7 +219,7 @@ fn count(batch: &[Done]) {
                 Verdict::Succeeded => "succeeded",
                 Verdict::Retry { .. } => "failed",
                 // Nobody waits for a test that failed, so nobody is to be woken for it.
-                Verdict::Exhausted if tried.job.told.event == announcement::TEST => "failed",
+                Verdict::Exhausted if announcement::is_test(&tried.job.told.event) => "failed",
                 Verdict::Exhausted => "exhausted",
                 Verdict::Gone => "gone",
             },

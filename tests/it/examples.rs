@@ -56,6 +56,10 @@ async fn the_example_of_every_body_is_accepted_as_it_stands(pool: PgPool) {
             if path.starts_with("/ingest/") {
                 continue;
             }
+            // Nobody sends here, so no test is answered; tests/it/trials.rs sends this one.
+            if path.ends_with("/test") {
+                continue;
+            }
             let mut example =
                 body(schema, &document["components"]).unwrap_or_else(|| panic!("{method} {path}"));
             // Ids are those of things that are there.

@@ -92,6 +92,7 @@ mod stuck;
 mod tokens;
 mod tour;
 mod traces;
+mod trials;
 mod watch_bounds;
 mod watches;
 mod world;

@@ -10,6 +10,7 @@ use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use transak_relay::model::announcement::Announcement;
 use transak_relay::model::id::{EndpointId, PartnerId};
 use transak_relay::store::delivery::trial::owe_test;
 use transak_relay::store::dispatcher::DispatcherId;
@@ -32,7 +33,7 @@ async fn another_partner(world: &World, url: &str) {
     let partner: PartnerId = partner["id"].as_str().unwrap().parse().unwrap();
     let endpoint: EndpointId = endpoint["id"].as_str().unwrap().parse().unwrap();
     let mut tx = world.pool.begin().await.unwrap();
-    owe_test(&mut tx, (partner, endpoint)).await.unwrap();
+    owe_test(&mut tx, &Announcement::test((partner, endpoint))).await.unwrap();
     tx.commit().await.unwrap();
 }
 

@@ -41,6 +41,18 @@ pub struct Json<T>(pub T);
 #[derive(Debug, Clone, Copy)]
 pub struct NoBody;
 
+/// A JSON body that may be left out.
+#[derive(Debug, Clone, Copy)]
+pub struct OptionalJson<T>(pub T);
+
+impl<T: Input + Default> FromRequest<Arc<Api>> for OptionalJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, Problem> {
+        parse_optional(&read_optional(request, api).await?, api).map(Self)
+    }
+}
+
 impl<T: Input> FromRequest<Arc<Api>> for Json<T> {
     type Rejection = Problem;
 
@@ -59,8 +71,7 @@ impl FromRequest<Arc<Api>> for NoBody {
 
         impl Input for Nothing {}
 
-        let bytes = read_optional(request, api).await?;
-        parse_optional::<Nothing>(&bytes, api).map(|_| Self)
+        OptionalJson::<Nothing>::from_request(request, api).await.map(|_| Self)
     }
 }
 

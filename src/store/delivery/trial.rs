@@ -5,15 +5,14 @@ use sqlx::PgConnection;
 use super::by_hand::{self, Owed};
 use crate::model::announcement::Announcement;
 use crate::model::id::DeliveryId;
-use crate::model::queue::Place;
 use crate::store::event::announce;
 use crate::store::{Result, due, wake};
 
-/// Owes an endpoint a test event before everything else it is owed. If it is paused it may be probed now, and the test
-/// is the probe.
-pub async fn owe_test(conn: &mut PgConnection, place: Place) -> Result<DeliveryId> {
-    let test = Announcement::test(place);
-    announce::keep(conn, std::slice::from_ref(&test)).await?;
+/// Owes the endpoint that a test is about that test, before everything else it is owed. If it is paused it may be probed
+/// now, and the test is the probe.
+pub async fn owe_test(conn: &mut PgConnection, test: &Announcement) -> Result<DeliveryId> {
+    let place = test.about;
+    announce::keep(conn, std::slice::from_ref(test)).await?;
     let delivery_id = DeliveryId::new();
     let owed = Owed { event_id: test.event_id, order_id: None, endpoint_id: place.1, delivery_id };
     by_hand::owe(conn, place.0, &[owed]).await?;

@@ -41,7 +41,7 @@ pub async fn keep(conn: &mut PgConnection, announcements: &[Announcement]) -> Re
     let times: Vec<_> = announcements.iter().map(|one| one.at).collect();
     let identities: Vec<Vec<u8>> = announcements
         .iter()
-        .map(|one| Identity::of_other(one.name, one.event_id.to_string().as_bytes(), None).0.to_vec())
+        .map(|one| Identity::of_other(&one.name, one.event_id.to_string().as_bytes(), None).0.to_vec())
         .collect();
     let events = sqlx::query!(
         "insert into event (partner_id, event_id, event, identity, occurred_at, received_at, about_order_id)
@@ -50,7 +50,7 @@ pub async fn keep(conn: &mut PgConnection, announcements: &[Announcement]) -> Re
               as given (partner_id, event_id, event, identity, at, about_order_id)",
         &partners,
         &ids,
-        &announcements.iter().map(|one| one.name).collect::<Vec<_>>() as &[&str],
+        &announcements.iter().map(|one| one.name.as_ref()).collect::<Vec<_>>() as &[&str],
         &identities,
         &times,
         &announcements.iter().map(|one| one.order_id.as_deref().unwrap_or_default()).collect::<Vec<_>>()
@@ -70,7 +70,7 @@ pub async fn keep(conn: &mut PgConnection, announcements: &[Announcement]) -> Re
 }
 
 fn wants(endpoint: &Subscription, announcement: &Announcement) -> bool {
-    endpoint.partner_id == announcement.about.0 && endpoint.wants(announcement.name, None)
+    endpoint.partner_id == announcement.about.0 && endpoint.wants(&announcement.name, None)
 }
 
 fn owed_to(endpoint: &Subscription, announcement: &Announcement) -> NewDelivery {

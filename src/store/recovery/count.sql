@@ -13,7 +13,7 @@ from (
                    when 'failed' then delivery.state is not distinct from 'exhausted'
                    when 'missing' then delivery.delivery_id is null
                    else true end
-           and looked.event <> 'relay.test'
+           and looked.event not like 'relay.test%'
            and (delivery.delivery_id is not null
                 or (looked.event not like 'relay.%'
                     and (endpoint.events is null or looked.event = any (endpoint.events))

@@ -166,6 +166,14 @@ async fn endpoints_are_listed_and_tested(pool: PgPool) {
     assert!(relay.receiver.arrivals()[0].verified);
     assert_eq!(relay.json(&["endpoints", "test", &relay.endpoint]).await[0]["statusCode"], 204);
 
+    let test = ["endpoints", "test", &relay.endpoint, "--event", "ORDER_COMPLETED"];
+    assert_eq!(relay.json(&test).await[0]["statusCode"], 204);
+    let told: Value = serde_json::from_slice(&relay.receiver.arrivals()[2].body).unwrap();
+    assert_eq!((&told["type"], &told["data"]["status"]), (&json!("ORDER_COMPLETED"), &json!("COMPLETED")));
+    let wrong = relay.run(&["endpoints", "test", &relay.endpoint, "--event", "ORDER_COMPLETE"]).await;
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(text(&wrong.stderr).contains("did you mean `ORDER_COMPLETED`?"), "{wrong:?}");
+
     relay.receiver.answer(Answer { status: StatusCode::IM_A_TEAPOT, ..Answer::default() });
     let refused = relay.run(&["endpoints", "test", &relay.endpoint]).await;
     assert_eq!(refused.status.code(), Some(1));

@@ -204,7 +204,15 @@ pub(super) const ROWS: &[Operation] = &[
         "/v1/endpoints/{id}/test",
         "Send a test event now, and print what came back.",
     )
-    .takes(&[OF_ENDPOINT, PARTNER])
+    .takes(&[
+        OF_ENDPOINT,
+        body(
+            "event",
+            Kind::Text,
+            "The event it is told as, such as ORDER_COMPLETED, of an order that nobody made.",
+        ),
+        PARTNER,
+    ])
     .shows(Show::Attempt),
     delete(
         "endpoints delete",
