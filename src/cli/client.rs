@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
@@ -50,6 +50,15 @@ struct Page {
     next_cursor: Option<String>,
 }
 
+/// What became of opening a stream.
+pub(super) enum Opened {
+    Stream(Response),
+    /// Nobody answers, or not now.
+    NotNow,
+    /// The event behind which it was to begin is not there.
+    Gone,
+}
+
 pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
@@ -59,7 +68,8 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(place: &Place) -> anyhow::Result<Self> {
         let token = place.relay_token.clone();
-        let token = token.context("a token is needed: set RELAY_TOKEN, or give --relay-token")?;
+        let token =
+            token.context("a token is needed: set RELAY_TOKEN or RELAY_TOKEN_FILE, or give --relay-token")?;
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT)
             .read_timeout(SILENCE)
@@ -111,21 +121,35 @@ impl Client {
         }
     }
 
-    /// A stream that has begun; `None`: nobody answers, or not now.
+    /// What the relay answers to a question; `None`: nobody answers, or not now.
+    pub(super) async fn try_get(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> anyhow::Result<Option<Answer>> {
+        match self.request(Method::GET, path)?.query(query).timeout(DEADLINE).send().await {
+            Ok(answer) if is_not_now(answer.status()) => Ok(None),
+            Ok(answer) => judged(answer).await?.text().await.ok().map(Answer::parse).transpose(),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// A stream, behind the event `last` if one is named.
     pub(super) async fn stream(
         &self,
         path: &str,
         query: &[(&str, String)],
         last: Option<&str>,
-    ) -> anyhow::Result<Option<Response>> {
+    ) -> anyhow::Result<Opened> {
         let mut request = self.request(Method::GET, path)?.query(query);
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
         match request.send().await {
-            Ok(answer) if answer.status().is_server_error() || answer.status().as_u16() == 429 => Ok(None),
-            Ok(answer) => Ok(Some(judged(answer).await?)),
-            Err(_) => Ok(None),
+            Ok(answer) if is_not_now(answer.status()) => Ok(Opened::NotNow),
+            Ok(answer) if last.is_some() && answer.status() == StatusCode::NOT_FOUND => Ok(Opened::Gone),
+            Ok(answer) => Ok(Opened::Stream(judged(answer).await?)),
+            Err(_) => Ok(Opened::NotNow),
         }
     }
 
@@ -139,6 +163,11 @@ impl Client {
         let answer = answer.with_context(|| format!("nobody answers at {} (RELAY_URL)", self.base))?;
         judged(answer).await?.text().await.context("the answer broke off")
     }
+}
+
+/// Whether the same request may be answered otherwise a moment later.
+fn is_not_now(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
 }
 
 /// An answer of success; else what the relay says is wrong.

@@ -1,16 +1,18 @@
 //! Events as they happen, for as long as somebody asks for the next one.
 //!
-//! Guarantees: after every break it goes on behind the last event it gave, so that none is missed or given twice. Where
-//! it was to begin with "now", that is the relay's time of the first connection, whatever this machine's clock shows.
+//! Guarantees: after every break it goes on behind the last event it gave, so that none is missed or given twice; if that
+//! event has been erased meanwhile, behind the one before it. Where it was to begin with "now", that is behind what is kept
+//! when the relay first answers: no clock takes part.
+//! Does not guarantee that when everything it gave lately is erased: then it ends and says so.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::{DateTime, SecondsFormat, Utc};
 use reqwest::Response;
-use reqwest::header::DATE;
 
-use super::client::{Answer, Client};
+use super::client::{Answer, Client, Opened};
 use crate::config::Since;
 
 /// How long to wait before coming back.
@@ -19,14 +21,24 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// The longest event: far beyond the largest message that the relay takes.
 const LONGEST: usize = 16 << 20;
 
+/// How many events are remembered, to go on behind one that is still there.
+const REMEMBERED: usize = 256;
+
+/// Before everything.
+const BEGINNING: &str = "1970-01-01T00:00:00Z";
+
 /// A place in the feed.
 pub(super) struct Feed {
     client: Client,
     query: Vec<(&'static str, String)>,
-    /// Where it began; `None` until that is known.
+    /// Where it begins; `None`: with what is kept from now on.
     since: Option<String>,
-    /// The event that was given last.
-    last: Option<String>,
+    /// The events behind which it is, the newest last.
+    last: VecDeque<String>,
+    /// How many of them, from the newest, are there no longer.
+    gone: usize,
+    /// Some that it gave are remembered no longer.
+    forgot: bool,
     reader: Option<Reader>,
 }
 
@@ -37,7 +49,7 @@ impl Feed {
             Since::Behind(id) => id.to_string(),
             Since::Time(moment) => written(moment.at(now)),
         });
-        Self { client, query: Vec::new(), since, last: None, reader: None }
+        Self { client, query: Vec::new(), since, last: VecDeque::new(), gone: 0, forgot: false, reader: None }
     }
 
     /// Only events with this.
@@ -53,40 +65,74 @@ impl Feed {
     pub(super) async fn next(&mut self) -> anyhow::Result<Answer> {
         loop {
             if let Some(reader) = &mut self.reader {
-                if let Some((id, event)) = reader.event().await? {
-                    self.last = Some(id);
-                    return Ok(event);
+                match reader.event().await? {
+                    // It stands behind one that is gone, and was given.
+                    Some((id, _)) if self.last.contains(&id) => continue,
+                    Some((id, event)) => {
+                        self.remember(id);
+                        return Ok(event);
+                    }
+                    None => self.reader = None,
                 }
-                self.reader = None;
                 tokio::time::sleep(PAUSE).await;
             }
-            self.reader = self.connect().await?;
-            if self.reader.is_none() {
+            if !self.connect().await? {
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
 
-    async fn connect(&mut self) -> anyhow::Result<Option<Reader>> {
-        let asked = Utc::now();
+    fn remember(&mut self, id: String) {
+        self.last.truncate(self.last.len() - self.gone);
+        self.gone = 0;
+        if self.last.len() == REMEMBERED {
+            self.last.pop_front();
+            self.forgot = true;
+        }
+        self.last.push_back(id);
+    }
+
+    /// Whether the next try need not wait.
+    async fn connect(&mut self) -> anyhow::Result<bool> {
+        if self.since.is_none() && self.last.is_empty() && !self.place().await? {
+            return Ok(false);
+        }
         let mut query = self.query.clone();
         query.extend(self.since.clone().map(|since| ("since", since)));
-        let stream = self.client.stream("/v1/events/stream", &query, self.last.as_deref()).await?;
-        if self.since.is_none() {
-            // Nothing has come yet: what happens until the next connection is still wanted.
-            self.since = Some(written(stream.as_ref().and_then(date).unwrap_or(asked)));
+        let behind = self.last.iter().rev().nth(self.gone).map(String::as_str);
+        match self.client.stream("/v1/events/stream", &query, behind).await? {
+            Opened::Stream(stream) => {
+                self.reader = Some(Reader { stream, read: Vec::new() });
+                Ok(true)
+            }
+            Opened::NotNow => Ok(false),
+            Opened::Gone => {
+                self.gone += 1;
+                // Where it began is a place too, if all that came since is known.
+                let from_there = self.since.is_some() && !self.forgot;
+                let any = self.gone < self.last.len() || from_there;
+                anyhow::ensure!(any, "the events that came last are erased: begin again, with --since");
+                Ok(true)
+            }
         }
-        Ok(stream.map(|stream| Reader { stream, read: Vec::new() }))
+    }
+
+    /// Finds the place behind what is kept now; `false`: nobody answers, or not now.
+    async fn place(&mut self) -> anyhow::Result<bool> {
+        let of_partner: Vec<_> =
+            self.query.iter().filter(|(name, _)| *name == "partnerId").cloned().collect();
+        let Some(newest) = self.client.try_get("/v1/events", &of_partner).await? else { return Ok(false) };
+        let ids = newest.value["data"].as_array().into_iter().flatten().rev();
+        self.last.extend(ids.filter_map(|event| event["id"].as_str()).map(str::to_owned));
+        if self.last.is_empty() {
+            self.since = Some(BEGINNING.to_owned());
+        }
+        Ok(true)
     }
 }
 
 fn written(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-/// The relay's time of an answer.
-fn date(answer: &Response) -> Option<DateTime<Utc>> {
-    httpdate::parse_http_date(answer.headers().get(DATE)?.to_str().ok()?).ok().map(Into::into)
 }
 
 /// Cuts the stream into events.

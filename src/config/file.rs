@@ -8,11 +8,12 @@ use super::Cli;
 use super::refusal::refusal;
 
 /// Arguments that may be read from a file, and the variable that gives them directly.
-pub(super) const SECRETS: [(&str, &str); 6] = [
+pub(super) const SECRETS: [(&str, &str); 7] = [
     ("database_url", "DATABASE_URL"),
     ("master_key", "RELAY_MASTER_KEY"),
     ("master_key_previous", "RELAY_MASTER_KEY_PREVIOUS"),
     ("admin_token", "RELAY_ADMIN_TOKEN"),
+    ("relay_token", "RELAY_TOKEN"),
     ("transak_access_token", "TRANSAK_ACCESS_TOKEN"),
     ("transak_api_secret", "TRANSAK_API_SECRET"),
 ];
@@ -67,17 +68,21 @@ fn with_files(mut command: Command, variable: impl Fn(&str) -> Option<String>) -
         }
         // Lives as long as the process, which reads its configuration once.
         let text: &'static str = String::leak(text.trim_end_matches(['\r', '\n']).to_owned());
-        command = command.mut_subcommands(|sub| {
-            if sub.get_arguments().all(|known| known.get_id() != argument) {
-                return sub;
-            }
-            // Without its variable, which docker-compose gives as an empty text when it is not set.
-            sub.mut_arg(argument, |known| {
-                known.env(None::<&str>).required(false).default_value(text).hide_default_value(true)
-            })
-        });
+        command = command.mut_subcommands(|sub| with_default(sub, argument, text));
     }
     Ok(command)
+}
+
+/// The command whose argument is this text unless it is given, and so in every command below it.
+fn with_default(command: Command, argument: &str, text: &'static str) -> Command {
+    let command = command.mut_subcommands(|sub| with_default(sub, argument, text));
+    if command.get_arguments().all(|known| known.get_id() != argument) {
+        return command;
+    }
+    // Without its variable, which docker-compose gives as an empty text when it is not set.
+    command.mut_arg(argument, |known| {
+        known.env(None::<&str>).required(false).default_value(text).hide_default_value(true)
+    })
 }
 
 #[cfg(test)]

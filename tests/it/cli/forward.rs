@@ -66,6 +66,25 @@ async fn what_happens_while_the_connection_is_cut_is_forwarded_once_and_in_order
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
+async fn an_order_that_is_erased_during_a_break_costs_the_feed_nothing_else(pool: PgPool) {
+    let relay = Served::start(&pool).await;
+    let handler = handler(anywhere()).await;
+    let line = Line::to(&relay.url).await;
+    relay.hear("o1", "PROCESSING", 1).await;
+    let mut listening = relay.listen(&handler.url(), &["--relay-url", &line.url, "--since", "2h"]);
+    relay.hear("o2", "PROCESSING", 2).await;
+    assert_eq!(arrived(&handler, 2).await, ["o1", "o2"]);
+    line.cut();
+    relay.printed(&["orders", "erase", "o2"]).await;
+    relay.hear("o3", "PROCESSING", 3).await;
+    line.mend();
+    tokio::select! {
+        orders = arrived(&handler, 3) => assert_eq!(orders, ["o1", "o2", "o3"]),
+        ended = listening.wait() => panic!("listening ended: {ended:?}"),
+    }
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
 async fn what_happens_while_nobody_listens_at_the_address_is_forwarded_when_somebody_does(pool: PgPool) {
     let relay = Served::start(&pool).await;
     let address = std::net::TcpListener::bind(anywhere()).unwrap().local_addr().unwrap();
