@@ -1,9 +1,8 @@
 //! An answer as it came: members in their order, numbers digit for digit.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::model::members::Members;
 
 /// A value of JSON. Amounts of money are among them, so no number passes a binary float.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +20,7 @@ impl Node {
         let text = text.trim();
         Ok(match text.as_bytes().first() {
             Some(b'{') => {
-                let Members(members) = serde_json::from_str(text)?;
+                let Members(members): Members<Box<RawValue>> = serde_json::from_str(text)?;
                 let read = |(name, raw): (String, Box<RawValue>)| Ok((name, Self::parse(raw.get())?));
                 Self::Object(members.into_iter().map(read).collect::<serde_json::Result<_>>()?)
             }
@@ -52,31 +51,6 @@ impl Node {
             Self::List(items) => items.iter().all(|item| matches!(item, Self::Plain(_))),
             Self::Object(members) => members.is_empty(),
         }
-    }
-}
-
-/// The members of an object, in their order, unread.
-struct Members(Vec<(String, Box<RawValue>)>);
-
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Members;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(InOrder)
     }
 }
 

@@ -24,6 +24,7 @@ pub mod gap;
 pub mod header;
 pub mod hops;
 pub mod id;
+pub mod members;
 pub mod mention;
 pub mod moment;
 pub mod order;

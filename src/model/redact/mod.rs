@@ -15,13 +15,13 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::Range;
 
-use serde::Deserializer;
-use serde::de::{MapAccess, Visitor};
+use serde::Deserialize as _;
 use serde_json::value::RawValue;
 use thiserror::Error;
+
+use crate::model::members::Members;
 
 /// Most pointers an endpoint may have.
 pub const MAX_POINTERS: usize = 50;
@@ -168,7 +168,7 @@ fn members(value: &str) -> Result<Vec<(String, &RawValue)>, NotJson> {
     match value.as_bytes().first() {
         Some(b'{') => {
             let mut json = serde_json::Deserializer::from_str(value);
-            json.deserialize_map(Members).map_err(|_| NotJson)
+            Members::deserialize(&mut json).map(|Members(members)| members).map_err(|_| NotJson)
         }
         Some(b'[') => {
             let elements: Vec<&RawValue> = serde_json::from_str(value).map_err(|_| NotJson)?;
@@ -179,25 +179,6 @@ fn members(value: &str) -> Result<Vec<(String, &RawValue)>, NotJson> {
                 .collect())
         }
         _ => Ok(Vec::new()),
-    }
-}
-
-/// Reads an object as a list, because a map would lose all but one of the members that share a key.
-struct Members;
-
-impl<'de> Visitor<'de> for Members {
-    type Value = Vec<(String, &'de RawValue)>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::new();
-        while let Some(member) = map.next_entry()? {
-            members.push(member);
-        }
-        Ok(members)
     }
 }
 

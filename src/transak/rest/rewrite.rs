@@ -1,16 +1,14 @@
 //! Setting two texts of a JSON object without touching any other byte of it.
 
-use std::fmt;
-
-use serde::Deserializer as _;
-use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::model::members::Members;
 
 /// The object with these members set to texts: replaced wherever they stand, twice included, or added at the end.
 /// `None`: it is no JSON object.
 pub(super) fn set(object: &RawValue, texts: &[(&str, &str)]) -> Option<String> {
     let whole = object.get();
-    let members = serde_json::Deserializer::from_str(whole).deserialize_map(Members).ok()?;
+    let Members(members): Members<&RawValue> = serde_json::from_str(whole).ok()?;
     let mut out = String::with_capacity(whole.len() + 64);
     let mut kept = 0;
     for (name, value) in &members {
@@ -38,25 +36,6 @@ pub(super) fn set(object: &RawValue, texts: &[(&str, &str)]) -> Option<String> {
 
 fn json_text(text: &str) -> String {
     serde_json::Value::from(text).to_string()
-}
-
-/// Reads an object as a list, because a map would lose all but one of the members that share a name.
-struct Members;
-
-impl<'de> Visitor<'de> for Members {
-    type Value = Vec<(String, &'de RawValue)>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::new();
-        while let Some(member) = map.next_entry()? {
-            members.push(member);
-        }
-        Ok(members)
-    }
 }
 
 #[cfg(test)]
