@@ -7,7 +7,7 @@
 //! Rows that change places are looked for in further rounds.
 //! Does not guarantee: rows that came while it was read.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -44,10 +44,8 @@ pub enum Why {
 #[derive(Debug)]
 pub struct Pages {
     at: Place,
-    /// The rows of the pages that count.
-    read: HashSet<String>,
-    /// The rows of all rounds.
-    seen: HashSet<String>,
+    /// The rows of the pages that count, each with the round in which it was last read.
+    read: HashMap<String, usize>,
 }
 
 /// How far a reading has come: all that is needed to go on with it later, elsewhere.
@@ -91,8 +89,8 @@ impl Pages {
     /// What is left of it behind a place that was reached before.
     pub fn resume(mut at: Place) -> Self {
         at.skip = at.probing_from.take().unwrap_or(at.skip);
-        let read = at.after.iter().cloned().collect();
-        Self { at, read, seen: HashSet::new() }
+        let read = at.after.iter().map(|row| (row.clone(), at.rounds)).collect();
+        Self { at, read }
     }
 
     /// How many rows the next page is to leave out.
@@ -122,25 +120,26 @@ impl Pages {
         }
         let (most, seen, rounds) = (at.most.max(at.largest), at.seen, at.rounds + 1);
         self.at = Place { most, seen, seen_before: seen, rounds, ..Place::default() };
-        self.read.clear();
         Next::Ask
     }
 
     fn step(&mut self, rows: Vec<String>, total: Option<usize>) -> Next {
+        let round = self.at.rounds;
         let at = &mut self.at;
+        let is_read = |row: &String| self.read.get(row) == Some(&round);
         at.idle += 1;
         if at.idle > PATIENCE || at.skip > LONGEST {
             return Next::Given(Why::Moves);
         }
         if let Some(end) = at.probing_from.take() {
-            let is_same = !rows.is_empty() && rows.iter().all(|row| self.read.contains(row));
+            let is_same = !rows.is_empty() && rows.iter().all(is_read);
             return at.probed(is_same.then_some(rows.len()), end, total);
         }
         if rows.is_empty() {
             at.ends_at = Some(at.skip);
             return if at.skip == 0 { at.finish(0, total) } else { at.step_back() };
         }
-        let last_read = rows.iter().rposition(|row| self.read.contains(row));
+        let last_read = rows.iter().rposition(is_read);
         let follows = at.skip == 0 || (at.is_loose && at.apart_at == Some(at.skip));
         if last_read.is_none() && !follows {
             (at.apart_at, at.most) = (Some(at.skip), at.largest);
@@ -153,10 +152,9 @@ impl Pages {
         if at.skip == 0 {
             at.first = rows.first().cloned();
         }
-        for row in &rows {
-            at.seen += usize::from(self.seen.insert(row.clone()));
+        for row in rows {
+            at.seen += usize::from(self.read.insert(row, round).is_none());
         }
-        self.read.extend(rows);
         if last_read.is_none_or(|last| last + 1 < count) {
             return at.go_on((count, end), total);
         }

@@ -1,5 +1,7 @@
 //! Lists of a server that gives as many rows as it likes, tells a total or not, and moves between two pages.
 
+use std::collections::HashSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -204,7 +206,7 @@ fn rows_that_change_places_are_looked_for_until_all_are_read_or_the_list_is_give
         proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
     for (length, group, total) in [(120, 10, true), (120, 30, false), (130, 130, true), (130, 130, false)] {
         let mut list: Vec<String> = (0..length).map(|row| row.to_string()).collect();
-        let (mut pages, mut met) = (Pages::new(40), std::collections::HashSet::new());
+        let (mut pages, mut met) = (Pages::new(40), HashSet::new());
         let end = (0..1000).find_map(|_| {
             for group in list.chunks_mut(group) {
                 for at in (1..group.len()).rev() {
