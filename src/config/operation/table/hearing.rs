@@ -14,6 +14,11 @@ const REASON: Kind = Kind::OneOf(&[
     "refused",
 ]);
 
+const WITH_STATUS: Input = query("status", Kind::Text, "Only with this status.");
+const HEARD_BY: Input = query("source", SOURCE, "Only heard this way.");
+const FOR_REASON: Input = query("reason", REASON, "Only for this reason.");
+const BEFORE: Input = query("before", Kind::Time, "Received before.");
+
 const OF_ORDER: Input = path("orderId", Kind::Text, "Transak's id of the order.");
 const OF_EVENT: Input = path("id", Kind::Id("evt_"), "The event.");
 const OF_MESSAGE: Input = path("id", Kind::Id("qrn_"), "The message.");
@@ -41,7 +46,7 @@ pub(super) const ROWS: &[Operation] = &[
     get("orders list", "list_orders", "/v1/orders", "List orders, newest first.")
         .takes(&[
             PARTNER,
-            query("status", Kind::Text, "Only with this status."),
+            WITH_STATUS,
             query("partnerOrderId", Kind::Text, "Only with this id of the partner's own."),
             query("walletAddress", Kind::Text, "Only to this wallet."),
             query("product", PRODUCT, "Only of this product."),
@@ -79,8 +84,8 @@ pub(super) const ROWS: &[Operation] = &[
             PARTNER,
             query("orderId", Kind::Text, "Only of this order (Transak's id)."),
             query("event", Kind::Text, "Only with this name, such as ORDER_COMPLETED."),
-            query("status", Kind::Text, "Only with this status."),
-            query("source", SOURCE, "Only heard this way."),
+            WITH_STATUS,
+            HEARD_BY,
             query("from", Kind::Time, "Occurred then or later."),
             query("to", Kind::Time, "Occurred before."),
         ])
@@ -108,12 +113,7 @@ pub(super) const ROWS: &[Operation] = &[
         "/v1/quarantine",
         "List messages that were not understood, newest first.",
     )
-    .takes(&[
-        PARTNER,
-        query("reason", REASON, "Only for this reason."),
-        query("source", SOURCE, "Only heard this way."),
-        query("before", Kind::Time, "Received before."),
-    ])
+    .takes(&[PARTNER, FOR_REASON, HEARD_BY, BEFORE])
     .shows(QUARANTINE),
     get("quarantine show", "get_quarantined", "/v1/quarantine/{id}", "Show a message as it came.")
         .takes(&[OF_MESSAGE, PARTNER]),
@@ -140,12 +140,7 @@ pub(super) const ROWS: &[Operation] = &[
         "/v1/quarantine",
         "Delete every message, or those that are described.",
     )
-    .takes(&[
-        PARTNER,
-        query("reason", REASON, "Only for this reason."),
-        query("source", SOURCE, "Only heard this way."),
-        query("before", Kind::Time, "Received before."),
-    ]),
+    .takes(&[PARTNER, FOR_REASON, HEARD_BY, BEFORE]),
     get(
         "watches list",
         "list_watches",
