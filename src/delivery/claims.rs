@@ -54,24 +54,15 @@ impl Claims {
         let _guard = self.leasing.lock().await;
         // The heartbeat waits for this.
         let filled = within(PATIENCE, self.fill_once(wanted)).await;
-        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        match filled {
-            Ok(count) => {
-                if failing.is_over() {
-                    tracing::info!("due deliveries can be claimed again");
-                }
-                count
-            }
-            Err(error) => {
-                if failing.is(error.to_string()) {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "due deliveries cannot be claimed right now"
-                    );
-                }
-                0
-            }
+        match self.failing.lock().unwrap_or_else(PoisonError::into_inner).news(&filled) {
+            Some(Ok(())) => tracing::info!("due deliveries can be claimed again"),
+            Some(Err(error)) => tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "due deliveries cannot be claimed right now"
+            ),
+            None => {}
         }
+        filled.unwrap_or_default()
     }
 
     /// The same. No heartbeat may run meanwhile.

@@ -50,16 +50,14 @@ impl Presence {
             let beaten = tokio::time::timeout(SAFE, self.beat(&queues)).await;
             drop(guard);
             match beaten {
-                Ok(Ok(())) => {
-                    if failing.is_over() {
-                        tracing::info!("the dispatcher says again that it is alive");
-                    }
-                }
-                Ok(Err(error)) if failing.is(error.to_string()) => tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the dispatcher cannot say that it is alive; it pauses soon"
-                ),
-                Ok(Err(_)) => {}
+                Ok(beaten) => match failing.news(&beaten) {
+                    Some(Ok(())) => tracing::info!("the dispatcher says again that it is alive"),
+                    Some(Err(error)) => tracing::warn!(
+                        error = error as &dyn std::error::Error,
+                        "the dispatcher cannot say that it is alive; it pauses soon"
+                    ),
+                    None => {}
+                },
                 // A statement was cut off: the session is of no more use.
                 Err(_) => self.session = None,
             }

@@ -38,22 +38,18 @@ pub(super) async fn run(pool: PgPool, stop: CancellationToken) {
             }
         }
         let stepped = store::within(DEADLINE, step(&pool)).await;
-        if stepped.is_ok() && failing.is_over() {
-            tracing::info!("recoveries, and what endpoints that changed are owed, go on");
+        match failing.news(&stepped) {
+            Some(Ok(())) => tracing::info!("recoveries, and what endpoints that changed are owed, go on"),
+            Some(Err(error)) => tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "recoveries, and what endpoints that changed are owed, wait for the database"
+            ),
+            None => {}
         }
         let pause = match stepped {
             Ok(Step::Worked) => BETWEEN,
             Ok(Step::Waits) => WHILE_RUNNING,
-            Ok(Step::Nothing) => OTHERWISE,
-            Err(error) => {
-                if failing.is(error.to_string()) {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "recoveries, and what endpoints that changed are owed, wait for the database"
-                    );
-                }
-                OTHERWISE
-            }
+            Ok(Step::Nothing) | Err(_) => OTHERWISE,
         };
         tokio::select! {
             biased;

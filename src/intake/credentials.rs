@@ -58,20 +58,18 @@ impl Check {
                 () = stop.cancelled() => return Ok(()),
                 looked = self.look(Utc::now()) => looked,
             };
-            match looked {
-                Ok(asked) => {
-                    if failing.is_over() {
-                        tracing::info!("the credentials can be looked at again");
-                    }
-                    if asked > 0 {
-                        continue;
-                    }
+            match failing.news(&looked) {
+                Some(Ok(())) => tracing::info!("the credentials can be looked at again"),
+                Some(Err(error)) => {
+                    tracing::warn!(
+                        error = error as &dyn Error,
+                        "the credentials cannot be looked at right now"
+                    );
                 }
-                Err(error) if failing.is(error.to_string()) => tracing::warn!(
-                    error = &error as &dyn Error,
-                    "the credentials cannot be looked at right now"
-                ),
-                Err(_) => {}
+                None => {}
+            }
+            if looked.is_ok_and(|asked| asked > 0) {
+                continue;
             }
             tokio::select! {
                 biased;
@@ -120,9 +118,7 @@ impl Check {
         let verdict = credentials::judge(answer, claims.as_ref(), &due.api_key);
         (due, verdict)
     }
-}
 
-impl Check {
     async fn is_own(&self, partner: PartnerId, token: &SecretString) -> store::Result<bool> {
         store::access_token::is_own(&mut *self.pool.acquire().await?, partner, token).await
     }

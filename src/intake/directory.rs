@@ -103,9 +103,7 @@ impl Directory {
                 holders(key).next().is_none() || holders(key).any(|holder| holder.partner_id == partner_id)
             })
     }
-}
 
-impl Directory {
     /// Says what is wrong and was not in the picture before.
     pub fn tell(&self, before: &Self) {
         for partner in self.damaged.difference(&before.damaged) {
@@ -176,18 +174,17 @@ pub async fn follow(
             () = changed.notified() => tokio::time::sleep(GATHER).await,
             () = tokio::time::sleep(POLL) => {}
         }
-        match store::within(PATIENCE, load(&pool, &key)).await {
-            Ok(directory) => {
-                replace(&picture, directory);
-                if unread.is_over() {
-                    tracing::info!("the partners can be read again");
-                }
-            }
-            Err(error) if unread.is(error.to_string()) => tracing::warn!(
-                error = &error as &dyn std::error::Error,
+        let loaded = store::within(PATIENCE, load(&pool, &key)).await;
+        match unread.news(&loaded) {
+            Some(Ok(())) => tracing::info!("the partners can be read again"),
+            Some(Err(error)) => tracing::warn!(
+                error = error as &dyn std::error::Error,
                 "the partners cannot be read right now; the last picture stands"
             ),
-            Err(_) => {}
+            None => {}
+        }
+        if let Ok(directory) = loaded {
+            replace(&picture, directory);
         }
     }
 }

@@ -7,9 +7,9 @@ use sqlx::{Connection as _, PgConnection};
 
 use super::{BATCH, BATCHES};
 use crate::model::announcement::{Announcement, is_own};
+use crate::store;
 use crate::store::delivery::held;
 use crate::store::event::announce::announce;
-use crate::store::{self};
 
 /// Gives up what has been held for longer than `bound`, and tells of each as of any other that is given up. Answers how
 /// many; what is left is given up by the next runs.

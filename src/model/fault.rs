@@ -2,12 +2,21 @@
 //! line each time would hide everything else.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 
 /// One thing that can be wrong in a loop.
 #[derive(Debug, Default)]
 pub struct Fault(Option<String>);
 
 impl Fault {
+    /// What is to be told of how it went this time: an error that it did not have the time before, or that it goes on.
+    pub fn news<'e, T, E: Display>(&mut self, went: &'e Result<T, E>) -> Option<Result<(), &'e E>> {
+        match went {
+            Ok(_) => self.is_over().then_some(Ok(())),
+            Err(error) => self.is(error.to_string()).then_some(Err(error)),
+        }
+    }
+
     /// It is wrong in this way. `true`: it was not, or in another way; it is to be told.
     pub fn is(&mut self, what: String) -> bool {
         let is_news = self.0.as_ref() != Some(&what);
@@ -52,6 +61,11 @@ mod tests {
         assert_eq!(told, [true, false, true, true]);
         assert_eq!([fault.is_over(), fault.is_over()], [true, false]);
         assert!(fault.is("away".to_owned()), "it begins again");
+        let mut fault = Fault::default();
+        let mut news =
+            |went: Result<u8, &str>| fault.news(&went).map(|news| news.map_err(|error| (*error).to_owned()));
+        assert_eq!([news(Ok(1)), news(Err("away"))], [None, Some(Err("away".to_owned()))]);
+        assert_eq!([news(Err("away")), news(Ok(1)), news(Ok(1))], [None, Some(Ok(())), None]);
     }
 
     #[test]

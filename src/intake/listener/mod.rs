@@ -104,24 +104,21 @@ impl Listener {
     async fn wait_for_slot(&self, me: Uuid) -> Slot {
         let mut failing = Fault::default();
         loop {
-            let (pause, trouble) = match Slot::take(&self.pool, me, self.copies).await {
+            let none = match Slot::take(&self.pool, me, self.copies).await {
                 Ok(Some(slot)) => return slot,
-                Ok(None) => {
-                    if failing.is_over() {
-                        tracing::info!("slots can be asked for again");
-                    }
-                    (STAND_BY, None)
-                }
-                Err(error) => {
-                    if failing.is(error.to_string()) {
-                        tracing::warn!(
-                            error = &error as &dyn std::error::Error,
-                            "slots cannot be asked for right now"
-                        );
-                    }
-                    (AFTER_OUTAGE, Some(slot_trouble(&error)))
-                }
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
             };
+            match failing.news(&none) {
+                Some(Ok(())) => tracing::info!("slots can be asked for again"),
+                Some(Err(error)) => tracing::warn!(
+                    error = error as &dyn std::error::Error,
+                    "slots cannot be asked for right now"
+                ),
+                None => {}
+            }
+            let trouble = none.err().as_ref().map(slot_trouble);
+            let pause = if trouble.is_some() { AFTER_OUTAGE } else { STAND_BY };
             self.health.send_modify(|health| {
                 health.stands_by = true;
                 health.slots = trouble;

@@ -118,16 +118,12 @@ impl Reconciler {
                 () = stop.cancelled() => return Ok(()),
                 looked = store::within(PATIENCE, self.look_now()) => looked,
             };
-            match looked {
-                Ok(()) => {
-                    if failing.is_over() {
-                        tracing::info!("reconciling goes on");
-                    }
+            match failing.news(&looked) {
+                Some(Ok(())) => tracing::info!("reconciling goes on"),
+                Some(Err(error)) => {
+                    tracing::warn!(error = error as &dyn Error, "nothing can be reconciled right now");
                 }
-                Err(error) if failing.is(error.to_string()) => {
-                    tracing::warn!(error = &error as &dyn Error, "nothing can be reconciled right now");
-                }
-                Err(_) => {}
+                None => {}
             }
             tokio::select! {
                 biased;

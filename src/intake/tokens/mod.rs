@@ -97,17 +97,13 @@ impl TokenCare {
         let mut failing = Fault::default();
         loop {
             let look = async {
-                match self.tick(Utc::now()).await {
-                    Ok(_) => {
-                        if failing.is_over() {
-                            tracing::info!("the access tokens can be looked at again");
-                        }
-                    }
-                    Err(error) if failing.is(error.to_string()) => tracing::warn!(
-                        error = &error as &dyn Error,
+                match failing.news(&self.tick(Utc::now()).await) {
+                    Some(Ok(())) => tracing::info!("the access tokens can be looked at again"),
+                    Some(Err(error)) => tracing::warn!(
+                        error = error as &dyn Error,
                         "the access tokens cannot be looked at right now"
                     ),
-                    Err(_) => {}
+                    None => {}
                 }
                 tokio::time::sleep(SPACING).await;
             };
