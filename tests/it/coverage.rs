@@ -192,6 +192,20 @@ async fn a_changed_api_key_is_not_heard_until_its_own_channel_is_confirmed(pool:
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
+async fn a_changed_api_key_leaves_no_moment_out_however_soon_its_channel_is_confirmed(pool: PgPool) {
+    let stage = Stage::new(pool).await;
+    let partner = stage.world.partner;
+    let mut run = stage.hears(&[partner], API_KEY, 0).await;
+    let path = format!("/v1/partners/{partner}");
+    stage.world.call("PATCH", &path, Some(json!({ "apiKey": "new-key" }))).await;
+    stage.registered_at_once().await;
+    run.logbook.confirmed(&Arc::from("new-key"), [partner], stage.at(1));
+    stage.proves(&mut run, 10).await;
+    stage.look(10, true).await;
+    assert_eq!(stage.gaps(partner).await, [(0, Some(1))]);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
 async fn one_key_in_two_environments_is_heard_for_each_of_its_partners_alone(pool: PgPool) {
     let stage = Stage::new(pool).await;
     let body = json!({ "name": "two", "environment": "PRODUCTION", "apiKey": API_KEY });

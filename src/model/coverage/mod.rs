@@ -25,7 +25,8 @@ pub const RENEW: Duration = Duration::from_secs(2);
 pub const UNREAD: TimeDelta = TimeDelta::seconds(1);
 
 /// A partner is promised to be heard from the confirmation of its channel on, or, should that take longer, from its
-/// registration on: subscribing takes a few round trips, and a gap for each of them would say nothing.
+/// registration on: subscribing takes a few round trips, and a gap for each of them would say nothing. Whoever is heard by
+/// then, on another channel, is not to be missed for a moment.
 pub const ENTRY: TimeDelta = TimeDelta::seconds(2);
 
 /// An owner that has not renewed for so long hangs, even if its session with Postgres is still there.
@@ -46,6 +47,8 @@ pub struct Term {
     pub began: DateTime<Utc>,
     /// Its deletion, or the change to the next channel.
     pub ended: Option<DateTime<Utc>>,
+    /// It follows a term of the same partner, without a break.
+    pub follows: bool,
     /// Everything before was judged and needs no spans any more.
     pub decided: DateTime<Utc>,
 }
@@ -115,7 +118,7 @@ pub fn judge(term: &Term, spans: &[Span], now: DateTime<Utc>) -> Judgement {
         let after = spans.iter().position(|span| span.from <= at && span.safe() == at);
         let next = spans.iter().map(|span| span.from).filter(|from| at < *from && *from < until).min();
         let to = next.or(term.ended.filter(|ended| *ended == until));
-        let entering = at == term.began && to.unwrap_or(now) - at <= ENTRY;
+        let entering = !term.follows && at == term.began && to.unwrap_or(now) - at <= ENTRY;
         if !entering {
             holes.push(Hole { from: at, to, after });
         }

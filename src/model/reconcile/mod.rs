@@ -15,6 +15,9 @@ const RAREST: Duration = Duration::from_hours(6);
 /// The rarest look at an order that Transak says it does not know.
 const RAREST_UNKNOWN: Duration = Duration::from_hours(24);
 
+/// So long a repair goes on asking for an order that Transak says it does not know.
+const UNKNOWN_FOR: TimeDelta = TimeDelta::hours(1);
+
 /// So long before a gap an order may have changed, by the times that Transak writes, and is looked at all the same: what
 /// writes them may have another clock than what answers us.
 pub const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(15);
@@ -62,6 +65,12 @@ pub fn next_for_unknown(since: DateTime<Utc>, now: DateTime<Utc>, base: Duration
     let age = (now - since).max(TimeDelta::zero());
     let wait = (age.to_std().unwrap_or_default() / 4).min(RAREST_UNKNOWN).max(base);
     (age < REFUND_WAIT).then(|| now.checked_add_signed(TimeDelta::from_std(wait).ok()?)).flatten()
+}
+
+/// Whether a repair takes an order for unknown that Transak has said not to know each time since `since`: the answer of a
+/// copy that lags behind would otherwise have a gap called repaired in which something was not read.
+pub fn is_believed_unknown(since: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+    since.is_some_and(|since| now - since >= UNKNOWN_FOR)
 }
 
 /// How long a gap waits after it could not be repaired `times` times, whatever Transak asked for on top.

@@ -42,6 +42,14 @@ fn what_is_over_is_never_looked_at() {
 }
 
 #[test]
+fn an_order_is_believed_to_be_unknown_once_transak_has_said_so_for_an_hour() {
+    let now = Utc::now();
+    let believed = |minutes| is_believed_unknown(Some(now - TimeDelta::minutes(minutes)), now);
+    assert_eq!((believed(0), believed(59), believed(60)), (false, false, true));
+    assert!(!is_believed_unknown(None, now), "it has only now been asked");
+}
+
+#[test]
 fn pauses_grow_up_to_a_bound_and_never_undercut_what_transak_asks_for() {
     let seconds = |times| repair_pause(times, Duration::ZERO).as_secs();
     assert_eq!([1, 2, 3, 7, 8, 99].map(seconds), [30, 60, 120, 1920, 3600, 3600]);

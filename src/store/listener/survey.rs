@@ -72,14 +72,19 @@ pub async fn read(conn: &mut PgConnection) -> Result<Survey> {
 
 async fn terms(conn: &mut PgConnection) -> Result<Vec<TermRow>> {
     let rows = sqlx::query!(
-        r#"select stream_term_id, partner_id as "partner_id: PartnerId", channel, began_at, ended_at, decided_until
+        r#"select stream_term_id, partner_id as "partner_id: PartnerId", channel, began_at, ended_at, follows, decided_until
            from stream_term order by partner_id, began_at, stream_term_id"#
     );
     let rows = rows.fetch_all(conn).await?.into_iter().map(|row| TermRow {
         id: row.stream_term_id,
         partner: row.partner_id,
         channel: row.channel,
-        term: Term { began: row.began_at, ended: row.ended_at, decided: row.decided_until },
+        term: Term {
+            began: row.began_at,
+            ended: row.ended_at,
+            follows: row.follows,
+            decided: row.decided_until,
+        },
     });
     Ok(rows.collect())
 }

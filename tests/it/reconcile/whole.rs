@@ -77,12 +77,33 @@ async fn an_order_under_way_that_no_list_shows_is_read_before_the_gap_is_repaire
 }
 
 #[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]
-async fn an_order_under_way_that_transak_does_not_know_keeps_no_gap_open(pool: PgPool) {
+async fn an_order_under_way_that_transak_does_not_know_keeps_the_gap_open_for_an_hour(pool: PgPool) {
     let house = house_with_gap(&pool).await;
     let token = house.fake.world().token.clone();
     house.hear(Source::Stream, &order("o1", CREATED, ago(600)), &token).await;
-    let summary = house.reconciler().run_once(Utc::now()).await.unwrap();
-    assert_eq!((summary.gaps_repaired, house.fake.calls("order/o1")), (1, 1));
+    sqlx::query("update access_token set expires_at = null").execute(&pool).await.unwrap();
+    let (mut reconciler, begin) = (house.reconciler(), Utc::now());
+    let mut repaired = Vec::new();
+    for minutes in [0, 30, 59, 62] {
+        let summary = reconciler.run_once(begin + TimeDelta::minutes(minutes)).await.unwrap();
+        repaired.push((summary.gaps_repaired, summary.gaps_failed));
+    }
+    assert_eq!(repaired, [(0, 1), (0, 1), (0, 1), (1, 0)]);
+}
+
+#[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]
+async fn what_transak_said_not_to_know_for_a_while_is_kept_before_its_gap_is_repaired(pool: PgPool) {
+    let house = house_with_gap(&pool).await;
+    let token = house.fake.world().token.clone();
+    house.hear(Source::Stream, &order("o1", CREATED, ago(600)), &token).await;
+    let (mut reconciler, mut now) = (house.reconciler(), Utc::now());
+    for _ in 0..4 {
+        assert_eq!(reconciler.run_once(now).await.unwrap().gaps_repaired, 0);
+        now = house.next_repair().await;
+    }
+    house.fake.world().play("o1", &[(CREATED, ago(600)), (COMPLETED, ago(90))]);
+    assert_eq!(reconciler.run_once(now).await.unwrap().gaps_repaired, 1);
+    assert_eq!(house.statuses("o1").await, [CREATED, COMPLETED]);
 }
 
 #[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]
@@ -130,6 +151,7 @@ async fn a_repair_leaves_nothing_behind(pool: PgPool) {
     let house = House::new(&pool, false, true).await;
     let token = house.fake.world().token.clone();
     house.hear(Source::Stream, &order("o1", CREATED, ago(600)), &token).await;
+    house.fake.world().play("o1", &[(CREATED, ago(600))]);
     house.gap(ago(120), ago(60)).await;
     house.reconciler().run_once(Utc::now()).await.unwrap();
     let left: i64 = sqlx::query_scalar(

@@ -8,8 +8,10 @@ use super::{Came, Repair};
 use crate::intake::reconcile::Stop;
 use crate::intake::reconcile::orders::{Known, each};
 use crate::intake::reconcile::pass::{Pass, Seen};
+use crate::model::reconcile::is_believed_unknown;
 use crate::store;
-use crate::store::gap_repair::orders;
+use crate::store::gap_repair::orders::{self, Listed};
+use crate::transak::rest::RestError;
 
 /// The most orders of a turn: more than it has time for.
 const MOST: i64 = 1000;
@@ -21,12 +23,12 @@ impl Pass<'_> {
     /// Asks for each order on the list once. What cannot be read stays on it, and is noted.
     pub(super) async fn by_id(&self, repair: &Repair) -> Result<Came, Stop> {
         let mut conn = self.settings.pool.acquire().await.map_err(store::Error::from)?;
-        let ids = orders::left(&mut conn, self.key(repair), MOST).await?;
+        let listed = orders::left(&mut conn, self.key(repair), MOST).await?;
         drop(conn);
-        for ids in ids.chunks(BATCH) {
-            let (looks, asked) = self.ask(repair, ids).await?;
+        for some in listed.chunks(BATCH) {
+            let (looks, asked) = self.ask(repair, some).await?;
             let mut conn = self.settings.pool.acquire().await.map_err(store::Error::from)?;
-            looks.write(&mut conn, self.key(repair)).await?;
+            looks.write(&mut conn, self.key(repair), self.clock.now()).await?;
             drop(conn);
             if looks.has_done() {
                 repair.progress();
@@ -36,7 +38,7 @@ impl Pass<'_> {
                 return Ok(Came::SomeWay);
             }
         }
-        let has_more = i64::try_from(ids.len()).is_ok_and(|count| count >= MOST);
+        let has_more = i64::try_from(listed.len()).is_ok_and(|count| count >= MOST);
         let may_go_on = has_more && repair.trouble.lock().await.is_none();
         Ok(if may_go_on { Came::SomeWay } else { Came::ToTheEnd })
     }
@@ -46,13 +48,16 @@ impl Pass<'_> {
     pub(super) async fn ask(
         &self,
         repair: &Repair,
-        ids: &[String],
+        listed: &[Listed],
     ) -> Result<(Looks, Result<(), Stop>), Stop> {
-        let looked = Mutex::new(Vec::with_capacity(ids.len()));
-        let mut works = Vec::with_capacity(ids.len());
-        for id in ids {
+        let looks = Mutex::new(Looks::default());
+        let looked = Mutex::new(Vec::with_capacity(listed.len()));
+        let mut works = Vec::with_capacity(listed.len());
+        for Listed { order_id: id, unknown_since } in listed {
             works.push(async {
-                let (known, outcome) = self.ask_one(repair, id).await?;
+                let is_believed = is_believed_unknown(*unknown_since, self.clock.now());
+                let (known, outcome) = self.ask_one(repair, id, is_believed).await?;
+                looks.lock().await.sort(id, known, is_believed);
                 looked.lock().await.push((id.as_str(), known));
                 outcome
             });
@@ -64,16 +69,16 @@ impl Pass<'_> {
                 Ok(())
             }
         };
-        let looked = looked.into_inner();
-        self.schedule(&looked).await?;
-        let mut looks = Looks::default();
-        for (id, known) in looked {
-            looks.sort(id, known);
-        }
-        Ok((looks, asked))
+        self.schedule(&looked.into_inner()).await?;
+        Ok((looks.into_inner(), asked))
     }
 
-    async fn ask_one(&self, repair: &Repair, id: &str) -> Result<(Known, Result<(), Stop>), Stop> {
+    async fn ask_one(
+        &self,
+        repair: &Repair,
+        id: &str,
+        is_believed: bool,
+    ) -> Result<(Known, Result<(), Stop>), Stop> {
         self.note(|summary| summary.orders += 1);
         let (known, outcome) = match self.read_and_look(id, repair.because()).await {
             Ok(known) => (known, Ok(())),
@@ -83,8 +88,10 @@ impl Pass<'_> {
             }
             Err(stop) => return Err(stop),
         };
-        if let Known::Yes(Seen { trouble: Some(error), .. }) = known {
-            repair.note(error).await;
+        match known {
+            Known::Yes(Seen { trouble: Some(error), .. }) => repair.note(error).await,
+            Known::No if !is_believed => repair.note(RestError::NotFound).await,
+            Known::Yes(_) | Known::No => {}
         }
         Ok((known, outcome))
     }

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::Mutex;
 
@@ -19,7 +20,7 @@ use crate::model::pages::{Next, Pages, Place, Why};
 use crate::store;
 use crate::store::event::kept::{self, Kept};
 use crate::store::gap_repair::days::{self, List, Reached};
-use crate::store::gap_repair::orders;
+use crate::store::gap_repair::orders::{self, Listed};
 use crate::transak::rest::history::RestOrder;
 use crate::transak::rest::{OrdersPage, OrdersQuery, RestError, Unreadable, history};
 
@@ -46,6 +47,8 @@ pub(super) struct Looks {
     done: Vec<String>,
     /// They could not be read.
     left: Vec<String>,
+    /// Transak says that it does not know them, which is not believed yet.
+    unknown: Vec<String>,
 }
 
 impl Pass<'_> {
@@ -146,8 +149,10 @@ impl Pass<'_> {
         let seen = seen.into_inner();
         self.schedule(&seen).await?;
         for (id, known) in seen {
-            looks.sort(id, known);
+            looks.sort(id, known, false);
         }
+        let unread: Vec<_> =
+            unread.into_iter().map(|order_id| Listed { order_id, unknown_since: None }).collect();
         let (asked, outcome) = self.ask(repair, &unread).await?;
         outcome?;
         looks.add(asked);
@@ -178,7 +183,7 @@ impl Pass<'_> {
         let key = self.key(repair);
         let mut conn = self.settings.pool.acquire().await.map_err(store::Error::from)?;
         let mut tx = conn.begin().await.map_err(store::Error::from)?;
-        looks.write(&mut tx, key).await?;
+        looks.write(&mut tx, key, self.clock.now()).await?;
         if let Some(reached) = &reached {
             days::reach(&mut tx, key, list, reached).await?;
         }
@@ -191,14 +196,20 @@ impl Pass<'_> {
 }
 
 impl Looks {
-    pub(super) fn sort(&mut self, id: &str, known: Known) {
-        let is_left = matches!(known, Known::Yes(Seen { trouble: Some(_), .. }));
-        if is_left { &mut self.left } else { &mut self.done }.push(id.to_owned());
+    /// `is_believed`: should Transak say that it does not know it, so it is.
+    pub(super) fn sort(&mut self, id: &str, known: Known, is_believed: bool) {
+        let place = match known {
+            Known::No if !is_believed => &mut self.unknown,
+            Known::Yes(Seen { trouble: Some(_), .. }) => &mut self.left,
+            Known::Yes(_) | Known::No => &mut self.done,
+        };
+        place.push(id.to_owned());
     }
 
     fn add(&mut self, other: Self) {
         self.done.extend(other.done);
         self.left.extend(other.left);
+        self.unknown.extend(other.unknown);
     }
 
     /// Some were read.
@@ -207,12 +218,19 @@ impl Looks {
     }
 
     /// Writes down what is left and what is not.
-    pub(super) async fn write(&self, conn: &mut PgConnection, key: (PartnerId, GapId)) -> store::Result<()> {
+    pub(super) async fn write(
+        &self,
+        conn: &mut PgConnection,
+        key: (PartnerId, GapId),
+        now: DateTime<Utc>,
+    ) -> store::Result<()> {
         if !self.done.is_empty() {
             orders::take_off(conn, key, &self.done).await?;
         }
-        if !self.left.is_empty() {
-            orders::put(conn, key, &self.left).await?;
+        for (ids, unknown_at) in [(&self.left, None), (&self.unknown, Some(now))] {
+            if !ids.is_empty() {
+                orders::put(conn, key, ids, unknown_at).await?;
+            }
         }
         Ok(())
     }

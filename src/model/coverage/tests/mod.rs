@@ -11,7 +11,7 @@ fn at(second: i64) -> DateTime<Utc> {
 }
 
 fn term(began: i64) -> Term {
-    Term { began: at(began), ended: None, decided: at(began) }
+    Term { began: at(began), ended: None, follows: false, decided: at(began) }
 }
 
 /// Heard from then to then, over at its end.
@@ -55,6 +55,13 @@ fn a_partner_that_is_not_heard_from_its_registration_on_is_in_a_gap() {
     assert_eq!(holes(&term(100), &[], 103), [(100, None)]);
     assert_eq!(holes(&term(100), &[hearing(130, 140)], 141), [(100, Some(130))]);
     assert_eq!(holes(&term(100), &[hearing(101, 140)], 141), [], "subscribing takes a moment");
+}
+
+#[test]
+fn a_partner_whose_channel_changed_is_in_a_gap_from_the_change_on() {
+    let next = Term { follows: true, ..term(100) };
+    assert_eq!(holes(&next, &[], 101), [(100, None)]);
+    assert_eq!(holes(&next, &[hearing(101, 140)], 141), [(100, Some(101))]);
 }
 
 #[test]

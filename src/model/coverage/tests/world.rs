@@ -50,7 +50,7 @@ impl World {
 
     pub(super) fn register(&mut self, key: u8) {
         if self.present().is_none() {
-            self.begin_term(PartnerId::new(), key);
+            self.begin_term(PartnerId::new(), key, false);
         }
     }
 
@@ -59,7 +59,7 @@ impl World {
             && before != key
         {
             self.delete();
-            self.begin_term(partner, key);
+            self.begin_term(partner, key, true);
         }
     }
 
@@ -70,9 +70,9 @@ impl World {
         }
     }
 
-    fn begin_term(&mut self, partner: PartnerId, key: u8) {
+    fn begin_term(&mut self, partner: PartnerId, key: u8, follows: bool) {
         let (now, began) = (moment(self.now), self.now);
-        let term = Term { began: now, ended: None, decided: now };
+        let term = Term { began: now, ended: None, follows, decided: now };
         self.terms.push(TermOfWorld { partner, key, term, began, ended: None, heard: BTreeMap::new() });
     }
 
