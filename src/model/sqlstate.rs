@@ -19,22 +19,35 @@ pub enum Fault {
     Environment,
 }
 
-/// Judges a SQLSTATE; `constraint`: the error names the constraint that the row violates.
-///
+/// Whose constraint or index an error names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    Nobodys,
+    /// Of our own migrations.
+    Ours,
+    /// Somebody has put it on our tables, or on his own.
+    Foreign,
+}
+
+/// Judges a SQLSTATE and the name that comes with it.
+pub fn fault(code: &str, named: Named) -> Fault {
+    match judge(code, named) {
+        // What is right for our own schema is refused by something of somebody else's.
+        Fault::Row if named == Named::Foreign => Fault::Environment,
+        fault => fault,
+    }
+}
+
 /// All classes of PostgreSQL 15 to 18 are named, so that a new one has to be thought about.
 #[expect(clippy::match_same_arms, reason = "each is named for a reason of its own")]
-pub fn fault(code: &str, constraint: bool) -> Fault {
+fn judge(code: &str, named: Named) -> Fault {
     match code {
+        // A key that is taken, a check that fails: one that we know.
+        "23505" | "23514" if named == Named::Ours => Fault::Row,
         // An enum without this value, a type with another form: program and schema differ.
         "22P02" | "22P03" | "22023" => Fault::Environment,
-        // The row it refers to is not there: it may come, as in a restore.
-        "23503" => Fault::Environment,
-        // A column that this program does not know wants a value; a sequence has come to its end: no row is to blame.
-        "23502" | "2200H" => Fault::Environment,
-        // An exclusion or a division that this program does not know, as in a trigger.
-        "23P01" | "22012" => Fault::Environment,
-        // A partition that is missing is told as a check that fails, without a name.
-        "23514" if !constraint => Fault::Environment,
+        // A sequence has come to its end; a division that this program does not know, as in a trigger.
+        "2200H" | "22012" => Fault::Environment,
         // A row or an index entry that is too large. Its neighbours in the class are about the statement.
         "54000" => Fault::Row,
         "55P03" => Fault::Lock,
@@ -49,8 +62,11 @@ pub fn fault(code: &str, constraint: bool) -> Fault {
 #[expect(clippy::match_same_arms, reason = "what is known is named, what is new is not")]
 fn class(class: &str) -> Fault {
     match class {
-        // Data exceptions; integrity constraints.
-        "22" | "23" => Fault::Row,
+        // Data exceptions.
+        "22" => Fault::Row,
+        // The row it refers to is not there, and may come, as in a restore; a column that this program does not know wants
+        // a value; a partition that is missing is told as a check that fails, without a name.
+        "23" => Fault::Environment,
         // Serialization failures and deadlocks.
         "40" => Fault::Race,
         // Connections; authorization and databases, which are asked about when one connects; resources; operators; the
@@ -78,7 +94,7 @@ mod tests {
             Fault::Row,
             &[
                 "22000", "22001", "22003", "22007", "22008", "22021", "22026", "22030", "22032", "22P01",
-                "22P04", "22P05", "22P06", "23000", "23001", "23505", "54000",
+                "22P04", "22P05", "22P06", "54000",
             ],
         ),
         (Fault::Lock, &["55P03"]),
@@ -112,7 +128,11 @@ mod tests {
                 "22023",
                 "22P02",
                 "22P03",
+                "23000",
+                "23001",
+                "23502",
                 "23503",
+                "23P01",
                 "24000",
                 "25000",
                 "25P01",
@@ -164,16 +184,29 @@ mod tests {
     fn every_class_is_judged() {
         for (fault_of, codes) in TABLE {
             for code in *codes {
-                assert_eq!(fault(code, true), *fault_of, "{code}");
-                assert_eq!(fault(code, false), *fault_of, "{code} without a constraint");
+                assert_eq!(fault(code, Named::Nobodys), *fault_of, "{code}");
+                assert_eq!(fault(code, Named::Ours), *fault_of, "{code} of ours");
             }
         }
     }
 
     #[test]
-    fn a_check_that_fails_is_the_rows_fault_and_a_missing_partition_is_not() {
-        assert_eq!(fault("23514", true), Fault::Row);
-        assert_eq!(fault("23514", false), Fault::Environment);
+    fn a_key_or_a_check_is_the_rows_fault_only_if_it_is_ours() {
+        for code in ["23505", "23514"] {
+            assert_eq!(fault(code, Named::Ours), Fault::Row);
+            assert_eq!(fault(code, Named::Foreign), Fault::Environment);
+            // A partition that is missing is told so.
+            assert_eq!(fault(code, Named::Nobodys), Fault::Environment);
+        }
+    }
+
+    #[test]
+    fn what_names_something_foreign_is_never_the_rows_own_fault() {
+        for (_, codes) in TABLE {
+            for code in *codes {
+                assert_ne!(fault(code, Named::Foreign), Fault::Row, "{code}");
+            }
+        }
     }
 
     #[test]
@@ -182,8 +215,8 @@ mod tests {
         for first in &alphabet {
             for second in &alphabet {
                 let class = format!("{first}{second}");
-                let is_row = fault(&format!("{class}999"), true) == Fault::Row;
-                assert_eq!(is_row, ["22", "23"].contains(&class.as_str()), "{class}");
+                let is_row = fault(&format!("{class}999"), Named::Ours) == Fault::Row;
+                assert_eq!(is_row, class == "22", "{class}");
             }
         }
     }

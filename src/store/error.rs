@@ -3,7 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use crate::model::sqlstate::{Fault, fault};
+use super::constraint::is_own;
+use crate::model::sqlstate::{Fault, Named, fault};
 
 /// The result of a query.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -15,6 +16,9 @@ pub enum Error {
     /// Postgres cannot be reached, is shutting down, or is too busy: the same call may succeed later.
     #[error("the database is not available right now; try again later")]
     Unavailable(#[source] sqlx::Error),
+    /// As [`Error::Unavailable`], said in the middle of what may have been done all the same.
+    #[error("the database did not say whether it was done; look at it and try again")]
+    Unsettled(#[source] sqlx::Error),
     /// Another transaction was in the way: the same call may succeed at once.
     #[error("another change came first; try again")]
     Contended(#[source] sqlx::Error),
@@ -37,11 +41,30 @@ pub enum Error {
 impl Error {
     /// Waiting may help.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::Unsettled(_))
     }
 
-    /// The server had ended the session before it did what was asked, or while it did: it may be another one's turn.
+    /// What is not available may have been done all the same, like a commit whose answer never came.
+    #[must_use]
+    pub fn unsettled(self) -> Self {
+        match self {
+            Self::Unavailable(error) => Self::Unsettled(error),
+            error => error,
+        }
+    }
+
+    /// The server had ended the session before it did what was asked, or while it did, and nothing of it stands: it may
+    /// be another one's turn.
     pub fn is_session_ended(&self) -> bool {
+        !matches!(self, Self::Unsettled(_)) && self.is_by_the_end_of_a_session()
+    }
+
+    /// The session ended, and what was done in it may stand or not.
+    pub fn is_left_unsettled(&self) -> bool {
+        matches!(self, Self::Unsettled(_)) && self.is_by_the_end_of_a_session()
+    }
+
+    fn is_by_the_end_of_a_session(&self) -> bool {
         let source = std::error::Error::source(self).and_then(|source| source.downcast_ref::<sqlx::Error>());
         match source {
             Some(sqlx::Error::Io(error)) => ENDED.contains(&error.kind()),
@@ -76,10 +99,15 @@ impl Error {
     /// The session is as good as before, so that it can be used again. After anything else it may be cut off in the middle
     /// of a statement, or have plans and types in mind that are no more.
     pub fn leaves_session_usable(&self) -> bool {
-        !matches!(self, Self::Unavailable(_) | Self::Unexpected(_))
+        !matches!(self, Self::Unavailable(_) | Self::Unsettled(_) | Self::Unexpected(_))
     }
 
-    /// The name of the constraint that was violated, if one was.
+    /// Something else refers to the row.
+    pub fn is_referred_to(&self) -> bool {
+        self.sqlstate().is_some_and(|code| matches!(&*code, "23001" | "23503"))
+    }
+
+    /// The name of the constraint of ours that was violated, if one was.
     pub fn constraint(&self) -> Option<&str> {
         match self {
             Self::Refused(sqlx::Error::Database(error)) => error.constraint(),
@@ -117,7 +145,10 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match &error {
             sqlx::Error::Database(refusal) => {
-                match fault(&refusal.code().unwrap_or_default(), refusal.constraint().is_some()) {
+                let named = refusal
+                    .constraint()
+                    .map_or(Named::Nobodys, |name| if is_own(name) { Named::Ours } else { Named::Foreign });
+                match fault(&refusal.code().unwrap_or_default(), named) {
                     Fault::Row => Self::Refused(error),
                     Fault::Lock => Self::Locked(error),
                     Fault::Race => Self::Contended(error),

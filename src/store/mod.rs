@@ -9,6 +9,7 @@ pub mod api_process;
 pub mod api_token;
 pub mod attempt;
 pub mod connecting;
+pub mod constraint;
 pub mod credentials;
 pub mod delivery;
 pub mod dispatcher;
@@ -44,5 +45,5 @@ pub mod token_refresh;
 pub mod wake;
 pub mod watch;
 
-pub use again::{again, begin};
+pub use again::{again, begin, commit};
 pub use error::{Error, Result, within};

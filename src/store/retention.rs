@@ -217,7 +217,7 @@ pub async fn drop_partner(conn: &mut PgConnection, partner: PartnerId) -> Result
     match deleted.map_err(Error::from) {
         Ok(done) => Ok(done.rows_affected() > 0),
         // A table that is not named there still has something of it.
-        Err(error) if error.constraint().is_some() => Ok(false),
+        Err(error) if error.is_referred_to() => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -50,6 +50,20 @@ async fn a_deleted_partner_is_gone_once_nothing_of_it_is_kept(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
+async fn a_deleted_partner_to_which_a_table_of_somebody_else_refers_stays_and_keeps_nothing_else(
+    pool: PgPool,
+) {
+    let world = World::new(pool).await;
+    world.sql("create table ledger (partner_id uuid references partner); insert into ledger select partner_id from partner").await;
+    assert_eq!(world.call("DELETE", &format!("/v1/partners/{}", world.partner), None).await.0, 204);
+    run(&world, 91).await;
+    assert_eq!(world.count("partner").await, 1);
+    world.sql("drop table ledger").await;
+    run(&world, 91).await;
+    assert_eq!(world.count("partner").await, 0);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
 async fn an_order_that_is_never_over_is_gone_two_years_after_it_was_last_heard_of(pool: PgPool) {
     let mut world = World::new(pool).await;
     let message = world.signed(&order("o1", "PROCESSING", 1));

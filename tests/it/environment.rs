@@ -1,8 +1,11 @@
 //! What the database refuses for its own state, and what it refuses for the row: only the latter is quarantined.
 
+use std::collections::BTreeSet;
+
 use sqlx::{AssertSqlSafe, PgPool};
 use transak_relay::intake::{Fate, Heard};
 use transak_relay::model::event::Source;
+use transak_relay::store::constraint::{OWN, of_partition};
 use transak_relay::store::pool::MIGRATOR;
 
 use crate::world::{World, order};
@@ -60,7 +63,7 @@ async fn what_a_message_causes_itself_is_quarantined_alone(pool: PgPool) {
         "errcode = '22021'",
         "errcode = '22P05'",
         "errcode = '54000'",
-        "errcode = '23514', constraint = 'a_check'",
+        "errcode = '23514', constraint = 'event_hops_are_counted'",
     ];
     for (number, error) in errors.into_iter().enumerate() {
         refuse(&world, ("event", "new.order_id like 'poison%'"), error).await;
@@ -122,4 +125,50 @@ async fn what_cannot_even_be_quarantined_is_not_said_to_be(pool: PgPool) {
     world.sql("drop trigger refuse on quarantine").await;
     world.writer.drain().await;
     assert_eq!(world.count("quarantine").await, 3);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_somebody_else_has_put_on_a_table_is_no_fault_of_a_message(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    world.sql("create unique index one_event_an_order on event (order_id)").await;
+    for status in ["AWAITING_PAYMENT_FROM_USER", "PROCESSING"] {
+        let heard = Heard { source: Source::Webhook, ..world.heard(&world.signed(&order("o1", status, 1))) };
+        world.intake.offer(heard).unwrap();
+        world.writer.drain().await;
+    }
+    let heard = webhook(&world, "o2");
+    assert_eq!(keep(&mut world, heard).await, Fate::New, "the rest is kept");
+    assert_eq!((world.count("event").await, world.count("quarantine").await), (2, 0));
+    world.sql("drop index one_event_an_order").await;
+    world.sql("alter table event add constraint no_large_ones check (length(order_id) < 5) not valid").await;
+    let heard = webhook(&world, "a-longer-one");
+    assert_eq!(keep(&mut world, heard).await, Fate::Spooled);
+    world.sql("alter table event drop constraint no_large_ones").await;
+    world.writer.drain().await;
+    assert_eq!((world.count("event").await, world.count("quarantine").await), (4, 0));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn every_constraint_and_index_of_our_tables_is_known_as_our_own(pool: PgPool) {
+    let in_schema: Vec<(String, String, bool)> = sqlx::query_as(
+        "select part.relname::text, named.name, part.relispartition
+         from (select conrelid as part, conname::text as name from pg_constraint where contype in ('c', 'p', 'u')
+               union select indrelid, relname::text from pg_index join pg_class index on index.oid = indexrelid) named
+         join pg_class part on part.oid = named.part
+         where part.relnamespace = 'public'::regnamespace and part.relname <> '_sqlx_migrations'",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    let listed =
+        OWN.iter().flat_map(|(table, names)| names.iter().map(|name| (table.to_string(), name.to_string())));
+    let (of_partitions, of_tables): (Vec<_>, Vec<_>) = in_schema.into_iter().partition(|one| one.2);
+    assert_eq!(
+        of_tables.into_iter().map(|(table, name, _)| (table, name)).collect::<BTreeSet<_>>(),
+        listed.collect::<BTreeSet<_>>(),
+        "a new constraint or index belongs into src/store/constraint.rs"
+    );
+    let keys = of_partitions.iter().filter(|(_, name, _)| name.ends_with("_pkey"));
+    assert!(keys.clone().count() >= 2);
+    assert!(keys.into_iter().all(|(_, name, _)| of_partition(name)));
 }
