@@ -128,9 +128,13 @@ async fn authenticate(parts: &Parts, api: &Api) -> Result<Caller, Problem> {
 
 /// Counts a request of a token that opens something, and waits until it may be served.
 pub async fn admit(token: TokenHash, parts: &Parts, api: &Api) -> Result<(), Problem> {
+    let slip = parts.extensions.get::<Slip>();
+    if slip.is_some_and(Slip::is_served) {
+        return Ok(());
+    }
     api.rates.take(token, &parts.extensions)?;
     // Without the middleware that holds it, a turn would end here.
-    if let Some(slip) = parts.extensions.get::<Slip>() {
+    if let Some(slip) = slip {
         slip.hold(api.turns.wait(token).await?);
     }
     Ok(())

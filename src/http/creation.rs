@@ -23,6 +23,9 @@ use crate::model::seal::MasterKey;
 use crate::model::token::TokenHash;
 use crate::store::idempotency::{self as store, Claim};
 
+/// The header that makes a request safe to send again.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
 /// Marks an answer that was given before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
@@ -100,13 +103,13 @@ fn target(uri: &Uri) -> String {
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let mut given = headers.get_all("idempotency-key").iter();
+    let mut given = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = given.next() else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
     let fits = (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
     if !fits || given.next().is_some() {
         return Err(Problem::parameter(
-            "idempotency-key",
+            IDEMPOTENCY_KEY,
             "must be given once, as 1 to 255 visible ASCII characters",
         ));
     }

@@ -23,12 +23,12 @@ use crate::http::attempt::AttemptView;
 use crate::model::delivery::DeliveryState;
 use crate::model::id::{DeliveryId, EndpointId, EventId, PartnerId};
 use crate::store::attempt::read as attempt;
-use crate::store::begin;
 use crate::store::delivery::{by_hand, read as store};
 use crate::store::endpoint::read as endpoint;
 use crate::store::event::read as event;
 use crate::store::list::snapshot;
 use crate::store::wake;
+use crate::store::{begin, commit};
 
 /// Which deliveries; what is left out filters nothing.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -175,7 +175,7 @@ pub async fn retry_delivery(
     }
     wake::deliveries(&mut tx).await?;
     let after = store::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("delivery"))?;
-    tx.commit().await?;
+    commit(tx).await?;
     Ok((StatusCode::ACCEPTED, Json(after.into())))
 }
 
@@ -220,6 +220,6 @@ pub async fn redeliver_event(
     wake::deliveries(&mut tx).await?;
     let owed = Redelivered { data: owed.into_iter().map(DeliveryView::from).collect() };
     let answer = once.answer_as((StatusCode::ACCEPTED, &owed), &mut tx, &api.master_key).await?;
-    tx.commit().await?;
+    commit(tx).await?;
     Ok(answer)
 }

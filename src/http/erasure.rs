@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::problem::openapi::Writing;
 use crate::model::order::OrderId;
 use crate::model::token::TokenHash;
-use crate::store::begin;
+use crate::store::{begin, commit};
 use crate::store::{erasure, retention};
 
 /// Erase an order: its events, payloads, deliveries, attempts and quarantined messages. Only the fact is kept. What
@@ -40,6 +40,6 @@ pub async fn erase_order(
     if !erased {
         return Err(Problem::NotFound("order"));
     }
-    tx.commit().await?;
+    commit(tx).await?;
     Ok(StatusCode::NO_CONTENT)
 }

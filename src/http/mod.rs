@@ -131,7 +131,7 @@ pub fn router(api: Api) -> Router {
         .fallback(async || Problem::NoSuchPath)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(body::MAX_BODY))
-        .layer(middleware::from_fn(again::read_again))
+        .layer(middleware::from_fn(again::make_again))
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn(body::refuse_too_large))
         .layer(middleware::from_fn(rate::tell_rate))

@@ -23,6 +23,7 @@ use crate::model::id::{PartnerId, QuarantineId};
 use crate::model::quarantine::{Reason, Refusal};
 use crate::store::list::snapshot;
 use crate::store::quarantine::{delete, read as store};
+use crate::store::{Error, begin, commit};
 
 /// A list without filters.
 #[derive(Debug, Deserialize)]
@@ -213,10 +214,11 @@ pub async fn delete_quarantined(
     writer: Writer,
     Path(id): Path<QuarantineId>,
 ) -> Result<StatusCode, Problem> {
-    let mut conn = api.pool.acquire().await?;
-    if !delete::one(&mut conn, &writer.partners, writer.partner.is_none(), id).await? {
+    let mut tx = begin(&api.pool).await?;
+    if !delete::one(&mut tx, &writer.partners, writer.partner.is_none(), id).await? {
         return Err(Problem::NotFound("quarantined message"));
     }
+    commit(tx).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -245,7 +247,9 @@ pub async fn empty_quarantine(
     let mut emptied = Emptied::default();
     for partner in writer.partners.iter().copied().map(Some).chain(of_nobody) {
         loop {
-            let gone = delete::some(&mut conn, partner, &(&query).into()).await?;
+            let gone = delete::some(&mut conn, partner, &(&query).into()).await;
+            // What is gone already is counted only once.
+            let gone = gone.map_err(Error::unsettled)?;
             emptied.deleted += gone;
             if gone < delete::STEP {
                 break;
@@ -258,7 +262,8 @@ pub async fn empty_quarantine(
 impl From<RequeueError> for Problem {
     fn from(error: RequeueError) -> Self {
         match error {
-            RequeueError::Store(error) => Self::Store(error),
+            // It is done in several steps.
+            RequeueError::Store(error) => Self::Store(error.unsettled()),
             RequeueError::Full(_) | RequeueError::NotCommitted => Self::IntakeFull,
         }
     }

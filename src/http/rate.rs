@@ -117,6 +117,11 @@ struct Noted {
 }
 
 impl Slip {
+    /// The request has its turn already: it is made again.
+    pub(super) fn is_served(&self) -> bool {
+        self.0.turn.get().is_some()
+    }
+
     /// Holds a turn until the answer begins.
     pub(super) fn hold(&self, turn: Turn) {
         // A request that shows its token twice holds one turn.

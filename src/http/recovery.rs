@@ -22,10 +22,10 @@ use super::problem::openapi::{Common, WithBody, WithoutBody};
 use super::quarantine::NoFilter;
 use crate::model::id::{EndpointId, PartnerId, RecoveryId};
 use crate::model::recovery::{RecoveryScope, RecoveryState};
-use crate::store::begin;
 use crate::store::endpoint::read as endpoint;
 use crate::store::list::snapshot;
 use crate::store::recovery::{self as store, Recovery, Span};
+use crate::store::{begin, commit};
 
 /// What is to be recovered.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -136,7 +136,7 @@ pub async fn recover_endpoint(
     let made = store::find(&mut tx, &[partner_id], id).await?.ok_or(Problem::NotFound("recovery"))?;
     let begun = (StatusCode::ACCEPTED, &RecoveryView::from(made));
     let answer = once.answer_as(begun, &mut tx, &api.master_key).await?;
-    tx.commit().await?;
+    commit(tx).await?;
     Ok(answer)
 }
 
@@ -197,6 +197,6 @@ pub async fn cancel_recovery(
     if found.state == RecoveryState::Finished {
         return Err(Problem::Conflict("The recovery is finished: everything it was about is owed."));
     }
-    tx.commit().await?;
+    commit(tx).await?;
     Ok(Json(found.into()))
 }

@@ -23,9 +23,9 @@ use super::quarantine::NoFilter;
 use crate::model::id::{PartnerId, TokenId};
 use crate::model::token::{Caller, Scope, TokenHash, generate};
 use crate::store::api_token::{self as store, ApiToken};
-use crate::store::begin;
 use crate::store::list::snapshot;
 use crate::store::partner;
+use crate::store::{begin, commit};
 
 /// A token, without what opens anything.
 #[derive(Debug, Serialize, ToSchema)]
@@ -114,7 +114,7 @@ pub async fn create_token(
     let token = store::insert(&mut tx, &store::NewApiToken { name: new.name.0, caller, hash }).await?;
     let shown = CreatedToken { summary: token.into(), token: secret.expose_secret().to_owned() };
     let answer = once.answer(&mut tx, &api.master_key, &shown).await?;
-    tx.commit().await?;
+    commit(tx).await?;
     Ok(answer)
 }
 
@@ -147,6 +147,6 @@ pub async fn delete_token(
     if !store::delete(&mut tx, id).await? {
         return Err(Problem::NotFound("token"));
     }
-    tx.commit().await?;
+    commit(tx).await?;
     Ok(StatusCode::NO_CONTENT)
 }

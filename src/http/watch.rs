@@ -23,10 +23,10 @@ use super::problem::openapi::{Common, WithBody, Writing};
 use super::quarantine::NoFilter;
 use crate::model::channel::is_channel_name;
 use crate::model::id::{PartnerId, WatchId};
-use crate::store::begin;
 use crate::store::list::snapshot;
 use crate::store::partner;
 use crate::store::watch::{self as store, Admission, Subject};
+use crate::store::{begin, commit};
 
 /// What is to be watched: one of the two.
 #[expect(clippy::struct_field_names, reason = "they are the names of the interface")]
@@ -151,7 +151,7 @@ pub async fn create_watch(
     }
     let watch = WatchView::from(store::insert(&mut tx, owner, (&subject, &channel)).await?);
     let answer = once.answer(&mut tx, &api.master_key, &watch).await?;
-    tx.commit().await?;
+    commit(tx).await?;
     Ok(answer)
 }
 
@@ -184,6 +184,6 @@ pub async fn delete_watch(
     if !store::end(&mut tx, &access.partners, id).await? {
         return Err(Problem::NotFound("watch"));
     }
-    tx.commit().await?;
+    commit(tx).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -23,8 +23,8 @@ use super::{Fate, Heard};
 use crate::model::delivery::Job;
 use crate::model::event::{NewEvent, Source};
 use crate::model::queue::HandOver;
-use crate::store;
 use crate::store::delivery::claim::release;
+use crate::store::{self, again};
 use crate::trace::{self, KeyValue};
 
 /// A database that takes longer than this for one batch counts as not available: the batch is spooled instead. It may
@@ -36,6 +36,10 @@ pub(super) const REFUSED: &str = "the database refused it";
 
 /// How often a batch is begun again at once because other transactions came first.
 const MOST_RACES: usize = 50;
+
+/// How often because the server had ended the session; each of many is found out by trying it. What was committed all the
+/// same is heard a second time, which identity makes harmless.
+const MOST_ENDED: usize = 64;
 
 /// What came of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +140,7 @@ impl Sink {
 
     /// Which of these messages are about orders that were erased since they were heard.
     async fn erased(&self, messages: &[Heard], decoded: &[Decoded]) -> Result<Vec<bool>, Unavailable> {
-        let look = async { Erased::of(&mut *self.pool.acquire().await?, messages, decoded).await };
+        let look = again(|| async { Erased::of(&mut *self.pool.acquire().await?, messages, decoded).await });
         let erased = store::within(COMMIT_DEADLINE, look).await.map_err(|error| {
             tracing::debug!(error = &error as &dyn Error, "the database cannot say what was erased");
             Unavailable
@@ -150,7 +154,7 @@ impl Sink {
         &self,
         events: &[NewEvent],
     ) -> Result<Result<Committed, Obstacle>, Unavailable> {
-        let mut races = 0;
+        let (mut races, mut ended) = (0, 0);
         loop {
             let began = Instant::now();
             // As large as all the columns of its statements.
@@ -169,6 +173,7 @@ impl Sink {
             };
             match error {
                 store::Error::Contended(_) if races < MOST_RACES => races += 1,
+                error if error.is_session_ended() && ended < MOST_ENDED => ended += 1,
                 error if error.is_unavailable() => {
                     tracing::debug!(error = &error as &dyn Error, "the database cannot take a batch");
                     return Err(Unavailable);

@@ -8,8 +8,8 @@ use std::error::Error;
 
 use super::batch::{COMMIT_DEADLINE, Outcome, Sink, Unavailable};
 use super::{Fate, Heard};
-use crate::store;
 use crate::store::quarantine::write::{Quarantined, insert};
+use crate::store::{self, again};
 
 impl Sink {
     pub(super) async fn put_all_aside(
@@ -38,12 +38,13 @@ impl Sink {
         let (source, reason) = (message.source.as_str(), message.refusal.reason);
         let bytes = message.raw.len();
         tracing::warn!(source, reason = reason.as_str(), bytes, "a message is quarantined");
-        let inserted = async {
+        // It is kept once, however often it is inserted.
+        let inserted = again(|| async {
             let mut conn = self.desk.reading().take().await?;
             let inserted = insert(&mut conn, &message).await;
             conn.keep_after(&inserted);
             inserted
-        };
+        });
         match store::within(COMMIT_DEADLINE, inserted).await {
             Ok(true) => {
                 if reason.is_curable() {

@@ -5,7 +5,7 @@
 
 use sqlx::{PgPool, Postgres, Transaction};
 
-use super::Result;
+use super::{Error, Result};
 
 /// As many sessions may have been ended at once, and each is found out by trying it.
 const MOST: usize = 64;
@@ -30,4 +30,12 @@ pub async fn again<T, F: Future<Output = Result<T>>>(mut attempt: impl FnMut() -
 /// The database is not available.
 pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>> {
     again(|| async { Ok(pool.begin().await?) }).await
+}
+
+/// Commits. Should the session end just then, nobody knows whether it was done: `Unsettled`.
+///
+/// # Errors
+/// The database is not available, or refuses what was written.
+pub async fn commit(tx: Transaction<'static, Postgres>) -> Result<()> {
+    tx.commit().await.map_err(|error| Error::from(error).unsettled())
 }

@@ -32,11 +32,11 @@ use crate::model::endpoint::SignatureVersion;
 use crate::model::id::EndpointId;
 use crate::model::queue::Place;
 use crate::model::signing::EndpointSecret;
-use crate::store::begin;
 use crate::store::endpoint::bound::{self, Bound};
 use crate::store::endpoint::secret::SigningKey;
 use crate::store::endpoint::{self as store, EndpointSettings, secret};
 use crate::store::list::snapshot;
+use crate::store::{begin, commit};
 use settings::{EndpointPatch, Judge, NewEndpoint, defaults};
 use view::{CreatedEndpoint, EndpointView, etag, tagged};
 
@@ -73,7 +73,7 @@ pub async fn create_endpoint(
     let made = store::read::find(&mut tx, &[owner], id).await?.ok_or(Problem::NotFound("endpoint"))?;
     let shown = EndpointView::new(made, &api.master_key).with_secret(&secret);
     let answer = once.answer(&mut tx, &api.master_key, &shown).await?;
-    tx.commit().await?;
+    commit(tx).await?;
     Ok(answer)
 }
 
@@ -171,7 +171,7 @@ pub async fn change_endpoint(
     add_pair(&mut tx, &api, (place, &settings)).await?;
     let after =
         store::read::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("endpoint"))?;
-    tx.commit().await?;
+    commit(tx).await?;
     Ok(tagged(after, &api.master_key))
 }
 
@@ -205,6 +205,6 @@ pub async fn delete_endpoint(
     let mut tx = begin(&api.pool).await?;
     let endpoint = store::read::find(&mut tx, &writer.partners, id).await?;
     store::switch::delete(&mut tx, &endpoint.ok_or(Problem::NotFound("endpoint"))?).await?;
-    tx.commit().await?;
+    commit(tx).await?;
     Ok(StatusCode::NO_CONTENT)
 }

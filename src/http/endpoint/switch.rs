@@ -23,9 +23,9 @@ use crate::http::problem::openapi::{WithBody, WithoutBody};
 use crate::model::endpoint::SignatureVersion;
 use crate::model::id::EndpointId;
 use crate::model::signing::{Ed25519Key, EndpointSecret};
-use crate::store::begin;
 use crate::store::endpoint::secret::SigningKey;
 use crate::store::endpoint::{read, secret, switch};
+use crate::store::{begin, commit};
 
 /// Why an endpoint is disabled when somebody said so.
 const BY_HAND: &str = "disabled by hand";
@@ -50,7 +50,7 @@ pub async fn enable_endpoint(
     let endpoint = read::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("endpoint"))?;
     switch::enable(&mut tx, &endpoint).await?;
     let after = read::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("endpoint"))?;
-    tx.commit().await?;
+    commit(tx).await?;
     Ok(tagged(after, &api.master_key))
 }
 
@@ -70,7 +70,7 @@ pub async fn disable_endpoint(
     let endpoint = read::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("endpoint"))?;
     switch::disable(&mut tx, &endpoint, BY_HAND).await?;
     let after = read::find(&mut tx, &writer.partners, id).await?.ok_or(Problem::NotFound("endpoint"))?;
-    tx.commit().await?;
+    commit(tx).await?;
     Ok(tagged(after, &api.master_key))
 }
 
@@ -121,6 +121,6 @@ pub async fn rotate_secret(
     }
     let rotated = RotatedSecret::new(&secret, pair.as_ref(), Time(retire_at));
     let answer = once.answer_as((StatusCode::OK, &rotated), &mut tx, &api.master_key).await?;
-    tx.commit().await?;
+    commit(tx).await?;
     Ok(answer)
 }

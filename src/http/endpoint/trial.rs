@@ -24,9 +24,9 @@ use crate::model::endpoint::{EVENTS, EndpointState};
 use crate::model::id::{DeliveryId, EndpointId, PartnerId};
 use crate::model::queue::Place;
 use crate::store::attempt::read as attempt;
-use crate::store::begin;
 use crate::store::delivery::trial as store;
 use crate::store::endpoint::read;
+use crate::store::{Error, again, begin, commit};
 
 /// The path of a test, which may take longer than any other request.
 pub const PATH: &str = "/v1/endpoints/{id}/test";
@@ -94,7 +94,7 @@ pub async fn test_endpoint(
         return Err(Problem::Conflict("The endpoint is disabled: enable it first."));
     }
     let delivery = store::owe_test(&mut tx, &trial.of((endpoint.partner_id, id))?).await?;
-    tx.commit().await?;
+    commit(tx).await?;
     attempted(&api, (endpoint.partner_id, delivery), patience(endpoint.timeout_ms)).await.map(Json)
 }
 
@@ -109,9 +109,9 @@ async fn attempted(
 ) -> Result<AttemptView, Problem> {
     let until = Instant::now() + patience;
     while Instant::now() < until {
-        let mut conn = api.pool.acquire().await?;
-        let made = attempt::of_delivery(&mut conn, partner, delivery).await?;
-        drop(conn);
+        let look = async || attempt::of_delivery(&mut *api.pool.acquire().await?, partner, delivery).await;
+        // It is owed already: the request must not be made again.
+        let made = again(look).await.map_err(Error::unsettled)?;
         if let Some(attempt) = made.into_iter().next() {
             return Ok(attempt.into());
         }

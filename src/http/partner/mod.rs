@@ -26,10 +26,10 @@ use crate::http::quarantine::NoFilter;
 use crate::model::change::Change;
 use crate::model::id::PartnerId;
 use crate::model::partner::Environment;
-use crate::store::begin;
 use crate::store::list::snapshot;
 use crate::store::partner::Changed;
 use crate::store::{access_token, partner as store};
+use crate::store::{begin, commit};
 pub use view::PartnerView;
 
 /// A partner to be registered.
@@ -102,7 +102,7 @@ pub async fn create_partner(
     }
     let Json(partner) = show(&mut tx, id).await?;
     let answer = once.answer(&mut tx, &api.master_key, &partner).await?;
-    tx.commit().await?;
+    commit(tx).await?;
     Ok(answer)
 }
 
@@ -198,7 +198,7 @@ pub async fn change_partner(
         }
     }
     let partner = show(&mut tx, id).await?;
-    tx.commit().await?;
+    commit(tx).await?;
     Ok(partner)
 }
 
@@ -252,6 +252,6 @@ pub async fn delete_partner(
     if !store::delete(&mut tx, id).await? {
         return Err(Problem::NotFound("partner"));
     }
-    tx.commit().await?;
+    commit(tx).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -111,7 +111,10 @@ impl Problem {
             Self::Timeout
             | Self::IntakeFull
             | Self::Store(
-                store::Error::Unavailable(_) | store::Error::Contended(_) | store::Error::Locked(_),
+                store::Error::Unavailable(_)
+                | store::Error::Unsettled(_)
+                | store::Error::Contended(_)
+                | store::Error::Locked(_),
             ) => &catalogue::UNAVAILABLE,
             Self::Unverified => &catalogue::UNVERIFIED,
             Self::Loop => &catalogue::LOOP,
@@ -207,7 +210,10 @@ struct Extension {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let session_ended = matches!(&self, Self::Store(error) if error.is_session_ended());
+        let session_ended = match &self {
+            Self::Store(error) => SessionEnded::of(error),
+            _ => None,
+        };
         self.log();
         let kind = self.kind();
         let detail = self.detail();
@@ -224,8 +230,8 @@ impl IntoResponse for Problem {
         if let Some((name, value)) = kind.header {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
-        if session_ended {
-            response.extensions_mut().insert(SessionEnded);
+        if let Some(session_ended) = session_ended {
+            response.extensions_mut().insert(session_ended);
         }
         response
     }
