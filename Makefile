@@ -18,9 +18,9 @@ help: ## List these commands
 dev: ## Run everything: Postgres, a simulated Transak, the relay, a callback receiver
 	@cargo run --locked -- dev
 
-test: ## Run all tests beside a Postgres of their own
+test: ## Run all tests beside a Postgres of their own; POSTGRES=18 for that version (15 to 18), ARGS="--test it" for some
 	@scripts/install node:nodejs:node npm:npm:node
-	@$(with_postgres) cargo test --locked --no-fail-fast
+	@$(with_postgres) cargo test --locked --no-fail-fast $(ARGS)
 
 lint: sqlx-cli ## Check format, lints, documentation, queries and dependencies
 	cargo fmt --check
