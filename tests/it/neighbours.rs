@@ -1,5 +1,6 @@
 //! Partners beside each other: what one does to its own endpoints is nothing to another's.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,4 +104,34 @@ async fn a_thousand_endpoints_that_are_due_do_not_hide_another_partners_only_one
     let mut conn = world.pool.acquire().await.unwrap();
     let looked = look(&mut conn, DispatcherId::new(), None).await.unwrap();
     assert!(looked.due.iter().any(|place| place.0 != world.partner), "of {} endpoints", looked.due.len());
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn one_look_sees_something_of_every_partner_while_there_are_not_too_many(pool: PgPool) {
+    let world = World::new(pool).await;
+    let (stub, _) = bell().await;
+    stub.register(&world, json!({})).await;
+    world
+        .sql(
+            "with crowd as (
+                 insert into partner (partner_id, name, environment, api_key)
+                 select gen_random_uuid(), 'crowd', 'STAGING', 'key-' || n from generate_series(1, 60) as n
+                 returning partner_id
+             ), hanging as (
+                 insert into endpoint (partner_id, endpoint_id, url, retry_schedule)
+                 select crowd.partner_id, gen_random_uuid(), url, retry_schedule
+                 from crowd, endpoint, generate_series(1, 10) returning partner_id, endpoint_id
+             ), owed as (
+                 insert into delivery (partner_id, delivery_id, event_id, endpoint_id, next_attempt_at, due_noted)
+                 select partner_id, gen_random_uuid(), gen_random_uuid(), endpoint_id, now() - interval '1 hour', true
+                 from hanging
+             )
+             insert into endpoint_due (partner_id, endpoint_id, due_at)
+             select partner_id, endpoint_id, now() - interval '1 hour' from hanging",
+        )
+        .await;
+    let mut conn = world.pool.acquire().await.unwrap();
+    let looked = look(&mut conn, DispatcherId::new(), None).await.unwrap();
+    let partners: HashSet<PartnerId> = looked.due.iter().map(|place| place.0).collect();
+    assert_eq!(partners.len(), 60, "of {} endpoints", looked.due.len());
 }

@@ -1,5 +1,5 @@
--- $1: the dispatcher, $2: the most that are looked at, $3: the most of one partner if there are more, $4: only partners
--- after this one.
+-- $1: the dispatcher, $2: the most that are looked at, $3: the most of one partner if there are more, and fewer if there are
+-- many partners, $4: only partners after this one.
 with recursive soonest as materialized (
     select partner_id, endpoint_due_id, endpoint_id, due_at from endpoint_due
     where due_at <= now() order by due_at limit $2
@@ -14,7 +14,8 @@ with recursive soonest as materialized (
 ), spread as materialized (
     select due.* from owner cross join lateral (
         select partner_id, endpoint_due_id, endpoint_id, due_at from endpoint_due
-        where endpoint_due.partner_id = owner.partner_id and due_at <= now() order by due_at limit $3) as due
+        where endpoint_due.partner_id = owner.partner_id and due_at <= now() order by due_at
+        limit (select least($3, greatest(1, $2 / greatest(1, count(*)))) from owner)) as due
     limit $2
 ), looked as materialized (
     select * from spread
