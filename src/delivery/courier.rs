@@ -95,6 +95,7 @@ impl Courier {
         let moment = Moment { now: Utc::now(), jitter: Jitter::per_mille(fastrand::u16(0..=1000)) };
         let verdict = once_only(&job, target.policy.verdict(&outcome, job.tries(), moment));
         let ended = Ended {
+            of: job.delivery_id,
             succeeded: verdict == Verdict::Succeeded,
             found: outcome.found(),
             gone: verdict == Verdict::Gone,

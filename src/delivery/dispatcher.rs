@@ -167,6 +167,7 @@ impl Sending {
         let mut scan = true;
         loop {
             self.start();
+            self.send_back(self.queues.with(crate::model::queue::Queues::take_drained)).await;
             if claims.is_empty()
                 && let Some(wanted) = self.wanted(&mut scan)
             {
@@ -184,7 +185,7 @@ impl Sending {
                 () = tokio::time::sleep_until(timer.unwrap_or_else(Instant::now).into()), if timer.is_some() => {}
                 _ = poll.tick() => {
                     scan = true;
-                    self.give_back().await;
+                    self.send_back(self.queues.with(|queues| queues.take_unsent(Instant::now()))).await;
                 }
             }
         }
@@ -211,17 +212,15 @@ impl Sending {
         }
     }
 
-    async fn give_back(&self) {
-        for job in self.queues.with(|queues| queues.take_unsent(Instant::now())) {
+    async fn send_back(&self, unsent: Vec<Job>) {
+        for job in unsent {
             // The finisher outlives this.
             let _ = self.done.send(Done::Unsent(job, Duration::ZERO)).await;
         }
     }
 
     async fn wind_down(mut self) {
-        for job in self.queues.with(crate::model::queue::Queues::take_all) {
-            let _ = self.done.send(Done::Unsent(job, Duration::ZERO)).await;
-        }
+        self.send_back(self.queues.with(crate::model::queue::Queues::take_all)).await;
         let ended = async { while self.under_way.join_next().await.is_some() {} };
         if tokio::time::timeout(STOP_GRACE, ended).await.is_err() {
             // Nobody knows whether these were received: their leases run out, and they are sent again.

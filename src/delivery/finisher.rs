@@ -139,14 +139,14 @@ async fn gather(done: &mut mpsc::Receiver<Done>, batch: &mut Vec<Done>, until: I
 }
 
 /// What the queues wait for has been written.
-fn settle(queues: &HandOver, batch: &[Done], recovered: &mpsc::UnboundedSender<Place>) {
+fn settle(queues: &HandOver, batch: &[Done], recovered: &mpsc::UnboundedSender<(Place, Duration)>) {
     for done in batch {
         let Done::Tried(tried) = done else { continue };
         let id = tried.job.endpoint_id;
         match tried.effect.change {
             Some(Change::Opened { .. }) => queues.with(|queues| queues.shutting_is_known(id)),
             // Whoever hastens outlives this.
-            Some(Change::Closed) => drop(recovered.send((tried.job.partner_id, id))),
+            Some(Change::Closed { within }) => drop(recovered.send(((tried.job.partner_id, id), within))),
             None if tried.verdict == Verdict::Gone => queues.with(|queues| queues.shutting_is_known(id)),
             None => {}
         }
@@ -157,10 +157,12 @@ fn settle(queues: &HandOver, batch: &[Done], recovered: &mpsc::UnboundedSender<P
     queues.touch();
 }
 
-async fn hasten(pool: &PgPool, queues: &HandOver, mut answering: mpsc::UnboundedReceiver<Place>) {
-    while let Some(place) = answering.recv().await {
-        let hastened = store::within(DEADLINE, store::delivery::hasten::hasten(pool, place)).await;
-        if let Err(error) = hastened {
+async fn hasten(pool: &PgPool, queues: &HandOver, mut answering: mpsc::UnboundedReceiver<(Place, Duration)>) {
+    while let Some((place, within)) = answering.recv().await {
+        if !within.is_zero()
+            && let Err(error) =
+                store::within(DEADLINE, store::delivery::hasten::hasten(pool, place, within)).await
+        {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 endpoint.id = %place.1,

@@ -206,7 +206,7 @@ async fn judge_endpoints(
         let Some(change) = tried.effect.change else { continue };
         let place: Place = (tried.job.partner_id, tried.job.endpoint_id);
         health::mark_breaker(tx, place, change).await?;
-        if change == Change::Closed {
+        if matches!(change, Change::Closed { .. }) {
             news.push(Announcement::recovered(place));
         }
         tracing::warn!(endpoint.id = %place.1, ?change, "an endpoint's breaker changed");

@@ -8,6 +8,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use serde_json::json;
 use sqlx::PgPool;
+use transak_relay::model::breaker::Pick;
 use transak_relay::model::delivery::{DeliveryState, Job};
 use transak_relay::model::queue::{Place, Room};
 use transak_relay::store::delivery::claim::{claim, release};
@@ -69,7 +70,7 @@ impl History {
     async fn claim(&mut self) {
         let mut conn = self.world.pool.acquire().await.unwrap();
         beat(&mut conn, self.dispatcher).await.unwrap();
-        let room = [Room { place: self.place, most: 2 }];
+        let room = [Room { place: self.place, most: 2, pick: Pick::InTurn }];
         let claimed = claim(&mut conn, self.dispatcher, &room).await.unwrap();
         self.claimed.extend(claimed.into_iter().map(|one| one.job));
     }
@@ -118,7 +119,7 @@ impl History {
             }
             Deed::Finish(..) | Deed::GiveBack(..) => {}
             Deed::Settle => settled(&self.world, &[self.place]).await,
-            Deed::Hasten => hasten(&self.world.pool, self.place).await.unwrap(),
+            Deed::Hasten => hasten(&self.world.pool, self.place, Duration::MAX).await.unwrap(),
             Deed::Retry => self.retry_one().await,
             Deed::Pause => {
                 let pause = "update endpoint set breaker_trips = 1, paused_until = now() + interval '1 hour'";

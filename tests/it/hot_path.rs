@@ -8,6 +8,7 @@ use serde_json::json;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgConnection, PgPool, Postgres};
+use transak_relay::model::breaker::Pick;
 use transak_relay::model::queue::Room;
 use transak_relay::store::delivery::claim::claim;
 use transak_relay::store::dispatcher::{DispatcherId, beat};
@@ -69,7 +70,7 @@ async fn a_claim_reads_as_much_as_it_takes(options: PgConnectOptions, mode: &str
     let mut tx = world.pool.begin().await.unwrap();
     beat(&mut tx, dispatcher).await.unwrap();
     let before = entries_read(&mut tx).await;
-    let wanted = [Room { place: (world.partner, endpoint.parse().unwrap()), most: 50 }];
+    let wanted = [Room { place: (world.partner, endpoint.parse().unwrap()), most: 50, pick: Pick::InTurn }];
     assert_eq!(claim(&mut tx, dispatcher, &wanted).await.unwrap().len(), 50);
     let read = entries_read(&mut tx).await - before;
     assert!(read < 500, "{read} index entries were read to claim 50 of 10,000");

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use transak_relay::store::delivery::hasten::hasten;
 use transak_relay::store::pool::MIGRATOR;
 
 use crate::stub::Stub;
@@ -37,7 +39,7 @@ async fn a_receiver_that_is_down_is_paused_probed_and_caught_up_with_and_nobody_
     world.hear_many(40).await;
     world.dispatcher.drain().await.unwrap();
     let first = stub.count();
-    assert!((10..=12).contains(&first), "{first} tries before the pause");
+    assert!((13..=15).contains(&first), "{first} tries before the pause");
     assert!(world.show(&endpoint).await["pausedUntil"].is_string());
     assert_eq!(world.dispatcher.drain().await.unwrap(), 0, "paused");
     assert_eq!(tried(&world).await, i64::try_from(first).unwrap(), "a pause burns no attempt");
@@ -231,4 +233,47 @@ async fn probes_are_by_turns_of_what_was_never_tried_and_what_was(pool: PgPool) 
     let tried = |at: usize| earlier[..before + at].iter().any(|seen| seen.id == probes[at].id);
     let tried: Vec<bool> = (0..4).map(tried).collect();
     assert!(tried == [false, true, false, true] || tried == [true, false, true, false], "{tried:?}");
+}
+
+/// A back end that answers 500 to the events for which `fails` says so, by their number.
+async fn erring(fails: impl Fn(usize) -> bool + Clone + Send + Sync + 'static) -> Stub {
+    Stub::start(move |_, body| {
+        let fails = fails.clone();
+        async move {
+            let id = body["data"]["id"].as_str().unwrap_or_default();
+            let number: usize = id.trim_start_matches("many-").parse().unwrap();
+            if fails(number) { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::NO_CONTENT }
+                .into_response()
+        }
+    })
+    .await
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_block_of_events_that_are_answered_with_errors_hides_none_of_the_others(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let stub = erring(|number| number < 60).await;
+    let endpoint = stub.register(&world, json!({ "retrySchedule": [3600] })).await;
+    world.hear_many(120).await;
+    world.dispatcher.drain().await.unwrap();
+    assert_eq!((world.in_state("succeeded").await, stub.count()), (60, 120));
+    assert_eq!(world.show(&endpoint).await["pausedUntil"], Value::Null);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_failed_before_an_outage_is_not_hastened_when_it_ends(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let stub = erring(|number| number < 5).await;
+    let endpoint = stub.register(&world, json!({ "retrySchedule": [3600] })).await;
+    world.hear_many(5).await;
+    world.dispatcher.drain().await.unwrap();
+    world
+        .sql(
+            "update attempt set at = at - interval '1 minute'
+             where delivery_id in (select delivery_id from delivery order by delivery_id limit 3)",
+        )
+        .await;
+    let place = (world.partner, endpoint["id"].as_str().unwrap().parse().unwrap());
+    hasten(&world.pool, place, Duration::from_secs(10)).await.unwrap();
+    assert_eq!(world.dispatcher.drain().await.unwrap(), 2);
 }

@@ -18,6 +18,7 @@ use transak_relay::delivery::dispatcher::Dispatcher;
 use transak_relay::http::live::{Feed, Reading};
 use transak_relay::intake::spool::Spool;
 use transak_relay::intake::{Form, Heard, Intake, Writer, directory};
+use transak_relay::model::breaker::Pick;
 use transak_relay::model::event::Source;
 use transak_relay::model::id::PartnerId;
 use transak_relay::model::queue::Room;
@@ -105,7 +106,11 @@ impl World {
             .unwrap();
         places
             .into_iter()
-            .map(|(partner, endpoint)| Room { place: (partner.into(), endpoint.into()), most })
+            .map(|(partner, endpoint)| Room {
+                place: (partner.into(), endpoint.into()),
+                most,
+                pick: Pick::InTurn,
+            })
             .collect()
     }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::partner::{Slots, Standing};
 use super::{EndpointId, FIRST_WINDOW, MOST_WAITING, PartnerId, Place, Queues};
+use crate::model::breaker::Pick;
 
 /// The most endpoints of one claim: enough to keep a process busy; the others have their turn in the next one.
 const MOST_ENDPOINTS: usize = 128;
@@ -12,10 +13,12 @@ const MOST_ENDPOINTS: usize = 128;
 /// An endpoint to claim for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
-    /// Which.
+    /// Whose.
     pub place: Place,
     /// The most deliveries.
     pub most: usize,
+    /// Which.
+    pub pick: Pick,
 }
 
 /// A claim as it is being planned: partners take turns in it.
@@ -116,8 +119,8 @@ impl Queues {
 
     /// Adds an endpoint to a claim, if there is room for anything of it.
     fn add(&mut self, place: Place, plan: &mut Plan, now: Instant) {
-        let (room, standing) = match self.by_endpoint.get_mut(&place.1) {
-            None => (FIRST_WINDOW, Standing::Doubtful),
+        let (room, standing, pick) = match self.by_endpoint.get_mut(&place.1) {
+            None => (FIRST_WINDOW, Standing::Doubtful, Pick::InTurn),
             Some(queue) => {
                 let room = queue.room(now);
                 if !queue.is_worth_a_claim(room) {
@@ -127,7 +130,7 @@ impl Queues {
                     self.timers.extend(token_at.map(|at| (at, super::Alarm::Endpoint(place.1))));
                     return;
                 }
-                (room, queue.standing())
+                (room, queue.standing(), queue.pick())
             }
         };
         let mut most = room.min(plan.most).min(plan.left);
@@ -138,7 +141,7 @@ impl Queues {
         }
         if most > 0 {
             plan.left -= most;
-            plan.rooms.push(Room { place, most });
+            plan.rooms.push(Room { place, most, pick });
         } else {
             self.note_the_rest([place.1]);
         }

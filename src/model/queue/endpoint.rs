@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::{Effect, Ended, Load, Place, Standing};
-use crate::model::breaker::{Breaker, Change};
+use crate::model::breaker::{Breaker, Change, Pick};
 use crate::model::delivery::{Job, LONGEST_WAIT, Terms};
 use crate::model::rate::Bucket;
 use crate::model::retry::Found;
 
 /// How many requests an endpoint is trusted with before it has answered any.
-pub const FIRST_WINDOW: usize = 2;
+pub const FIRST_WINDOW: usize = 1;
 /// How much may wait here beyond what can be sent at once: what the endpoint answers in a second, and never more than
 /// this many.
 const MOST_AHEAD: usize = 2048;
@@ -44,7 +44,8 @@ pub(super) struct Queue {
     breaker: Breaker,
     /// Whether the last request failed; unknown at first.
     failing: Option<bool>,
-    /// Whether the last request found the endpoint up; unknown at first.
+    /// Whether the last request found the endpoint up, or was the first error it answered since one that did; unknown at
+    /// first.
     up: Option<bool>,
     finished: usize,
     pace: usize,
@@ -178,13 +179,18 @@ impl Queue {
         self.finished += 1;
         self.measure(now);
         let first_success = ended.succeeded && self.failing != Some(false);
-        (self.failing, self.up) = (Some(!ended.succeeded), Some(ended.found == Found::Up));
+        self.failing = Some(!ended.succeeded);
         if ended.succeeded {
             self.window = (self.window + 1).min(self.most_allowed());
         } else if ended.found == Found::Silent {
             self.window = (self.window / 2).max(1);
         }
-        let change = self.breaker.note(ended.found == Found::Up, ended.began, now);
+        let change = self.breaker.note(ended.found, ended.of, ended.began, now);
+        self.up = Some(match ended.found {
+            Found::Up => true,
+            Found::Erring => self.up == Some(true) && !self.breaker.is_in_doubt(),
+            Found::Down | Found::Silent => false,
+        });
         if matches!(change, Some(Change::Opened { .. })) {
             self.window = FIRST_WINDOW;
         }
@@ -193,6 +199,15 @@ impl Queue {
             self.more = true;
         }
         Effect { change, first_success }
+    }
+
+    /// One request at a time is sent, to see whether it is up.
+    pub(super) const fn is_probing(&self) -> bool {
+        self.breaker.is_probing()
+    }
+
+    pub(super) const fn pick(&self) -> Pick {
+        self.breaker.pick()
     }
 
     pub(super) fn failure_is_written(&mut self) {

@@ -5,9 +5,10 @@
 //!
 //! Guarantees: never more requests of an endpoint under way than its `max_in_flight`, nor faster than its rate; one probe
 //! at a time while its breaker is half-open. Partners take turns, and the endpoints of a partner take its turns in turn. An
-//! endpoint begins with two requests at a time and earns one more with each answer; the less is free, the fewer of them
-//! it may use, and so its partner. What is not known to answer has a small part of the slots, a partner's and all
-//! partners' together, so that many that hang or refuse keep nobody else waiting.
+//! endpoint begins with one request at a time and earns one more with each answer; the less is free, the fewer of them
+//! it may use, and so its partner. What is not known to answer has a part of the slots, a partner's and all partners'
+//! together, so that many that hang or refuse keep nobody else waiting: neither who is known to answer nor a partner that
+//! was never tried.
 //! Does not guarantee: that nobody waits when the proven endpoints of several partners stop answering in the same second.
 
 mod claim;
@@ -22,10 +23,9 @@ mod turns;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::breaker::Change;
 use super::delivery::Job;
 use super::id::{EndpointId, PartnerId};
-use super::retry::Found;
+
 pub use claim::Room;
 pub use endpoint::FIRST_WINDOW;
 use endpoint::Queue;
@@ -54,7 +54,7 @@ pub struct Queues {
     by_partner: HashMap<PartnerId, Partner>,
     /// Partners that may be able to start something, in turn.
     turns: VecDeque<PartnerId>,
-    /// Partners that wait until doubtful endpoints of others have fewer slots.
+    /// Partners that wait until others have fewer slots.
     after_others: Vec<PartnerId>,
     /// When somebody has a token again.
     timers: BTreeSet<(Instant, Alarm)>,
@@ -167,13 +167,18 @@ impl Queues {
     /// A delivery that was started ended with a request.
     pub fn ended(&mut self, place: Place, ended: Ended, now: Instant) -> Effect {
         self.free_slot(place.0);
-        if ended.found != Found::Up
-            && let Some(partner) = self.by_partner.get_mut(&place.0)
-        {
-            partner.note_failure(now);
+        if let Some(partner) = self.by_partner.get_mut(&place.0) {
+            partner.note(ended.found, now);
         }
-        let effect = self.update(place.1, |queue| queue.ended(ended, now)).unwrap_or_default();
-        if matches!(effect.change, Some(Change::Opened { .. })) || ended.gone {
+        let ended = self.update(place.1, |queue| {
+            let was_probing = queue.is_probing();
+            let effect = queue.ended(ended, now);
+            // What waits is of one kind with what failed: a probe is chosen from all that is owed.
+            let starts_to_probe = queue.is_probing() && !was_probing;
+            (effect, starts_to_probe || queue.shutting)
+        });
+        let (effect, is_over) = ended.unwrap_or_default();
+        if is_over {
             self.drain(place.1);
         }
         self.list(place.1);
@@ -213,6 +218,11 @@ impl Queues {
             let stale = self.update(id, |queue| queue.take_stale(now));
             self.unsent.extend(stale.unwrap_or_default());
         }
+        std::mem::take(&mut self.unsent)
+    }
+
+    /// Those of them that are known already.
+    pub fn take_drained(&mut self) -> Vec<Job> {
         std::mem::take(&mut self.unsent)
     }
 

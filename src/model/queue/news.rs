@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::Place;
 use crate::model::breaker::Change;
+use crate::model::id::DeliveryId;
 use crate::model::retry::Found;
 
 /// An endpoint that is leased to this process.
@@ -22,6 +23,8 @@ pub struct Leased {
 /// How a request ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Ended {
+    /// Of which delivery.
+    pub of: DeliveryId,
     /// It was answered with 2xx.
     pub succeeded: bool,
     /// How the endpoint was found.

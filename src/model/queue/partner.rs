@@ -3,7 +3,9 @@
 //! An endpoint is *proven* when its last request found it up. Until then, and while it is down, it is *doubtful*: each of
 //! its requests may keep a slot until the deadline, and all that comes of it may be one more failure to write down. So the
 //! doubtful endpoints of a partner share a small part of the slots, however many they are, and fail no faster than
-//! [`MOST_FAILURES`].
+//! [`MOST_FAILURES`]. Those of all partners together have half of the slots. Beyond that each partner that has none of them
+//! may take one, and further still only if it is not known to fail: so its first try finds a slot, however many others
+//! hang.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -11,6 +13,7 @@ use std::time::Instant;
 use super::endpoint::FIRST_WINDOW;
 use crate::model::id::EndpointId;
 use crate::model::rate::{Bucket, Rate};
+use crate::model::retry::Found;
 
 /// An endpoint has no more under way than this part of what is free, and than [`PART_OF_ITS_PARTNERS`] of what its partner
 /// may still have, so that many that stop answering in the same second leave something over to all others, their own
@@ -25,8 +28,14 @@ const TIMES_OF_PARTNER: usize = 3;
 /// The doubtful endpoints of a partner have no more under way than this part of what is free: alone they come to a quarter.
 const PART_OF_DOUBTFUL: usize = 3;
 
-/// This part of all slots is never a doubtful endpoint's, of whichever partner.
-const PART_OF_PROVEN: usize = 8;
+/// So many eighths of all slots doubtful endpoints have at most, of whichever partner; if a partner's has none yet; and if
+/// that partner is not known to fail.
+const OF_ALL_DOUBTFUL: usize = 4;
+const WITH_FIRST_ONES: usize = 5;
+const WITH_NEWCOMERS: usize = 6;
+
+/// This part of all slots is left to partners that have none.
+const PART_OF_FIRST: usize = 16;
 
 /// How fast the doubtful endpoints of a partner may fail in a second, and how often at once: each failure is a request,
 /// and a write about the endpoint and the delivery, that everybody else waits for.
@@ -70,8 +79,12 @@ impl Slots {
         FIRST_WINDOW.max(self.free() / PART_OF_DOUBTFUL)
     }
 
-    fn are_left_to_the_proven(self) -> bool {
-        self.doubtful + self.most / PART_OF_PROVEN >= self.most
+    fn are_left_to_the_proven(self, eighths: usize) -> bool {
+        self.doubtful >= (self.most * eighths).div_ceil(8)
+    }
+
+    fn are_left_to_first_ones(self) -> bool {
+        self.free() <= self.most / PART_OF_FIRST
     }
 }
 
@@ -100,7 +113,7 @@ pub(super) enum Turn {
     Of(EndpointId),
     /// A doubtful endpoint's, when one more may fail.
     Then(Instant),
-    /// A doubtful endpoint's, when those of other partners have fewer slots.
+    /// Its own, when other partners have fewer slots.
     AfterOthers,
     /// Nobody's until one of this partner's own requests has ended.
     Nobody,
@@ -112,12 +125,16 @@ pub(super) struct Partner {
     doubtful: Line,
     /// It stands in the line of those that may start.
     pub(super) listed: bool,
+    /// It stands in the line of those that wait for others.
+    pub(super) parked: bool,
     /// Also of endpoints that are another process's by now.
     pub(super) under_way: usize,
     /// How many queues there are.
     pub(super) endpoints: usize,
-    /// A proven endpoint came last.
-    doubtful_next: bool,
+    /// Its last request did not find its endpoint up.
+    failing: bool,
+    /// Which of its endpoints come next.
+    next: Standing,
     failures: Bucket,
 }
 
@@ -127,9 +144,11 @@ impl Partner {
             proven: Line::default(),
             doubtful: Line::default(),
             listed: false,
+            parked: false,
             under_way: 0,
             endpoints: 0,
-            doubtful_next: false,
+            failing: false,
+            next: Standing::Proven,
             failures: Bucket::full(MOST_FAILURES, now),
         }
     }
@@ -191,9 +210,13 @@ impl Partner {
         slots.of_doubtful().saturating_sub(there).min(self.failures.tokens(now))
     }
 
-    pub(super) fn note_failure(&mut self, now: Instant) {
-        // More may be under way than there are tokens.
-        let _ = self.failures.take(now);
+    /// How one of its requests found its endpoint.
+    pub(super) fn note(&mut self, found: Found, now: Instant) {
+        self.failing = found != Found::Up;
+        if self.failing {
+            // More may be under way than there are tokens.
+            let _ = self.failures.take(now);
+        }
     }
 
     /// Which endpoint has its turn: proven and doubtful ones in turn, while both may.
@@ -201,17 +224,20 @@ impl Partner {
         if self.under_way >= slots.of_partner() {
             return Turn::Nobody;
         }
+        if self.under_way > 0 && slots.are_left_to_first_ones() {
+            return if self.is_ready() { Turn::AfterOthers } else { Turn::Nobody };
+        }
         let held_back = self.holds_back_the_doubtful(slots, now);
         let doubtful = if held_back.is_none() { self.doubtful.ready.front().copied() } else { None };
         match (self.proven.ready.front().copied(), doubtful) {
-            (Some(id), other) if other.is_none() || !self.doubtful_next => {
+            (Some(id), other) if other.is_none() || self.next == Standing::Proven => {
                 self.proven.ready.pop_front();
-                self.doubtful_next = true;
+                self.next = Standing::Doubtful;
                 Turn::Of(id)
             }
             (_, Some(id)) => {
                 self.doubtful.ready.pop_front();
-                self.doubtful_next = false;
+                self.next = Standing::Proven;
                 Turn::Of(id)
             }
             _ if self.doubtful.ready.is_empty() => Turn::Nobody,
@@ -223,7 +249,12 @@ impl Partner {
         if self.doubtful.under_way >= slots.of_doubtful() {
             return Some(Turn::Nobody);
         }
-        if slots.are_left_to_the_proven() {
+        let eighths = match (self.doubtful.under_way, self.failing) {
+            (1.., _) => OF_ALL_DOUBTFUL,
+            (0, true) => WITH_FIRST_ONES,
+            (0, false) => WITH_NEWCOMERS,
+        };
+        if slots.are_left_to_the_proven(eighths) {
             return Some(Turn::AfterOthers);
         }
         (self.failures.tokens(now) == 0).then(|| Turn::Then(self.failures.next_token_at(now)))

@@ -48,7 +48,10 @@ impl Queues {
                     return None;
                 }
                 Turn::AfterOthers => {
-                    self.after_others.push(id);
+                    if let Some(partner) = self.by_partner.get_mut(&id).filter(|partner| !partner.parked) {
+                        partner.parked = true;
+                        self.after_others.push(id);
+                    }
                     return None;
                 }
                 Turn::Nobody => return None,
@@ -145,6 +148,9 @@ impl Queues {
     pub(super) fn list_again(&mut self, id: PartnerId) {
         self.list_partner(id);
         for other in std::mem::take(&mut self.after_others) {
+            if let Some(partner) = self.by_partner.get_mut(&other) {
+                partner.parked = false;
+            }
             self.list_partner(other);
         }
     }

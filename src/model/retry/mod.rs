@@ -84,7 +84,8 @@ impl Outcome {
     /// What it says of the endpoint itself, beside what it says of this delivery.
     pub fn found(&self) -> Found {
         match self {
-            Self::Answered { status: 429 | 500.., .. } => Found::Down,
+            Self::Answered { status: 429, .. } => Found::Down,
+            Self::Answered { status: 500.., .. } => Found::Erring,
             Self::Answered { .. } | Self::NotSent { .. } => Found::Up,
             Self::Failed { .. } => Found::Silent,
         }
@@ -104,7 +105,9 @@ impl Outcome {
 pub enum Found {
     /// Nothing says that it is down, though it may have refused this delivery.
     Up,
-    /// It answers that it can take nothing now: 5xx or 429.
+    /// It answers with an error of its own (5xx): to this event, or to all of them.
+    Erring,
+    /// It answers that it can take nothing now: 429.
     Down,
     /// It does not answer.
     Silent,

@@ -44,7 +44,11 @@ fn only_410_means_gone_even_on_the_last_try() {
 #[test]
 fn only_no_answer_5xx_and_429_say_that_an_endpoint_is_down() {
     for status in 0..=599 {
-        let expected = if status == 429 || status >= 500 { Found::Down } else { Found::Up };
+        let expected = match status {
+            429 => Found::Down,
+            500.. => Found::Erring,
+            _ => Found::Up,
+        };
         assert_eq!(answered(status, None).found(), expected, "{status}");
     }
     assert_eq!(Outcome::Failed { kind: "connect" }.found(), Found::Silent);

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::model::breaker::Pick;
 use crate::model::delivery::{Job, LEASE, Terms, Told};
 use crate::model::hops::Hops;
 use crate::model::id::{DeliveryId, EndpointId, EventId, PartnerId};
@@ -32,8 +33,10 @@ pub struct Claimed {
 /// of each is found by one step along the index, so the size of a backlog does not matter. The lease of a delivery is
 /// `next_attempt_at` moved past [`LEASE`]: a worker that dies needs no clean-up.
 ///
-/// Of an endpoint whose breaker is half-open one is leased, the probe: by turns what was never tried and what was, among
-/// the fifty that have been due longest and the fifty that have been due shortest.
+/// Of an endpoint whose breaker is half-open one is leased, the probe: by turns what was never tried and what was. Of what
+/// was never tried it is by turns the newest, any, and the oldest, so that a block of deliveries that fail hides none of
+/// the others; [`Pick`] says the same of one whose breaker is still closed. A probe is chosen among the fifty that have
+/// been due longest, the fifty that have been due shortest, and fifty from anywhere between.
 pub async fn claim(
     conn: &mut PgConnection,
     dispatcher: DispatcherId,
@@ -48,6 +51,7 @@ pub async fn claim(
         &wanted.iter().map(|room| room.place.0.uuid()).collect::<Vec<Uuid>>(),
         &wanted.iter().map(|room| room.place.1.uuid()).collect::<Vec<Uuid>>(),
         &wanted.iter().map(most).collect::<Vec<i32>>(),
+        &wanted.iter().map(|room| pick(room.pick)).collect::<Vec<Option<&str>>>() as _,
     );
     let rows = rows.fetch_all(conn).await?;
     let claimed = rows.into_iter().map(|row| {
@@ -86,12 +90,20 @@ pub async fn claim(
     Ok(claimed.collect())
 }
 
+fn pick(pick: Pick) -> Option<&'static str> {
+    match pick {
+        Pick::InTurn => None,
+        Pick::Newest => Some("newest"),
+        Pick::Anywhere => Some("anywhere"),
+    }
+}
+
 fn rate(thousandths: Option<i32>, burst: Option<i32>) -> Option<Rate> {
     Rate::from_stored(thousandths?, burst?)
 }
 
 /// Gives leased deliveries back unsent: due after a wait, the attempt not counted; held if the endpoint was disabled
-/// meanwhile. Answers how many were still ours. In a transaction.
+/// meanwhile. What was never tried and need not wait has its place among the others again: it is not the newest. Answers how many were still ours. In a transaction.
 pub async fn release(conn: &mut PgConnection, jobs: &[(&Job, Duration)]) -> Result<u64> {
     let due = jobs.iter().map(|(job, wait)| Due { place: job.place(), within: *wait });
     due::note(&mut *conn, &due.collect::<Vec<_>>()).await?;
@@ -99,7 +111,9 @@ pub async fn release(conn: &mut PgConnection, jobs: &[(&Job, Duration)]) -> Resu
         "update delivery
          set attempts = delivery.attempts - 1, leased_at = null,
              state = case when given.disabled then 'held' else 'pending' end::delivery_state,
-             next_attempt_at = case when not given.disabled then now() + make_interval(secs => given.wait) end
+             next_attempt_at = case when given.disabled then null
+                                    when given.wait = 0 and delivery.attempts = 1 then least(delivery.created_at, now())
+                                    else now() + make_interval(secs => given.wait) end
          from (select given.*, exists (select from endpoint e
                                        where e.partner_id = given.partner_id and e.endpoint_id = given.endpoint_id
                                          and e.state = 'disabled') as disabled

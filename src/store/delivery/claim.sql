@@ -1,7 +1,12 @@
--- $1: the lease in seconds, $2: the dispatcher, $3 to $5: endpoints, and the most deliveries of each.
+-- $1: the lease in seconds, $2: the dispatcher, $3 to $6: endpoints, the most deliveries of each, and which one to take if it
+-- is to tell whether the endpoint is up.
 with candidate as materialized (
-    select endpoint.*, wanted.most, endpoint_lease.dispatcher_id
-    from unnest($3::uuid[], $4::uuid[], $5::integer[]) as wanted (partner_id, endpoint_id, most)
+    select endpoint.*, wanted.most, endpoint_lease.dispatcher_id,
+           -- A probe: what was tried before and what was not by turns, so that one delivery that always fails does not
+           -- decide alone, and neither does a block of them.
+           case when breaker_trips = 0 then wanted.pick when breaker_trips % 2 = 0 then 'tried'
+                else (array['newest', 'anywhere', 'oldest'])[breaker_trips / 2 % 3 + 1] end as probe
+    from unnest($3::uuid[], $4::uuid[], $5::integer[], $6::text[]) as wanted (partner_id, endpoint_id, most, pick)
     join endpoint using (partner_id, endpoint_id)
     left join endpoint_lease using (partner_id, endpoint_id)
     where endpoint.state = 'enabled' and endpoint.deleted_at is null
@@ -33,29 +38,44 @@ with candidate as materialized (
         order by delivery.next_attempt_at
         limit ours.most
         for update skip locked) as due
-    where ours.breaker_trips = 0
+    where ours.probe is null
     union all
-    -- A probe: what was tried before and what was not by turns, so that one delivery that always fails does not decide
-    -- alone. A test comes first.
+    -- A test comes first.
     select ours.partner_id, probe.delivery_id, ours.revision, ours.max_in_flight, ours.rate_thousandths, ours.rate_burst,
            ours.ordered, ours.breaker_trips, ours.lost
     from ours cross join lateral (
         select delivery.delivery_id from delivery
         where delivery.partner_id = ours.partner_id and delivery.delivery_id = (
             select delivery_id from (
-                (select delivery_id, attempts, next_attempt_at from delivery
+                (select delivery_id, attempts, next_attempt_at, 'oldest' as part from delivery
                  where delivery.partner_id = ours.partner_id and delivery.endpoint_id = ours.endpoint_id
                    and delivery.state = 'pending' and delivery.next_attempt_at <= now()
                  order by delivery.next_attempt_at limit 50)
                 union all
-                (select delivery_id, attempts, next_attempt_at from delivery
+                (select delivery_id, attempts, next_attempt_at, 'newest' from delivery
                  where delivery.partner_id = ours.partner_id and delivery.endpoint_id = ours.endpoint_id
                    and delivery.state = 'pending' and delivery.next_attempt_at <= now()
-                 order by delivery.next_attempt_at desc limit 50)) as ends
-            order by next_attempt_at > '1970-01-01Z', (attempts > 0) = (ours.breaker_trips % 2 = 1), next_attempt_at
+                 order by delivery.next_attempt_at desc limit 50)
+                union all
+                (select part.*, 'anywhere' from (
+                    select next_attempt_at + random() * (now() - next_attempt_at) as begin from delivery
+                    where delivery.partner_id = ours.partner_id and delivery.endpoint_id = ours.endpoint_id
+                      and delivery.state = 'pending' and delivery.next_attempt_at > '1970-01-01Z'
+                    order by delivery.next_attempt_at limit 1) as anywhere
+                 cross join lateral (
+                    select delivery_id, attempts, next_attempt_at from delivery
+                    where delivery.partner_id = ours.partner_id and delivery.endpoint_id = ours.endpoint_id
+                      and delivery.state = 'pending' and delivery.next_attempt_at between anywhere.begin and now()
+                    order by delivery.next_attempt_at limit 50) as part)) as parts
+            order by next_attempt_at > '1970-01-01Z', (attempts > 0) = (ours.probe <> 'tried'), part <> ours.probe,
+                     -- Many become due in the same moment: then their keys, which grow with time, say which is newest.
+                     case when ours.probe = 'newest' then next_attempt_at end desc,
+                     case when ours.probe = 'newest' then delivery_id end desc,
+                     case when ours.probe = 'anywhere' then random() end,
+                     next_attempt_at
             limit 1)
         for update skip locked) as probe
-    where ours.breaker_trips > 0
+    where ours.probe is not null
 ), claimed as (
     update delivery set attempts = attempts + 1, claims = claims + 1, leased_at = now(), again = false,
                         schedule_start = case when again then attempts else schedule_start end,

@@ -1,5 +1,7 @@
 //! Sending what waits for its retry at once: the endpoint answers again.
 
+use std::time::Duration;
+
 use sqlx::PgPool;
 
 use crate::model::queue::Place;
@@ -8,9 +10,16 @@ use crate::store::{Result, due};
 /// Rows of one statement: short enough to keep nobody waiting.
 const BATCH: i64 = 1000;
 
-/// Makes everything due that failed while an endpoint did not answer, except what the receiver asked to be spared.
+/// Nothing waits for longer.
+const LONGEST: Duration = Duration::from_hours(100 * 24);
+
+/// Allows for a database whose clock is not quite that of this process.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// Makes everything due that was tried `within` this time and failed because the endpoint was down, except what the
+/// receiver asked to be spared. What had failed before, while the endpoint was up, waits for its own time.
 /// Looks at no more than what waited when it began, so that it ends whatever fails meanwhile.
-pub async fn hasten(pool: &PgPool, (partner, endpoint): Place) -> Result<()> {
+pub async fn hasten(pool: &PgPool, (partner, endpoint): Place, within: Duration) -> Result<()> {
     let waiting = sqlx::query_scalar!(
         r#"select count(*) as "count!" from delivery
            where partner_id = $1 and endpoint_id = $2 and state = 'pending'
@@ -28,11 +37,15 @@ pub async fn hasten(pool: &PgPool, (partner, endpoint): Place) -> Result<()> {
                    where partner_id = $1 and endpoint_id = $2 and state = 'pending'
                      and next_attempt_at > now() and next_attempt_at < '9999-01-01Z'
                      and leased_at is null and (not_before is null or not_before <= now())
+                     and exists (select from attempt
+                                 where attempt.partner_id = delivery.partner_id and attempt.delivery_id = delivery.delivery_id
+                                   and attempt.at >= now() - make_interval(secs => $4) offset 0)
                    order by next_attempt_at limit $3 for update skip locked) as waiting
              where delivery.partner_id = waiting.partner_id and delivery.delivery_id = waiting.delivery_id",
             partner.uuid(),
             endpoint.uuid(),
             BATCH,
+            within.saturating_add(SLACK).min(LONGEST).as_secs_f64(),
         );
         let hastened = hastened.execute(&mut *tx).await?.rows_affected();
         tx.commit().await?;

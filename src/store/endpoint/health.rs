@@ -76,7 +76,7 @@ pub async fn mark_breaker(conn: &mut PgConnection, (partner, endpoint): Place, c
         Change::Opened { trips, pause } => {
             (i16::try_from(trips).unwrap_or(i16::MAX), Some(pause.as_secs_f64()))
         }
-        Change::Closed => (0, None),
+        Change::Closed { .. } => (0, None),
     };
     sqlx::query!(
         "update endpoint set breaker_trips = $3, paused_until = now() + make_interval(secs => $4)
@@ -90,7 +90,7 @@ pub async fn mark_breaker(conn: &mut PgConnection, (partner, endpoint): Place, c
     .await?;
     match change {
         Change::Opened { .. } => Ok(()),
-        Change::Closed => due::note_now(conn, [(partner, endpoint)]).await,
+        Change::Closed { .. } => due::note_now(conn, [(partner, endpoint)]).await,
     }
 }
 

@@ -5,7 +5,7 @@ use super::*;
 const SLOTS: usize = 256;
 
 /// Another endpoint of the same partner.
-fn neighbour(place: Place) -> Place {
+pub(super) fn neighbour(place: Place) -> Place {
     (place.0, EndpointId::new())
 }
 
@@ -29,7 +29,7 @@ impl World {
     }
 }
 
-fn of(jobs: &[Job], partner: PartnerId) -> usize {
+pub(super) fn of(jobs: &[Job], partner: PartnerId) -> usize {
     jobs.iter().filter(|job| job.partner_id == partner).count()
 }
 
@@ -49,7 +49,7 @@ fn new_endpoints_of_many_partners_that_hang_leave_slots_to_proven_ones() {
         world.crowd(10, 2);
     }
     let hanging = world.start_all().len();
-    assert!(hanging <= SLOTS - SLOTS / 8, "{hanging} of {SLOTS}");
+    assert!(hanging <= SLOTS * 3 / 4, "{hanging} of {SLOTS}");
     world.push(proven, terms(16), 1);
     assert_eq!(of(&world.start_all(), proven.0), 1);
 }
@@ -119,7 +119,7 @@ fn proven_and_doubtful_endpoints_of_a_partner_take_turns() {
     let new = neighbour(proven);
     world.push(new, terms(16), 2);
     let order: Vec<EndpointId> = world.start_all().iter().map(|job| job.endpoint_id).collect();
-    assert_eq!(order.iter().filter(|id| **id == new.1).count(), 2);
+    assert_eq!(order.iter().filter(|id| **id == new.1).count(), 1);
     assert_ne!(order[0], order[1]);
 }
 
@@ -151,7 +151,8 @@ fn what_refuses_an_event_but_is_up_fails_as_fast_as_it_answers() {
     let (mut told, mut started) = (0, world.start_all());
     while let Some(job) = started.pop() {
         told += 1;
-        let ended = Ended { succeeded: false, found: Found::Up, gone: false, began: world.now };
+        let ended =
+            Ended { of: job.delivery_id, succeeded: false, found: Found::Up, gone: false, began: world.now };
         world.queues.ended((job.partner_id, job.endpoint_id), ended, world.now);
         started.extend(world.start_all());
     }
@@ -199,18 +200,18 @@ fn what_was_left_out_of_a_claim_is_asked_for_by_the_next() {
 
 /// How an endpoint of a greedy partner treats what it is sent.
 #[derive(Debug, Clone, Copy)]
-enum Manner {
+pub(super) enum Manner {
     Hangs,
     Refuses,
     Answers,
 }
 
-fn manner() -> impl Strategy<Value = Manner> {
+pub(super) fn manner() -> impl Strategy<Value = Manner> {
     prop_oneof![Just(Manner::Hangs), Just(Manner::Refuses), Just(Manner::Answers)]
 }
 
 /// Requests of a step of 20 ms end: refused ones at once, answered ones too, hanging ones after 15 seconds.
-fn pass(world: &mut World, under_way: &mut Vec<(Job, Manner, Instant)>) {
+pub(super) fn pass(world: &mut World, under_way: &mut Vec<(Job, Manner, Instant)>) {
     let (over, left): (Vec<_>, Vec<_>) =
         std::mem::take(under_way).into_iter().partition(|(_, manner, began)| {
             !matches!(manner, Manner::Hangs) || world.now.duration_since(*began) >= Duration::from_secs(15)
