@@ -6,6 +6,7 @@
 //! Source: docs.transak.com/features/webhooks: POST, JSON, `{"data": "<JWT>"}`. No header identifies the sender, so the
 //! signature inside is all there is.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
@@ -23,6 +24,7 @@ use crate::intake::{Fate, Form, Heard};
 use crate::model::event::Source;
 use crate::model::hops::Hops;
 use crate::model::id::PartnerId;
+use crate::store::{again, partner};
 
 /// The path of the operation.
 pub(super) const PATH: &str = "/ingest/transak/{partnerId}";
@@ -67,10 +69,10 @@ pub async fn receive_webhook(
     request: Request,
 ) -> Result<Json<Received>, Problem> {
     let intake = api.intake.as_ref().ok_or(Problem::NoSuchPath)?;
-    if !intake.directory().knows(partner_id) {
-        return Err(Problem::NotFound("partner"));
-    }
     let client = api.strangers.client(request.extensions(), request.headers());
+    if !intake.directory().knows(partner_id) {
+        meet(&api, partner_id, client).await?;
+    }
     let hops = Hops::of(request.headers()).map_err(|_| Problem::Loop)?;
     let heard = Heard { hops, ..heard(partner_id, read(request).await?) };
     // Only what does not verify is charged: whoever shares an address with strangers is not refused for them.
@@ -83,6 +85,18 @@ pub async fn receive_webhook(
         Fate::Unverified => Err(Problem::Unverified),
         fate => Ok(Json(Received { result: fate.as_str() })),
     }
+}
+
+/// Looks for a partner in the tables that this process does not know yet: another may just have made it. Who asks for what
+/// is not there is charged as for a message that nobody can verify.
+async fn meet(api: &Api, partner_id: PartnerId, client: Option<IpAddr>) -> Result<(), Problem> {
+    let _looking = api.strangers.admit(client, 0).ok_or(Problem::TooManyRequests)?;
+    let find = || async { partner::find(&mut *api.pool.acquire().await?, partner_id).await };
+    if again(find).await?.is_none() {
+        return Err(Problem::NotFound("partner"));
+    }
+    api.know_partners().await;
+    Ok(())
 }
 
 /// Reads more than may be kept, so that whoever sends too much hears the answer.

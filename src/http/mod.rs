@@ -47,6 +47,7 @@ pub mod turns;
 pub mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
@@ -62,6 +63,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::intake::Intake;
+use crate::intake::directory::Pictures;
 use crate::model::callback_url::UrlPolicy;
 use crate::model::origin::Origin;
 use crate::model::seal::MasterKey;
@@ -89,6 +91,8 @@ pub struct Api {
     pub health: Receiver<Vec<Trouble>>,
     /// Where Transak's webhooks go; `None`: this process takes none.
     pub intake: Option<Intake>,
+    /// What the intake knows of the partners; `None`: it is not this process's to renew.
+    pub pictures: Option<Pictures>,
     /// New events, for those who follow them.
     pub feed: Feed,
     /// Bounds what each token may ask.
@@ -113,6 +117,24 @@ pub struct Limits {
     /// Channels that it watches.
     pub watches: u32,
 }
+
+impl Api {
+    /// Has this process know what was just committed of partners before whoever committed it hears that it is. The others
+    /// are told by the commit.
+    async fn know_partners(&self) {
+        let Some(pictures) = &self.pictures else { return };
+        match tokio::time::timeout(KNOWING, pictures.renew()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the partners are read again later");
+            }
+            Err(_) => tracing::warn!("the partners are read again later: it takes too long"),
+        }
+    }
+}
+
+/// How long an answer waits for what it says to be known in this process.
+const KNOWING: Duration = Duration::from_secs(5);
 
 /// Every route.
 pub fn router(api: Api) -> Router {

@@ -148,5 +148,6 @@ pub async fn delete_token(
         return Err(Problem::NotFound("token"));
     }
     commit(tx).await?;
+    api.feed.tokens_changed();
     Ok(StatusCode::NO_CONTENT)
 }

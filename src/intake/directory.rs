@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::keys::Keys;
@@ -153,19 +154,55 @@ pub async fn load(pool: &PgPool, key: &MasterKey) -> store::Result<Directory> {
     Ok(directory)
 }
 
-/// Puts a picture in the place of the one before, and says what has become wrong with the partners' tokens.
-pub fn replace(picture: &watch::Sender<Arc<Directory>>, next: Directory) {
-    next.tell(&picture.borrow());
-    picture.send_replace(Arc::new(next));
+/// Renews a picture, one renewal after the other: an older one never takes the place of a newer. Clones are of the same.
+#[derive(Clone)]
+pub struct Pictures(Arc<Renewing>);
+
+struct Renewing {
+    pool: PgPool,
+    key: MasterKey,
+    picture: watch::Sender<Arc<Directory>>,
+    /// How many renewals were begun.
+    begun: AtomicU64,
+    /// The number of the last one that succeeded; held while one is under way.
+    good: Mutex<u64>,
+}
+
+impl Pictures {
+    /// Those of these tables.
+    pub fn new((pool, key): (PgPool, MasterKey), picture: watch::Sender<Arc<Directory>>) -> Self {
+        Self(Arc::new(Renewing { pool, key, picture, begun: AtomicU64::default(), good: Mutex::default() }))
+    }
+
+    /// The newest picture, and those to come.
+    pub fn subscribe(&self) -> Watch {
+        self.0.picture.subscribe()
+    }
+
+    /// Reads the tables again, so that everything is in the picture which was committed before; and says what has become
+    /// wrong with the partners' tokens.
+    ///
+    /// # Errors
+    /// The database is not available; the last picture stands.
+    pub async fn renew(&self) -> store::Result<()> {
+        let Renewing { pool, key, picture, begun, good } = &*self.0;
+        let before = begun.load(Ordering::Acquire);
+        let mut good = good.lock().await;
+        if *good > before {
+            // Somebody else has begun since, and is done.
+            return Ok(());
+        }
+        let number = begun.fetch_add(1, Ordering::AcqRel) + 1;
+        let next = store::within(PATIENCE, load(pool, key)).await?;
+        next.tell(&picture.borrow());
+        picture.send_replace(Arc::new(next));
+        *good = number;
+        Ok(())
+    }
 }
 
 /// Keeps a picture up to date until told to stop.
-pub async fn follow(
-    (pool, key): (PgPool, MasterKey),
-    changed: Arc<Notify>,
-    picture: watch::Sender<Arc<Directory>>,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
+pub async fn follow(pictures: Pictures, changed: Arc<Notify>, stop: CancellationToken) -> anyhow::Result<()> {
     let mut unread = Fault::default();
     loop {
         tokio::select! {
@@ -174,17 +211,13 @@ pub async fn follow(
             () = changed.notified() => tokio::time::sleep(GATHER).await,
             () = tokio::time::sleep(POLL) => {}
         }
-        let loaded = store::within(PATIENCE, load(&pool, &key)).await;
-        match unread.news(&loaded) {
+        match unread.news(&pictures.renew().await) {
             Some(Ok(())) => tracing::info!("the partners can be read again"),
             Some(Err(error)) => tracing::warn!(
                 error = error as &dyn std::error::Error,
                 "the partners cannot be read right now; the last picture stands"
             ),
             None => {}
-        }
-        if let Ok(directory) = loaded {
-            replace(&picture, directory);
         }
     }
 }

@@ -88,6 +88,6 @@ pub async fn owner(conn: &mut PgConnection, id: TokenId) -> Result<Option<Partne
 pub async fn delete(conn: &mut PgConnection, id: TokenId) -> Result<bool> {
     let deleted = sqlx::query!("delete from api_token where api_token_id = $1", id as _);
     let deleted = deleted.execute(&mut *conn).await?.rows_affected() > 0;
-    super::partner::tell_others(conn).await?;
+    super::wake::tokens(conn).await?;
     Ok(deleted)
 }

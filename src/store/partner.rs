@@ -256,6 +256,7 @@ pub async fn delete(conn: &mut PgConnection, id: PartnerId) -> Result<bool> {
     }
     super::access_token::forget(conn, id).await?;
     sqlx::query!("delete from api_token where partner_id = $1", id as _).execute(&mut *conn).await?;
+    super::wake::tokens(conn).await?;
     super::endpoint::switch::delete_all(conn, id).await?;
     super::watch::end_all(conn, id).await?;
     tell_others(conn).await?;

@@ -18,6 +18,7 @@ use crate::model::fault::Fault;
 const PARTNERS: &str = "relay_partner";
 const DELIVERIES: &str = "relay_delivery";
 const EVENTS: &str = "relay_event";
+const TOKENS: &str = "relay_token";
 
 /// New events are announced at most this often by a process, so that much traffic is few notifications.
 const BETWEEN_ANNOUNCEMENTS: Duration = Duration::from_millis(100);
@@ -35,6 +36,8 @@ pub struct Wakes {
     pub deliveries: Arc<Notify>,
     /// Events were committed.
     pub events: Arc<Notify>,
+    /// Tokens of the relay open nothing any more.
+    pub tokens: Arc<Notify>,
 }
 
 /// With the commit of this transaction, wakes the dispatchers of all processes.
@@ -51,6 +54,11 @@ pub async fn deliveries_now(pool: &PgPool) -> Result<()> {
 /// With the commit of this transaction, has all processes look at the partners again.
 pub async fn partners(conn: &mut PgConnection) -> Result<()> {
     notify(conn, PARTNERS).await
+}
+
+/// With the commit of this transaction, has all processes look at once whether the tokens in use still open something.
+pub async fn tokens(conn: &mut PgConnection) -> Result<()> {
+    notify(conn, TOKENS).await
 }
 
 async fn notify(conn: &mut PgConnection, channel: &str) -> Result<()> {
@@ -129,7 +137,7 @@ async fn next(listener: &mut PgListener) -> Result<Option<PgNotification>> {
 
 async fn listen_once(pool: &PgPool, wakes: &Wakes, failing: &mut Fault) -> Result<()> {
     let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen_all([PARTNERS, DELIVERIES, EVENTS]).await?;
+    listener.listen_all([PARTNERS, DELIVERIES, EVENTS, TOKENS]).await?;
     let schema =
         sqlx::query_scalar!(r#"select current_schema()::text as "schema!""#).fetch_one(&mut listener).await?;
     if failing.is_over() {
@@ -139,6 +147,7 @@ async fn listen_once(pool: &PgPool, wakes: &Wakes, failing: &mut Fault) -> Resul
         wakes.partners.notify_one();
         wakes.deliveries.notify_one();
         wakes.events.notify_one();
+        wakes.tokens.notify_one();
         while let Some(notification) = next(&mut listener).await? {
             if !["", &schema].contains(&notification.payload()) {
                 continue;
@@ -146,6 +155,7 @@ async fn listen_once(pool: &PgPool, wakes: &Wakes, failing: &mut Fault) -> Resul
             match notification.channel() {
                 PARTNERS => wakes.partners.notify_one(),
                 EVENTS => wakes.events.notify_one(),
+                TOKENS => wakes.tokens.notify_one(),
                 _ => wakes.deliveries.notify_one(),
             }
         }

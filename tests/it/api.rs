@@ -78,6 +78,7 @@ impl Relay {
         let (health, watched) = tokio::sync::watch::channel(Vec::new());
         let mut api = Api {
             intake: None,
+            pictures: None,
             rates: transak_relay::http::rate::TokenRates::default(),
             limits: transak_relay::http::Limits { endpoints: 1_000, watches: 10_000 },
             turns: transak_relay::http::turns::Turns::new(8),

@@ -16,13 +16,13 @@ use crate::live_client::{Stream, request};
 use crate::world::{World, order};
 
 /// Runs the reader of a world until the set is dropped.
-fn run_reader(world: &mut World, tasks: &mut JoinSet<anyhow::Result<()>>) -> CancellationToken {
+pub(crate) fn run_reader(world: &mut World, tasks: &mut JoinSet<anyhow::Result<()>>) -> CancellationToken {
     let stop = CancellationToken::new();
     tasks.spawn(world.reading.take().unwrap().run(stop.clone()));
     stop
 }
 
-async fn insert(conn: &mut PgConnection, partner: PartnerId, order_id: &str, ids: &[EventId]) {
+pub(crate) async fn insert(conn: &mut PgConnection, partner: PartnerId, order_id: &str, ids: &[EventId]) {
     let identities: Vec<_> = ids.iter().map(|id| id.uuid().as_bytes().to_vec()).collect();
     sqlx::query(
         "insert into event (partner_id, event_id, order_id, event, status, identity, occurred_at, received_at)
@@ -38,7 +38,7 @@ async fn insert(conn: &mut PgConnection, partner: PartnerId, order_id: &str, ids
     .unwrap();
 }
 
-fn new_ids(count: usize) -> Vec<EventId> {
+pub(crate) fn new_ids(count: usize) -> Vec<EventId> {
     (0..count).map(|_| EventId::new()).collect()
 }
 

@@ -12,7 +12,7 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use transak_relay::intake::directory::{self, Directory};
+use transak_relay::intake::directory::{self, Directory, Pictures};
 use transak_relay::intake::requeue::Requeue;
 use transak_relay::intake::spool::Spool;
 use transak_relay::intake::suspicion::Suspicion;
@@ -86,13 +86,17 @@ impl House {
         Requeue::new(self.pool.clone(), self.picture.subscribe(), self.intake.clone())
     }
 
+    fn pictures(&self) -> Pictures {
+        Pictures::new((self.pool.clone(), self.key.clone()), self.picture.clone())
+    }
+
     pub(crate) fn token_care(&self) -> tokens::TokenCare {
         tokens::TokenCare::new(tokens::Settings {
             pool: self.pool.clone(),
             key: self.key.clone(),
             rest: Arc::clone(&self.rest),
             requeue: self.requeue(),
-            picture: self.picture.clone(),
+            pictures: self.pictures(),
             suspicion: self.suspicion.clone(),
         })
     }
@@ -104,7 +108,7 @@ impl House {
             key: self.key.clone(),
             rest: Arc::clone(&self.rest),
             requeue: self.requeue(),
-            picture: self.picture.clone(),
+            pictures: self.pictures(),
             suspicion: Suspicion::default(),
         })
     }

@@ -20,7 +20,11 @@ pub(crate) struct Stream {
 
 impl Stream {
     pub(crate) async fn open(world: &World, query: &str, last: Option<EventId>) -> Self {
-        let response = request(world, query, last.map(|id| id.to_string())).await;
+        Self::open_as(ADMIN, world, (query, last)).await
+    }
+
+    pub(crate) async fn open_as(token: &str, world: &World, (query, last): (&str, Option<EventId>)) -> Self {
+        let response = request_as(token, world, (query, last.map(|id| id.to_string()))).await;
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         Self { body: response.into_body().into_data_stream(), read: String::new() }
@@ -55,7 +59,11 @@ impl Stream {
 }
 
 pub(crate) async fn request(world: &World, query: &str, last: Option<String>) -> Response {
-    let request = Request::get(format!("/v1/events/stream{query}")).header("access-token", ADMIN);
+    request_as(ADMIN, world, (query, last)).await
+}
+
+async fn request_as(token: &str, world: &World, (query, last): (&str, Option<String>)) -> Response {
+    let request = Request::get(format!("/v1/events/stream{query}")).header("access-token", token);
     let request = match last {
         Some(last) => request.header("last-event-id", last),
         None => request,

@@ -22,9 +22,19 @@ use transak_relay::model::token::TokenHash;
 use crate::world::ADMIN;
 
 pub(crate) fn api(pool: &PgPool, key: &MasterKey, (intake, feed): (Intake, Feed)) -> axum::Router {
+    api_knowing(None, (pool, key), (intake, feed))
+}
+
+/// The same of a process that knows the partners by these pictures.
+pub(crate) fn api_knowing(
+    pictures: Option<directory::Pictures>,
+    (pool, key): (&PgPool, &MasterKey),
+    (intake, feed): (Intake, Feed),
+) -> axum::Router {
     let addresses = AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
     http::router(Api {
         intake: Some(intake),
+        pictures,
         rates: transak_relay::http::rate::TokenRates::default(),
         limits: http::Limits { endpoints: 1_000, watches: 20_000 },
         turns: transak_relay::http::turns::Turns::new(8),

@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::json;
 use sqlx::PgPool;
+use transak_relay::sandbox::signing;
 use transak_relay::store::event::keep::MOST_SIGHTINGS;
 use transak_relay::store::pool::MIGRATOR;
 
@@ -27,6 +28,60 @@ async fn a_webhook_that_verifies_and_can_be_put_nowhere_is_not_answered_200(pool
     world.sql("delete from quarantine_usage").await;
     let (status, answer) = world.post_while_writing(&path, body).await;
     assert_eq!((status, &answer["result"]), (StatusCode::OK, &json!("quarantined")));
+}
+
+/// A partner that is registered now, with what its first webhook says.
+async fn newcomer(world: &World, api_key: &str) -> (String, serde_json::Value) {
+    let token = signing::access_token(api_key, chrono::Utc::now().timestamp(), 604_800).unwrap();
+    let shown = secrecy::ExposeSecret::expose_secret(&token).to_owned();
+    let new = json!({ "name": "n", "environment": "STAGING", "apiKey": api_key, "accessToken": shown });
+    let (_, made) = world.call("POST", "/v1/partners", Some(new)).await;
+    let said = signing::sign(&token, &order(api_key, "COMPLETED", 1)).unwrap();
+    (made["id"].as_str().unwrap().to_owned(), json!({ "data": said }))
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn the_first_webhook_of_a_partner_is_taken_as_soon_as_its_registration_is_answered(pool: PgPool) {
+    let mut here = World::new(pool.clone()).await;
+    let mut elsewhere = World::around(pool);
+    let (id, said) = newcomer(&here, "one").await;
+    let path = format!("/ingest/transak/{id}");
+    let mut of_each = Vec::new();
+    for process in [&mut here, &mut elsewhere] {
+        let (status, answer) = process.post_while_writing(&path, said.clone()).await;
+        of_each.push((status.as_u16(), answer["result"].clone()));
+    }
+    assert_eq!(of_each, [(200, json!("new")), (200, json!("sighted"))]);
+    let next = signing::access_token("one", 1_900_000_000, 604_800).unwrap();
+    let given = json!({ "accessToken": secrecy::ExposeSecret::expose_secret(&next) });
+    assert_eq!(here.call("PATCH", &format!("/v1/partners/{id}"), Some(given)).await.0, StatusCode::OK);
+    let said = json!({ "data": signing::sign(&next, &order("two", "COMPLETED", 1)).unwrap() });
+    let (status, _) = here.post_while_writing(&path, said.clone()).await;
+    assert_eq!(status, StatusCode::OK, "signed with the token that was just given");
+    assert_eq!(here.call("DELETE", &format!("/v1/partners/{id}"), None).await.0, StatusCode::NO_CONTENT);
+    let (status, _) = here.post_while_writing(&path, said).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn whoever_asks_again_and_again_for_partners_that_are_not_there_is_not_looked_up_each_time(
+    pool: PgPool,
+) {
+    let mut world = World::new(pool).await;
+    let mut answers = std::collections::BTreeMap::new();
+    for _ in 0..200 {
+        let path = format!("/ingest/transak/{}", transak_relay::model::id::PartnerId::new());
+        let (status, _) = world.post_while_writing(&path, json!({ "data": "x" })).await;
+        *answers.entry(status.as_u16()).or_insert(0) += 1;
+    }
+    assert!((50..100).contains(&answers[&404]) && answers.len() == 2, "{answers:?}");
+    let path = format!("/ingest/transak/{}", world.partner);
+    let said = json!({ "data": world.signed(&order("o1", "COMPLETED", 1)) });
+    assert_eq!(
+        world.post_while_writing(&path, said).await.0,
+        StatusCode::OK,
+        "who is authentic notices nothing"
+    );
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

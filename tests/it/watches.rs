@@ -16,6 +16,7 @@ use transak_relay::sandbox::pusher::{Garbage, Server, Settings};
 use transak_relay::store::pool::MIGRATOR;
 use transak_relay::store::wake::{self, Wakes};
 
+use crate::soon::soon;
 use crate::world::{API_KEY, World, order};
 
 const WATCHES: usize = 10_000;
@@ -36,10 +37,11 @@ async fn listen(world: &World, server: &Server, tasks: &mut JoinSet<anyhow::Resu
     };
     let wakes = Wakes::default();
     let place = (world.pool.clone(), world.key.clone());
-    tasks.spawn(directory::follow(place, Arc::clone(&wakes.partners), pictures, stop.clone()));
+    let pictures = directory::Pictures::new(place, pictures);
+    tasks.spawn(directory::follow(pictures, Arc::clone(&wakes.partners), stop.clone()));
     tasks.spawn(wake::listen(world.pool.clone(), wakes, stop.clone()));
     tasks.spawn(listener.run(stop));
-    seen.wait_for(|health| health.noted > 0).await.unwrap();
+    soon(seen.wait_for(|health| health.noted > 0)).await.unwrap();
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
@@ -61,7 +63,7 @@ async fn ten_thousand_watches_are_one_connection_and_one_more_is_one_subscriptio
     .unwrap();
     world.sql("select pg_notify('relay_partner', '')").await;
     let mut counts = server.counts();
-    counts.wait_for(|counts| counts.subscribed == 2 * (WATCHES + 1)).await.unwrap();
+    soon(counts.wait_for(|counts| counts.subscribed == 2 * (WATCHES + 1))).await.unwrap();
     eprintln!("{WATCHES} watches on each of 2 connections: {} ms", began.elapsed().as_millis());
     assert_eq!(counts.borrow().open, 2, "one connection each");
 
@@ -85,7 +87,7 @@ async fn ten_thousand_watches_are_one_connection_and_one_more_is_one_subscriptio
     assert_eq!(events["data"][0]["sightings"][0]["verified"], json!(false));
 
     world.sql("select pg_notify('relay_partner', '')").await;
-    counts.wait_for(|counts| counts.subscribed == 2 * (WATCHES + 1)).await.unwrap();
+    soon(counts.wait_for(|counts| counts.subscribed == 2 * (WATCHES + 1))).await.unwrap();
     assert_eq!(server.publish("w7000", "ORDER_COMPLETED", "{}"), 0, "its order is over");
 }
 

@@ -27,7 +27,7 @@ use transak_relay::sandbox::receiver::Receiver;
 use transak_relay::sandbox::signing;
 use uuid::Uuid;
 
-use crate::parts::{api, dispatcher, intake};
+use crate::parts::{api_knowing, dispatcher, intake};
 
 pub(crate) const ADMIN: &str = "rly_admin_of_the_tests";
 pub(crate) const API_KEY: &str = "11111111-0000-4000-8000-000000000000";
@@ -65,7 +65,8 @@ impl World {
         let (pictures, directory) = watch::channel(Arc::default());
         let (intake, writer) = Writer::new(intake(&pool, directory, (spool, Some(hand_over))));
         let (feed, reading) = Feed::new(pool.clone(), writer.kept());
-        let api = api(&pool, &key, (intake.clone(), feed.clone()));
+        let knowing = directory::Pictures::new((pool.clone(), key.clone()), pictures.clone());
+        let api = api_knowing(Some(knowing), (&pool, &key), (intake.clone(), feed.clone()));
         let access_token = signing::access_token(API_KEY, Utc::now().timestamp(), 604_800).unwrap();
         Self {
             pool,

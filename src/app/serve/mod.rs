@@ -22,13 +22,13 @@ use crate::app::readiness::{self, Signs};
 use crate::app::sampler::{Bounds, Sampler};
 use crate::config::{Role, Serve};
 use crate::http::health::{Figures, Trouble};
-use crate::http::live::Feed;
+use crate::http::live::{self, Feed};
 use crate::http::rate::TokenRates;
 use crate::http::server;
 use crate::http::strangers::Strangers;
 use crate::http::turns::Turns;
 use crate::http::{self, Api};
-use crate::intake::directory::Directory;
+use crate::intake::directory::{Directory, Pictures};
 use crate::intake::listener::Listener;
 use crate::intake::spool::Spool;
 use crate::intake::stream::StreamHealth;
@@ -61,6 +61,7 @@ struct Answering {
     intake: Intake,
     health: watch::Receiver<Vec<Trouble>>,
     feed: Feed,
+    pictures: Pictures,
     figures: Figures,
 }
 
@@ -109,7 +110,7 @@ impl Relay {
         let own = self.start_presence(tasks).await;
         let hand_over =
             if self.has(Role::Dispatch) { Some(self.start_dispatcher(tasks, (&wakes, own))?) } else { None };
-        let (picture, directory) = self.start_directory(tasks, &wakes).await?;
+        let (pictures, directory) = self.start_directory(tasks, &wakes).await?;
         let suspicion = Suspicion::default();
         let (clock, clocks) = watch::channel(Ahead::default());
         let mut signs = Signs {
@@ -124,15 +125,16 @@ impl Relay {
         let intake = self.start_intake(tasks, (hand_over, suspicion.clone()), &mut signs)?;
         if self.has(Role::Stream) {
             self.start_stream(tasks, &intake, &mut signs)?;
-            self.start_transak(tasks, &intake, (picture, suspicion, clock.clone()))?;
+            self.start_transak(tasks, &intake, (pictures.clone(), suspicion, clock.clone()))?;
         }
         let found = self.start_sampler(tasks, &mut signs, clock);
         let (troubles, health) = watch::channel(Vec::new());
         tasks.spawn("readiness", readiness::watch_signs(signs, troubles, stop));
         let (feed, reading) = Feed::new(self.pool.clone(), wakes.events);
         tasks.spawn("live events", reading.run(tasks.stop_token()));
+        tasks.spawn("tokens", live::follow_tokens(feed.clone(), wakes.tokens, tasks.stop_token()));
         let figures = Figures { counted: self.metrics.clone(), found };
-        self.start_api(tasks, Answering { intake, health, feed, figures });
+        self.start_api(tasks, Answering { intake, health, feed, pictures, figures });
         Ok(())
     }
 
@@ -155,17 +157,15 @@ impl Relay {
         &self,
         tasks: &mut Tasks,
         wakes: &Wakes,
-    ) -> anyhow::Result<(watch::Sender<Arc<Directory>>, directory::Watch)> {
+    ) -> anyhow::Result<(Pictures, directory::Watch)> {
         let key = self.config.master_key.clone();
         let first = directory::load(&self.pool, &key).await?;
         first.tell(&Directory::default());
         let (picture, directory) = watch::channel(Arc::new(first));
-        let (changed, pictures) = (Arc::clone(&wakes.partners), picture.clone());
-        tasks.spawn(
-            "directory",
-            directory::follow((self.pool.clone(), key), changed, pictures, tasks.stop_token()),
-        );
-        Ok((picture, directory))
+        let pictures = Pictures::new((self.pool.clone(), key), picture);
+        let changed = Arc::clone(&wakes.partners);
+        tasks.spawn("directory", directory::follow(pictures.clone(), changed, tasks.stop_token()));
+        Ok((pictures, directory))
     }
 
     fn start_intake(
@@ -253,6 +253,7 @@ impl Relay {
             url_policy: UrlPolicy { allow_http: self.config.callbacks.allow_http_callbacks, addresses },
             health: with.health,
             intake: Some(with.intake),
+            pictures: Some(with.pictures),
             feed: with.feed,
             rates: TokenRates::new(self.config.interface.token_rate),
             limits: http::Limits {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::Relay;
-use crate::intake::directory::Directory;
+use crate::intake::directory::Pictures;
 use crate::intake::reconcile::Reconciler;
 use crate::intake::requeue::Requeue;
 use crate::intake::suspicion::Suspicion;
@@ -26,7 +26,7 @@ impl Relay {
         &self,
         tasks: &mut Tasks,
         intake: &Intake,
-        (picture, suspicion, clock): (watch::Sender<Arc<Directory>>, Suspicion, watch::Sender<Ahead>),
+        (pictures, suspicion, clock): (Pictures, Suspicion, watch::Sender<Ahead>),
     ) -> anyhow::Result<()> {
         let (pool, key, config) = (self.pool.clone(), self.config.master_key.clone(), &self.config.transak);
         let per_second = config.transak_requests_per_second;
@@ -41,16 +41,16 @@ impl Relay {
             pool: pool.clone(),
             key: key.clone(),
             rest: Arc::clone(&rest),
-            directory: picture.subscribe(),
+            directory: pictures.subscribe(),
         };
         tasks.spawn("credentials", check.run(tasks.stop_token()));
-        let requeue = Requeue::new(pool.clone(), picture.subscribe(), intake.clone());
+        let requeue = Requeue::new(pool.clone(), pictures.subscribe(), intake.clone());
         let care = TokenCare::new(tokens::Settings {
             pool: pool.clone(),
             key: key.clone(),
             rest: Arc::clone(&rest),
             requeue,
-            picture,
+            pictures,
             suspicion: suspicion.clone(),
         });
         tasks.spawn("token care", care.run(tasks.stop_token()));

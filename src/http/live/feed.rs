@@ -106,6 +106,11 @@ impl Feed {
         &self.0.tokens
     }
 
+    /// Tokens may be gone: who follows with one that is hears nothing more.
+    pub fn tokens_changed(&self) {
+        self.0.tokens.change();
+    }
+
     /// Whether the process is being stopped.
     pub(super) fn is_closed(&self) -> bool {
         self.0.closed.is_cancelled()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::feed::Subscription;
@@ -20,7 +20,7 @@ use crate::model::token::TokenHash;
 use crate::store::event::feed::{self as store, FeedFilter, Place};
 use crate::store::list::snapshot;
 
-/// The longest silence, and with it the longest time until a token that was deleted is noticed.
+/// The longest silence, and with it the longest time until a token is noticed that was deleted and nobody says so.
 const SILENCE: Duration = TOKEN_CHECK;
 
 /// The most events of one reading of its own.
@@ -31,6 +31,8 @@ pub(super) struct Follower {
     api: Arc<Api>,
     filter: FeedFilter,
     token: TokenHash,
+    /// Tells when tokens may be gone.
+    tokens: watch::Receiver<u64>,
     /// What it was told last.
     place: Place,
     ready: VecDeque<Bytes>,
@@ -51,7 +53,8 @@ enum Stage {
 impl Follower {
     pub(super) fn new(api: Arc<Api>, (filter, place): (FeedFilter, Place), token: TokenHash) -> Self {
         let ready = VecDeque::from([frame::HELLO]);
-        Self { api, filter, token, place, ready, stage: Stage::Behind }
+        let tokens = api.feed.tokens().changes();
+        Self { api, filter, token, tokens, place, ready, stage: Stage::Behind }
     }
 
     pub(super) fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
@@ -64,11 +67,17 @@ impl Follower {
     /// What to send next; `None`: it is over, and the client may come back.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if let Some(bytes) = self.ready.pop_front() {
+            if !self.tokens.has_changed().unwrap_or(true)
+                && let Some(bytes) = self.ready.pop_front()
+            {
                 return Some(bytes);
             }
+            self.tokens.mark_unchanged();
             if self.api.feed.is_closed() || !self.api.feed.tokens().may_read(self.token, &self.api).await {
                 return None;
+            }
+            if let Some(bytes) = self.ready.pop_front() {
+                return Some(bytes);
             }
             match std::mem::replace(&mut self.stage, Stage::Behind) {
                 Stage::Behind => {
@@ -77,7 +86,15 @@ impl Follower {
                     }
                 }
                 Stage::Waiting(mut subscription) => {
-                    let Ok(counted_in) = timeout(SILENCE, &mut subscription.counted_in).await else {
+                    let counted_in = tokio::select! {
+                        biased;
+                        _ = self.tokens.changed() => {
+                            self.stage = Stage::Waiting(subscription);
+                            continue;
+                        }
+                        counted_in = timeout(SILENCE, &mut subscription.counted_in) => counted_in,
+                    };
+                    let Ok(counted_in) = counted_in else {
                         self.stage = Stage::Waiting(subscription);
                         return Some(frame::HEARTBEAT);
                     };
@@ -97,10 +114,19 @@ impl Follower {
         }
     }
 
-    /// The next event or heartbeat; `None`: nothing is handed out any more, so read by oneself again.
+    /// The next event or heartbeat; `None`: nothing is handed out any more, so read by oneself again; or the token has to
+    /// be looked at first.
     async fn take(&mut self, mut subscription: Subscription) -> Option<Bytes> {
         loop {
-            match heard(&mut subscription.frames, SILENCE).await {
+            let heard = tokio::select! {
+                biased;
+                _ = self.tokens.changed() => {
+                    self.stage = Stage::Live(subscription);
+                    return None;
+                }
+                heard = heard(&mut subscription.frames, SILENCE) => heard,
+            };
+            match heard {
                 // Too slow, or the process is being stopped: `next` sees which.
                 Heard::Over => return None,
                 Heard::Something(frame) if frame.place <= self.place => {}

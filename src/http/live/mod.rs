@@ -19,6 +19,8 @@ use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, de};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 use utoipa::openapi::{ContentBuilder, ResponseBuilder};
 
@@ -35,6 +37,17 @@ use crate::model::id::EventId;
 use crate::model::token::TokenHash;
 use crate::store::event::feed::{self as store, FeedFilter, Place};
 use follower::Follower;
+
+/// Has the streams of tokens end that another process deleted, until told to stop.
+pub async fn follow_tokens(feed: Feed, gone: Arc<Notify>, stop: CancellationToken) -> anyhow::Result<()> {
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            () = gone.notified() => feed.tokens_changed(),
+        }
+    }
+}
 
 /// The header with which a client comes back.
 const LAST_EVENT_ID: &str = "last-event-id";

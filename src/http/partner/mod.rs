@@ -103,6 +103,7 @@ pub async fn create_partner(
     let Json(partner) = show(&mut tx, id).await?;
     let answer = once.answer(&mut tx, &api.master_key, &partner).await?;
     commit(tx).await?;
+    api.know_partners().await;
     Ok(answer)
 }
 
@@ -199,6 +200,7 @@ pub async fn change_partner(
     }
     let partner = show(&mut tx, id).await?;
     commit(tx).await?;
+    api.know_partners().await;
     Ok(partner)
 }
 
@@ -253,5 +255,7 @@ pub async fn delete_partner(
         return Err(Problem::NotFound("partner"));
     }
     commit(tx).await?;
+    api.know_partners().await;
+    api.feed.tokens_changed();
     Ok(StatusCode::NO_CONTENT)
 }

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::refresh::{Refreshing, refresh};
-use super::directory::{self, Directory};
+use super::directory::{Directory, Pictures};
 use super::requeue::{Requeue, Tally};
 use super::suspicion::Suspicion;
 use crate::model::fault::Fault;
@@ -57,7 +57,7 @@ pub struct Settings {
     pub rest: Arc<TransakRest>,
     pub requeue: Requeue,
     /// The picture that the intake reads with: renewed as soon as there is a new token.
-    pub picture: watch::Sender<Arc<Directory>>,
+    pub pictures: Pictures,
     /// Hurries the next look.
     pub suspicion: Suspicion,
 }
@@ -87,7 +87,7 @@ pub struct Looked {
 impl TokenCare {
     /// Care for the partners in this database.
     pub fn new(settings: Settings) -> Self {
-        let pictures = settings.picture.subscribe();
+        let pictures = settings.pictures.subscribe();
         Self { settings, pictures, warned_at: HashMap::new() }
     }
 
@@ -179,8 +179,7 @@ impl TokenCare {
     }
 
     async fn renew_picture(&mut self) -> store::Result<()> {
-        let picture = within(LONGEST, directory::load(&self.settings.pool, &self.settings.key)).await?;
-        directory::replace(&self.settings.picture, picture);
+        self.settings.pictures.renew().await?;
         self.pictures.mark_unchanged();
         Ok(())
     }
