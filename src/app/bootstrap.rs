@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::config::FirstPartner;
-use crate::model::credentials::{InvalidToken, read_token};
+use crate::model::credentials::{InvalidToken, accept, read_token};
 use crate::model::seal::{MasterKey, SealError};
 use crate::store::partner::NewPartner;
 use crate::store::{self, access_token, master_key, partner};
@@ -94,7 +94,7 @@ pub(super) async fn first_partner(
     if let Some(token) = config.transak_access_token.as_ref().filter(may_be_new)
         && !access_token::is_known(&mut tx, id, token).await?
     {
-        check_token(token)?;
+        check_token(token, api_key)?;
         access_token::add(&mut tx, key, id, token).await?;
     }
     tx.commit().await?;
@@ -105,17 +105,15 @@ fn has_ended(token: &SecretString) -> bool {
     matches!(read_token(token.expose_secret(), Utc::now()), Err(InvalidToken::Ended(_)))
 }
 
-/// Refuses a new token that is none. One that has ended may still verify what was signed with it.
-fn check_token(token: &SecretString) -> anyhow::Result<()> {
-    match read_token(token.expose_secret(), Utc::now()) {
-        Err(error @ InvalidToken::NotAJwt) => {
-            bail!("TRANSAK_ACCESS_TOKEN (--transak-access-token): {error}")
-        }
+/// Refuses a new token that is none, or another key's. One that has ended may still verify what was signed with it.
+fn check_token(token: &SecretString, api_key: &str) -> anyhow::Result<()> {
+    match accept(token.expose_secret(), Some(api_key), Utc::now()) {
         Err(error @ InvalidToken::Ended(_)) => {
             tracing::warn!(%error, "TRANSAK_ACCESS_TOKEN is not current");
             Ok(())
         }
-        Ok(_) => Ok(()),
+        Err(error) => bail!("TRANSAK_ACCESS_TOKEN (--transak-access-token): {error}"),
+        Ok(()) => Ok(()),
     }
 }
 

@@ -21,6 +21,21 @@ pub enum InvalidToken {
         "must be an access token of Transak: a JWT of three parts, as its refresh-token call answers it (not the API secret)"
     )]
     NotAJwt,
+    /// Does not say whose it is.
+    #[error(
+        "must be an access token of Transak, which names the API key it is for in its claim `API_KEY`; this one names none: get one with Transak's refresh-token call"
+    )]
+    NamesNoKey,
+    /// Another's.
+    #[error(
+        "must be the access token of this partner's `apiKey`; this one names another in its claim `API_KEY`: get the one of this key with Transak's refresh-token call, or correct `apiKey`"
+    )]
+    NamesAnotherKey,
+    /// Does not say when it ends.
+    #[error(
+        "must be an access token of Transak, which ends at a number of seconds in its claim `exp`; this one's is no number: get one with Transak's refresh-token call"
+    )]
+    EndsNever,
     /// Over, by its own claim.
     #[error(
         "must be a current access token: this one ended at {0}; get a new one with Transak's refresh-token call"
@@ -48,15 +63,28 @@ pub struct TokenClaims {
 /// Reads an access token, and refuses what cannot be one that works now.
 pub fn read_token(token: &str, now: DateTime<Utc>) -> Result<TokenClaims, InvalidToken> {
     let claims = claims(token).ok_or(InvalidToken::NotAJwt)?;
+    if claims.get("exp").is_some_and(|end| !end.is_number()) {
+        return Err(InvalidToken::EndsNever);
+    }
     if let Some(end) = access_token_expiry(token).filter(|end| *end <= now) {
         return Err(InvalidToken::Ended(Second(end)));
     }
-    Ok(TokenClaims { api_key: api_key(&claims) })
+    Ok(TokenClaims { api_key: api_key_of(&claims) })
+}
+
+/// Judges an access token that is given to a partner; `api_key`: the partner's, if it is at hand.
+pub fn accept(token: &str, api_key: Option<&str>, now: DateTime<Utc>) -> Result<(), InvalidToken> {
+    let named = api_key_of(&claims(token).ok_or(InvalidToken::NotAJwt)?);
+    match (named, api_key) {
+        (None, _) => Err(InvalidToken::NamesNoKey),
+        (Some(named), Some(key)) if named != key => Err(InvalidToken::NamesAnotherKey),
+        _ => read_token(token, now).map(drop),
+    }
 }
 
 /// Whose an access token is by its own claim, also if it is over.
 pub fn named_key(token: &str) -> Option<String> {
-    api_key(&claims(token)?)
+    api_key_of(&claims(token)?)
 }
 
 /// What is inside, if it has the form of a JWT.
@@ -70,7 +98,7 @@ fn claims(token: &str) -> Option<Map<String, Value>> {
     object(payload)
 }
 
-fn api_key(claims: &Map<String, Value>) -> Option<String> {
+fn api_key_of(claims: &Map<String, Value>) -> Option<String> {
     claims.get("API_KEY").and_then(Value::as_str).map(str::to_owned)
 }
 

@@ -14,7 +14,7 @@ use crate::hot_path::entries_read;
 
 const PATH: &str = "/partners/api/v2/webhooks";
 /// Of the form of Transak's access tokens; expires in 2030.
-const TRANSAKS: &str = "eyJhbGciOiJIUzI1NiJ9.eyJBUElfS0VZIjoiayIsImV4cCI6MTkwMDAwMDAwMH0.c2ln";
+const TRANSAKS: &str = "eyJhbGciOiJIUzI1NiJ9.eyJBUElfS0VZIjoia2V5LWEiLCJleHAiOjE5MDAwMDAwMDB9.c2ln";
 
 /// As every example of Transak's page does it: a plain GET with one header.
 pub(crate) async fn get(relay: &Relay, token: &str, query: &str) -> Answer {

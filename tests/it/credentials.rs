@@ -1,6 +1,8 @@
 //! Credentials are checked when they are given: their shape at once, their worth by asking Transak once.
 
 use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::Utc;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -55,6 +57,39 @@ async fn what_cannot_be_a_current_access_token_is_refused_when_it_is_given(pool:
         let new = json!({ "name": "n", "environment": "STAGING", "apiKey": "k", "accessToken": token });
         assert_eq!(world.call("POST", "/v1/partners", Some(new)).await.0, StatusCode::UNPROCESSABLE_ENTITY);
     }
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_token_that_is_not_of_this_partners_key_is_refused_when_it_is_given(pool: PgPool) {
+    let world = World::new(pool).await;
+    let token = |claims: Value| {
+        format!("{}.{}.c2ln", URL_SAFE_NO_PAD.encode("{}"), URL_SAFE_NO_PAD.encode(claims.to_string()))
+    };
+    for (claims, why) in [
+        (json!({ "API_KEY": "another", "exp": 1_900_000_000 }), "names another in its claim `API_KEY`"),
+        (json!({ "exp": 1_900_000_000 }), "this one names none"),
+        (json!({ "API_KEY": 7, "exp": 1_900_000_000 }), "this one names none"),
+        (json!({ "API_KEY": API_KEY, "exp": "soon" }), "this one's is no number"),
+        (json!({ "API_KEY": API_KEY, "exp": null }), "this one's is no number"),
+    ] {
+        let token = token(claims);
+        let new =
+            json!({ "name": "n", "environment": "PRODUCTION", "apiKey": API_KEY, "accessToken": token });
+        for (status, answer) in [
+            world.call("POST", "/v1/partners", Some(new)).await,
+            give(&world, json!({ "accessToken": token })).await,
+            give(&world, json!({ "apiKey": API_KEY, "accessToken": token })).await,
+        ] {
+            assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{answer}");
+            assert_eq!(answer["errors"][0]["field"], "accessToken");
+            let detail = answer["errors"][0]["detail"].as_str().unwrap();
+            assert!(detail.contains(why) && detail.contains("refresh-token"), "{detail}");
+        }
+    }
+    assert_eq!((world.count("partner").await, world.count("access_token").await), (1, 1));
+    let of_the_next = access_token("next-key", Utc::now().timestamp(), 604_800).unwrap();
+    let both = json!({ "apiKey": "next-key", "accessToken": of_the_next.expose_secret() });
+    assert_eq!(give(&world, both).await.0, StatusCode::OK);
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

@@ -18,7 +18,8 @@ async fn post(world: &mut World, path: &str) -> (StatusCode, Value) {
 }
 
 /// An access token that the relay is given later.
-const LATER: &str = "e30.e30.later";
+/// A token of the partner's key.
+const LATER: &str = "e30.eyJBUElfS0VZIjoiMTExMTExMTEtMDAwMC00MDAwLTgwMDAtMDAwMDAwMDAwMDAwIn0.later";
 
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_the_database_refused_is_kept_as_it_came_and_an_event_once_it_is_taken(pool: PgPool) {

@@ -8,15 +8,15 @@ use super::PartnerPatch;
 use crate::http::body::Object;
 use crate::http::field::Secret;
 use crate::http::problem::{FieldError, Problem};
-use crate::model::credentials::read_token;
+use crate::model::credentials::accept;
 use crate::model::id::PartnerId;
-use crate::store::access_token;
+use crate::store::{access_token, partner};
 
 /// What is wrong with an API key and an access token, as far as they are given.
 pub(super) fn faults(api_key: Option<&str>, access_token: Option<&Secret>) -> Vec<FieldError> {
-    let key = api_key.filter(|key| !fits(key));
-    let key = key.map(|_| FieldError::new("apiKey", "must be letters, digits or any of _-=@,.;"));
-    let token = access_token.and_then(|token| read_token(token.0.expose_secret(), Utc::now()).err());
+    let unfit = api_key.filter(|key| !fits(key));
+    let key = unfit.map(|_| FieldError::new("apiKey", "must be letters, digits or any of _-=@,.;"));
+    let token = access_token.and_then(|token| accept(token.0.expose_secret(), api_key, Utc::now()).err());
     let token = token.map(|error| FieldError::new("accessToken", error.to_string()));
     key.into_iter().chain(token).collect()
 }
@@ -27,12 +27,15 @@ pub(super) fn check(api_key: Option<&str>, access_token: Option<&Secret>) -> Res
     if errors.is_empty() { Ok(()) } else { Err(Problem::Validation(errors)) }
 }
 
-/// Refuses a token that was just given to a partner but is another's.
+/// Refuses a token that was just given to a partner but is another's, by what it says itself or because another has it.
 pub(super) async fn check_owner(
     conn: &mut PgConnection,
     id: PartnerId,
     token: &Secret,
 ) -> Result<(), Problem> {
+    let partner = partner::find(conn, id).await?.ok_or(Problem::NotFound("partner"))?;
+    accept(token.0.expose_secret(), Some(&partner.api_key), Utc::now())
+        .map_err(|error| Problem::field("accessToken", error.to_string()))?;
     if access_token::is_own(conn, id, &token.0).await? {
         return Ok(());
     }
