@@ -49,6 +49,7 @@ impl<'a> Verdicts<'a> {
                 Done::Orphaned(job) => sorted.finished.push(Finished {
                     job,
                     state: DeliveryState::Cancelled,
+                    is_over: true,
                     retry_after: None,
                     asked: None,
                     status_code: None,
@@ -89,6 +90,10 @@ impl<'a> Verdicts<'a> {
         let (state, retry_after) = match tried.verdict {
             Verdict::Succeeded => (DeliveryState::Succeeded, None),
             Verdict::Retry { after } => (DeliveryState::Pending, Some(after)),
+            // Nobody has to see to a test that failed: whoever asked for it was told.
+            Verdict::Exhausted | Verdict::Gone if announcement::is_test(&job.told.event) => {
+                (DeliveryState::Cancelled, None)
+            }
             Verdict::Exhausted | Verdict::Gone => (DeliveryState::Exhausted, None),
         };
         match tried.verdict {
@@ -100,6 +105,7 @@ impl<'a> Verdicts<'a> {
         self.finished.push(Finished {
             job,
             state,
+            is_over: false,
             retry_after,
             asked: tried.asked,
             status_code: status_code(&tried.attempt),

@@ -206,7 +206,7 @@ enum_schemas! {
     SignatureVersion: "How callbacks are signed: `v1` is HMAC-SHA256 with the endpoint's secret, `v1a` is Ed25519, checked with \
         its public key.", ["v1", "v1a"];
     DeliveryState: "`pending`: being sent or waiting for its next try. `succeeded`: answered with 2xx. `exhausted`: \
-        all tries failed. `held`: the endpoint is disabled. `cancelled`: the endpoint was deleted.",
+        all tries failed. `held`: the endpoint is disabled. `cancelled`: the endpoint was deleted, or it was a test that failed.",
         ["pending", "succeeded", "exhausted", "held", "cancelled"];
     RecoveryScope: "`failed`: what was given up. `missing`: what the endpoint asks for and was never owed. `all`: \
         everything it asks for or was ever owed, delivered or not.", ["failed", "missing", "all"];

@@ -77,7 +77,8 @@ impl History {
 
     async fn finish(&self, job: &Job, state: DeliveryState, wait: u64) {
         let retry_after = Some(Duration::from_secs(wait));
-        let result = Finished { job, state, retry_after, asked: None, status_code: Some(200) };
+        let result =
+            Finished { job, state, retry_after, asked: None, status_code: Some(200), is_over: false };
         let mut tx = self.world.pool.begin().await.unwrap();
         finish(&mut tx, &[result]).await.unwrap();
         tx.commit().await.unwrap();

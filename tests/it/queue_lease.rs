@@ -38,7 +38,14 @@ async fn a_stale_workers_write_back_after_its_lease_changes_0_rows(pool: PgPool)
     assert_eq!((stale.attempts, fresh.attempts), (1, 2));
 
     let mut conn = world.pool.acquire().await.unwrap();
-    let result = |job, state| Finished { job, state, retry_after: None, asked: None, status_code: Some(200) };
+    let result = |job, state| Finished {
+        job,
+        state,
+        retry_after: None,
+        asked: None,
+        status_code: Some(200),
+        is_over: false,
+    };
     assert!(finish(&mut conn, &[result(&stale, DeliveryState::Succeeded)]).await.unwrap().is_empty());
     assert!(finish(&mut conn, &[result(&stale, DeliveryState::Exhausted)]).await.unwrap().is_empty());
     assert_eq!(release(&mut conn, &[(&stale, std::time::Duration::ZERO)]).await.unwrap(), 0);

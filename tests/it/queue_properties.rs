@@ -64,6 +64,11 @@ struct Fences {
     accepted: usize,
 }
 
+/// The result of an attempt that was answered.
+fn answered(job: &Job, state: DeliveryState) -> Finished<'_> {
+    Finished { job, state, retry_after: None, asked: None, is_over: false, status_code: Some(200) }
+}
+
 impl Fences {
     /// Whether this write-back must be accepted; if so its lease is over.
     fn expects(&mut self, at: usize) -> bool {
@@ -90,13 +95,7 @@ impl Fences {
             Work::Finish(at, state) if !self.claimed.is_empty() => {
                 let at = at.index(self.claimed.len());
                 let expected = self.expects(at);
-                let result = Finished {
-                    job: &self.claimed[at],
-                    state: *state,
-                    retry_after: None,
-                    asked: None,
-                    status_code: Some(200),
-                };
+                let result = answered(&self.claimed[at], *state);
                 let before = rows(world).await;
                 let written = finish(&mut conn, &[result]).await.unwrap();
                 assert_eq!(written.len(), usize::from(expected), "{work:?}");

@@ -260,7 +260,7 @@ async fn a_test_is_tried_once_and_a_disabled_endpoint_is_not_tried(pool: PgPool)
     ended.unwrap();
     assert_eq!((status, &attempt["statusCode"]), (StatusCode::OK, &json!(502)));
     assert_eq!(
-        (world.in_state("exhausted").await, world.events("relay.delivery.exhausted").await.len()),
+        (world.in_state("cancelled").await, world.events("relay.delivery.exhausted").await.len()),
         (1, 0)
     );
     world.call("POST", &format!("{path}/disable"), None).await;
@@ -286,7 +286,7 @@ async fn a_test_that_failed_is_no_event_to_recover_whatever_it_stood_for(pool: P
         other.drain().await
     });
     assert_eq!((tested.0, sent.unwrap()), (StatusCode::OK, 1));
-    assert_eq!(world.in_state("exhausted").await, 1);
+    assert_eq!(world.in_state("cancelled").await, 1);
     for only in ["failed", "all"] {
         assert_eq!(recover(&world, &endpoint, only).await["total"], json!(0));
     }

@@ -42,7 +42,18 @@ async fn a_test_is_no_order_and_its_failure_wakes_nobody(pool: PgPool) {
     let endpoint = stub.register(&world, json!({})).await;
     assert_eq!(test(&world, &endpoint, "ORDER_COMPLETED").await.1["statusCode"], 502);
     assert_eq!((world.count(r#""order""#).await, stub.count()), (0, 1), "it is tried once");
-    assert_eq!(world.in_state("exhausted").await, 1);
+    assert_eq!((world.in_state("exhausted").await, world.in_state("cancelled").await), (0, 1));
+    let (_, exhausted) = world.call("GET", "/v1/deliveries?state=exhausted", None).await;
+    assert_eq!(exhausted["data"], json!([]), "nobody has to see to it");
+    let (_, all) = world.call("GET", "/v1/deliveries", None).await;
+    let path = format!("/v1/deliveries/{}/retry", all["data"][0]["id"].as_str().unwrap());
+    assert_eq!(world.call("POST", &path, None).await.0, StatusCode::ACCEPTED);
+    world.another_dispatcher().drain().await.unwrap();
+    assert_eq!(
+        (stub.count(), world.in_state("cancelled").await),
+        (2, 1),
+        "it can be sent again all the same"
+    );
     assert_eq!(world.events("relay.delivery.exhausted").await.len(), 0);
     assert_eq!(world.events("ORDER_COMPLETED").await.len(), 0);
 }

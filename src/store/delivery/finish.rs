@@ -19,6 +19,8 @@ pub struct Finished<'a> {
     pub job: &'a Job,
     /// `Pending` to try again, else the end.
     pub state: DeliveryState,
+    /// Nothing can be sent, whoever asks for it.
+    pub is_over: bool,
     /// How long to wait before the next attempt, if there is one.
     pub retry_after: Option<Duration>,
     /// The wait that the receiver asked for: nothing hastens it.
@@ -56,6 +58,7 @@ pub async fn finish(conn: &mut PgConnection, batch: &[Finished<'_>]) -> Result<V
         &column(batch, |one| one.status_code) as &[Option<i16>],
         &column(batch, |one| one.asked.map(|wait| wait.as_secs_f64())) as &[Option<f64>],
         &column(batch, |one| one.job.claims),
+        &column(batch, |one| one.is_over),
     );
     let rows = rows.fetch_all(&mut *conn).await?;
     // What was asked for again is due at once.

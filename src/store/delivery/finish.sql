@@ -10,11 +10,11 @@ update delivery set
     finished_at = case when (case when delivery.again then given.open else given.final end)
                             in ('succeeded', 'exhausted', 'cancelled') then now() end
 from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::delivery_state[], $5::float8[], $6::smallint[], $7::float8[],
-            $8::integer[])
-     as result (partner_id, delivery_id, attempts, state, retry_after, status_code, asked, claims)
+            $8::integer[], $9::boolean[])
+     as result (partner_id, delivery_id, attempts, state, retry_after, status_code, asked, claims, is_over)
 -- open: what it is while it is owed.
 cross join lateral (
-    select case when result.state = 'cancelled' then 'cancelled'
+    select case when result.is_over then 'cancelled'
                 when exists (select from delivery as mine join endpoint using (partner_id, endpoint_id)
                              where mine.partner_id = result.partner_id and mine.delivery_id = result.delivery_id
                                and endpoint.state = 'disabled' offset 0) then 'held'
