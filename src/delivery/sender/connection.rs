@@ -26,8 +26,10 @@ use super::progress::Progress;
 use super::stopwatch::{Stopwatch, Watched};
 use super::tls::fault;
 
-/// Most bytes of a response head, and of what is buffered of a body. hyper allows a hundred headers in it.
+/// Most bytes of a response head, and of what is buffered of a body.
 const MAX_BUFFER: usize = 64 * 1024;
+/// Most headers of a response. What fits the buffer can have more only if its lines are next to empty.
+const MAX_HEADERS: usize = 1_000;
 /// Most interim answers before the answer. A receiver needs one at most; a stream of them costs the relay its CPU until
 /// the deadline.
 const MAX_INTERIM: usize = 16;
@@ -50,6 +52,7 @@ impl Connection {
         // Receivers are as they are: a folded line, a space before a colon or one line that is no header does not turn the
         // status that came with it into a failure. What such a line says is not used for anything.
         http.max_buf_size(MAX_BUFFER)
+            .max_headers(MAX_HEADERS)
             .allow_obsolete_multiline_headers_in_responses(true)
             .allow_spaces_after_header_name_in_responses(true)
             .ignore_invalid_headers_in_responses(true);
@@ -62,7 +65,7 @@ impl Connection {
     /// Whether another request can be sent. Reads what has come meanwhile: an end, or bytes nobody asked for.
     pub(super) fn is_reusable(&mut self) -> bool {
         self.wire.poll(&mut Context::from_waker(Waker::noop()));
-        self.wire.0.is_some() && self.requests.is_ready()
+        self.wire.0.is_some() && self.requests.is_ready() && !self.watch.is_mended()
     }
 
     /// Sends a request and reads the answer into `progress`. An error means that there is no status.

@@ -16,6 +16,7 @@ mod connection;
 mod connector;
 mod dial;
 mod given;
+mod mender;
 mod outcome;
 mod pool;
 mod progress;
@@ -32,12 +33,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use self::connection::Connection;
 use self::connector::Connector;
 use self::pool::{Key, Pool};
 use self::progress::Progress;
@@ -119,25 +119,20 @@ impl Sender {
     }
 
     async fn run(&self, request: &CallbackRequest, progress: &mut Progress) -> Result<(), SendError> {
-        if let Some(kept) = self.pool.take(&key(request)) {
+        if let Some(mut kept) = self.pool.take(&key(request)) {
+            let answered = kept.exchange(http_request(request), progress).await;
             // Whatever ended it, closed by the receiver or what was left on it by the answer before, says nothing of this
-            // request: a new connection decides.
-            if self.exchange(kept, request, progress).await.is_ok() {
+            // request: a new connection decides. Nor does the word that no request came in time, which a receiver leaves
+            // on a connection that was idle.
+            if answered.is_ok() && progress.status() != Some(StatusCode::REQUEST_TIMEOUT.as_u16()) {
+                self.pool.put(key(request), kept);
                 return Ok(());
             }
+            progress.forget_answer();
         }
-        let fresh = self.connector.connect(request, progress).await?;
-        self.exchange(fresh, request, progress).await
-    }
-
-    async fn exchange(
-        &self,
-        mut connection: Connection,
-        request: &CallbackRequest,
-        progress: &mut Progress,
-    ) -> Result<(), SendError> {
-        connection.exchange(http_request(request), progress).await?;
-        self.pool.put(key(request), connection);
+        let mut fresh = self.connector.connect(request, progress).await?;
+        fresh.exchange(http_request(request), progress).await?;
+        self.pool.put(key(request), fresh);
         Ok(())
     }
 }

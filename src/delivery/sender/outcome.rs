@@ -124,7 +124,7 @@ pub enum SendError {
     /// What came back is not HTTP.
     #[error("the answer is not valid HTTP/1.1")]
     Protocol,
-    /// More than a hundred headers, or more than fits the buffer.
+    /// More than a thousand headers, or more than fits the buffer.
     #[error("the answer has too many or too large headers")]
     TooManyHeaders,
 }

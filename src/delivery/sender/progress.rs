@@ -52,6 +52,19 @@ impl Progress {
         self.attempt.retry_after = retry_after.map(str::to_owned);
     }
 
+    /// The status, once there is one.
+    pub(super) fn status(&self) -> Option<u16> {
+        self.attempt.status_code
+    }
+
+    /// What has come was no answer to this request: another connection decides.
+    pub(super) fn forget_answer(&mut self) {
+        let request_headers = std::mem::take(&mut self.attempt.request_headers);
+        self.attempt = Attempt { request_headers, ..Attempt::default() };
+        self.body.clear();
+        self.whole = false;
+    }
+
     /// More of the body.
     pub(super) fn body(&mut self, bytes: &[u8]) {
         let room = BODY_KEPT - self.body.len();

@@ -4,7 +4,7 @@ use tokio::io::DuplexStream;
 use tokio::time::interval;
 
 use super::*;
-use crate::delivery::sender::connection::MAX_BODY_TIME;
+use crate::delivery::sender::connection::{Connection, MAX_BODY_TIME};
 
 /// A connection, and what answers on it; both ends of a pipe.
 async fn wire() -> (Connection, DuplexStream) {

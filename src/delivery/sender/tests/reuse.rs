@@ -105,6 +105,56 @@ async fn what_a_receiver_leaves_on_a_kept_connection_does_not_fail_the_next_call
 }
 
 #[tokio::test]
+async fn a_408_that_a_receiver_leaves_on_an_idle_connection_is_not_the_answer_to_the_next_callback() {
+    let late = "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    let receiver = Receiver::new(move |mut stream| async move {
+        read_request(&mut stream).await;
+        let _ = stream.write_all(OK.as_bytes()).await;
+        // The next request is on its way.
+        let _ = stream.read_u8().await;
+        let _ = stream.write_all(late.as_bytes()).await;
+        wait_for_end(&mut stream).await;
+    })
+    .await;
+    let sender = sender();
+    for sent in 1..=3 {
+        let attempt = send(&sender, &receiver).await;
+        assert_eq!((attempt.status_code, attempt.error), (Some(200), None));
+        assert_eq!(body(&attempt).content, "ok");
+        assert_eq!(receiver.connections(), sent);
+    }
+    let always = Receiver::answering(late).await;
+    assert_eq!(attempt(&always, PATIENT).await.status_code, Some(408), "on a new connection it is meant");
+}
+
+#[tokio::test]
+async fn what_had_to_be_mended_costs_the_connection_and_not_the_answer() {
+    for answer in [
+        "http/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nx: a\rb\r\ncontent-length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\ncontent-length: +2\r\n\r\nok",
+        "HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    ] {
+        let receiver = Receiver::answering(answer).await;
+        let sender = sender();
+        for sent in 1..=2 {
+            let attempt = send(&sender, &receiver).await;
+            assert_eq!((attempt.status_code, attempt.error), (Some(200), None), "{answer:?}");
+            assert_eq!(body(&attempt).content, "ok", "{answer:?}");
+            assert!(!body(&attempt).truncated, "{answer:?}");
+            assert_eq!(receiver.connections(), sent, "{answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn three_hundred_header_lines_are_taken() {
+    let lines = "x: 1\r\n".repeat(300);
+    let receiver = Receiver::answering(format!("HTTP/1.1 200 OK\r\n{lines}content-length: 0\r\n\r\n")).await;
+    assert_eq!(attempt(&receiver, PATIENT).await.status_code, Some(200));
+}
+
+#[tokio::test]
 async fn a_new_connection_that_dies_is_not_tried_again() {
     let receiver = Receiver::new(|mut stream| async move {
         read_request(&mut stream).await;
