@@ -157,10 +157,10 @@ pub fn router(api: Api) -> Router {
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn(body::refuse_too_large))
         .layer(middleware::from_fn(rate::tell_rate))
-        .layer(middleware::from_fn(safety::tell_browsers))
         .layer(cors)
         .layer(CatchPanicLayer::custom(observe::panicked))
         .layer(middleware::from_fn(observe::observe))
+        .layer(middleware::map_response(safety::tell_browsers))
 }
 
 /// The OpenAPI document of every operation.

@@ -60,7 +60,25 @@ async fn a_page_is_never_a_part_of_somebody_elses_and_loads_nothing_from_elsewhe
         assert_eq!(page.headers["x-frame-options"], "DENY", "{path}");
         assert!(!page.text.contains("<script>"), "{path}: a script in the page would not run");
     }
-    for path in ["/v1/orders", "/v1/nowhere", "/healthz"] {
-        assert_eq!(relay.get(ADMIN, path).await.headers["x-content-type-options"], "nosniff", "{path}");
+    let whatever = [
+        "/",
+        "/v1/orders",
+        "/v1/nowhere",
+        "/v1/events?limit=x",
+        "/healthz",
+        "/openapi.json",
+        "/docs/security.md",
+    ];
+    for path in whatever {
+        let headers = relay.get(ADMIN, path).await.headers;
+        let policy = headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}");
+        assert_eq!(headers["x-frame-options"], "DENY", "{path}");
+        assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
     }
+    let refused = relay.call(ADMIN, (axum::http::Method::PUT, "/v1/orders"), None).await;
+    assert_eq!(
+        (refused.status, &refused.headers["x-frame-options"] == "DENY"),
+        (405.try_into().unwrap(), true)
+    );
 }

@@ -16,7 +16,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::{Request, Response, Version, header};
+use axum::http::uri::Authority;
+use axum::http::{HeaderValue, Request, Response, Version, header};
 use axum::response::IntoResponse as _;
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
@@ -32,6 +33,7 @@ pub use self::bounds::Bounds;
 use self::bounds::{Place, Places};
 use self::quiet::{Answers, Held};
 use super::problem::Problem;
+use super::safety::tell_browsers;
 use crate::model::fault::Fault;
 
 /// How long a client may take to send the head of a request, also of the next one on the same connection.
@@ -145,9 +147,16 @@ async fn connection(
 /// section 3.2.
 async fn answer(mut request: Request<Incoming>, (router, caller): (Router, Caller)) -> Response<Body> {
     caller.place.has_asked();
-    let hosts = request.headers().get_all(header::HOST).iter().count();
-    if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
-        return Problem::parameter("host", "must be given once").into_response();
+    let hosts: Vec<_> = request.headers().get_all(header::HOST).iter().collect();
+    let wrong = match hosts[..] {
+        [] if request.version() == Version::HTTP_11 => Some("must be given once"),
+        [] => None,
+        [host] if is_host(host) => None,
+        [_] => Some("must be a name or an address, with a port or without"),
+        _ => Some("must be given once"),
+    };
+    if let Some(wrong) = wrong {
+        return tell_browsers(Problem::parameter("host", wrong).into_response()).await;
     }
     request.extensions_mut().insert(ConnectInfo(caller.peer));
     router.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {})
@@ -167,6 +176,12 @@ macro_rules! serve_until {
             let _ended = serving.await;
         }
     }};
+}
+
+/// A host and perhaps a port, and nobody's name before it.
+fn is_host(value: &HeaderValue) -> bool {
+    let authority = value.to_str().ok().and_then(|text| text.parse::<Authority>().ok());
+    authority.is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'))
 }
 
 async fn serve_http1(stream: TcpStream, to: (Router, Caller), (head, stop): (Duration, CancellationToken)) {

@@ -125,10 +125,19 @@ async fn a_request_that_does_not_say_once_for_which_host_it_is_is_refused() {
         ("", "1.1", 400),
         ("host: a\r\nhost: a\r\n", "1.1", 400),
         ("host: a\r\n", "1.1", 200),
+        ("host: [::1]:8080\r\n", "1.1", 200),
+        ("host: 127.0.0.1:8080\r\n", "1.1", 200),
+        ("host:\r\n", "1.1", 400),
+        ("host: a b\r\n", "1.1", 400),
+        ("host: c@d\r\n", "1.1", 400),
+        ("host: a/b\r\n", "1.1", 400),
+        ("host: :80\r\n", "1.1", 400),
         ("", "1.0", 200),
     ] {
         let sent = format!("GET / HTTP/{version}\r\n{hosts}connection: close\r\n\r\n");
         let answer = answered(&sent, Duration::from_secs(5)).await;
         assert!(answer.starts_with(&format!("HTTP/{version} {status}")), "{sent:?}: {answer}");
+        let is_safe = answer.contains("content-security-policy: ") && answer.contains("x-frame-options: ");
+        assert_eq!(is_safe, status == 400, "what is answered without the router too: {answer}");
     }
 }
