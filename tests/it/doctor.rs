@@ -3,18 +3,20 @@
 use reqwest::StatusCode;
 use serde_json::json;
 use sqlx::{PgPool, Row as _};
+use transak_relay::sandbox::receiver::Receiver;
 use transak_relay::sandbox::signing::access_token;
 use transak_relay::store::pool::MIGRATOR;
 
 use crate::process::Around;
+use crate::world::API_KEY;
 
 /// An installation with a partner and a callback, as the relay has left it.
-async fn installed(pool: PgPool) -> (Around, crate::process::Process) {
+async fn installed(pool: PgPool) -> (Around, Receiver) {
     let around = Around::new(pool).await;
     let mut relay = around.start(&[]).await;
-    drop(relay.endpoint(json!({})).await);
+    let receiver = relay.endpoint(json!({})).await;
     assert!(relay.stop().await.success());
-    (around, relay)
+    (around, receiver)
 }
 
 /// What the doctor says with these settings over the good ones, and its exit code.
@@ -40,7 +42,7 @@ fn complaints(lines: &[String]) -> Vec<&str> {
 
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_good_installation_is_all_well(pool: PgPool) {
-    let (around, _relay) = installed(pool).await;
+    let (around, _receiver) = installed(pool).await;
     let (lines, code) = examined(&around, &[]).await;
     assert_eq!((complaints(&lines), code), (Vec::<&str>::new(), Some(0)));
     for what in [
@@ -61,7 +63,7 @@ async fn a_good_installation_is_all_well(pool: PgPool) {
 
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn each_thing_that_is_broken_is_one_line_that_says_what_to_do_and_the_exit_code_is_1(pool: PgPool) {
-    let (around, _relay) = installed(pool).await;
+    let (around, _receiver) = installed(pool).await;
     let in_the_way = around.folder.path().join("in-the-way");
     std::fs::write(&in_the_way, "").unwrap();
     for (settings, fails) in [
@@ -83,9 +85,30 @@ async fn each_thing_that_is_broken_is_one_line_that_says_what_to_do_and_the_exit
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
+async fn a_callback_where_nobody_listens_and_a_table_that_is_gone_are_each_one_line(pool: PgPool) {
+    let (around, receiver) = installed(pool).await;
+    let (lines, _) = examined(&around, &[]).await;
+    let url: url::Url = receiver.url().parse().unwrap();
+    let origin = url.origin().ascii_serialization();
+    let said = format!("{origin} takes connections");
+    assert!(lines.iter().any(|line| line.contains("callback of ep_") && line.ends_with(&said)), "{lines:?}");
+    drop(receiver);
+    let (lines, code) = examined(&around, &[]).await;
+    assert_eq!((complaints(&lines).len(), code), (1, Some(1)));
+    let said = format!("{origin} refuses connections: start what is to listen there, or correct the URL");
+    assert!(complaints(&lines)[0].ends_with(&said), "{lines:?}");
+
+    sqlx::raw_sql("alter table gap rename to gap_elsewhere").execute(&around.pool).await.unwrap();
+    let (lines, code) = examined(&around, &[]).await;
+    let said = "fail  database      it is not as its migrations left it, relation \"gap\" does not exist: bring back what is \
+                missing, from a backup if need be";
+    assert_eq!((complaints(&lines), code), (vec![said], Some(1)));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
 async fn a_token_that_transak_refuses_and_a_disabled_endpoint_are_told(pool: PgPool) {
-    let (around, _relay) = installed(pool).await;
-    let strange = access_token("another", chrono::Utc::now().timestamp(), 604_800).unwrap();
+    let (around, _receiver) = installed(pool).await;
+    let strange = access_token(API_KEY, chrono::Utc::now().timestamp(), 604_800).unwrap();
     let relay =
         around.start(&[("TRANSAK_ACCESS_TOKEN", secrecy::ExposeSecret::expose_secret(&strange))]).await;
     let (_, endpoints) = relay.call(reqwest::Method::GET, "/v1/endpoints", None).await;

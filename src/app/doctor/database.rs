@@ -55,6 +55,29 @@ pub(super) async fn look(
     Ok(Some(found.collect()))
 }
 
+/// Says what the database refused, if it was the database that failed. What it says of its tables names nobody.
+pub(super) fn broken(error: anyhow::Error, report: &mut Report<impl Write>) -> anyhow::Result<()> {
+    let said = error.chain().find_map(|source| source.downcast_ref::<sqlx::Error>());
+    let Some(said) = said else { return Err(error) };
+    report.say(Line::fail("database", sentence(said)))
+}
+
+fn sentence(error: &sqlx::Error) -> String {
+    let sqlx::Error::Database(refusal) = error else {
+        return "it stopped to answer while it was looked at: check that it runs, and its log".to_owned();
+    };
+    let said = refusal.message();
+    match refusal.code().as_deref() {
+        Some("42P01" | "42703" | "42704" | "42883") => format!(
+            "it is not as its migrations left it, {said}: bring back what is missing, from a backup if need be"
+        ),
+        Some("42501") => format!("the user in DATABASE_URL lacks a right, {said}: grant it"),
+        code => {
+            format!("it refuses to be looked at (SQLSTATE {}): its log says why", code.unwrap_or("unknown"))
+        }
+    }
+}
+
 fn judge_server(server: &Server) -> Line {
     let said = format!("PostgreSQL {}, {}", server.version, server.encoding);
     match server.encoding.as_str() {
@@ -151,6 +174,19 @@ mod tests {
             standbys: 0,
             synchronous_standbys: String::new(),
         }
+    }
+
+    #[test]
+    fn what_no_table_says_is_told_in_one_sentence_and_what_is_no_word_of_the_database_is_passed_on() {
+        let mut told = Vec::new();
+        let cut = crate::store::Error::from(sqlx::Error::Io(std::io::ErrorKind::UnexpectedEof.into()));
+        broken(cut.into(), &mut Report::new(&mut told)).unwrap();
+        let told = String::from_utf8(told).unwrap();
+        assert_eq!(
+            told,
+            "fail  database      it stopped to answer while it was looked at: check that it runs, and its log\n"
+        );
+        assert!(broken(anyhow::anyhow!("another"), &mut Report::new(Vec::new())).is_err());
     }
 
     /// The first word of the line that says it.

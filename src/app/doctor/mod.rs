@@ -62,6 +62,13 @@ async fn look_inside(config: &Serve, key: MasterKey, report: &mut Report<impl Wr
     let Ok(looked) = looked else {
         return report.say(Line::fail("database", "it stopped to answer while it was looked at"));
     };
-    let Some(partners) = looked? else { return Ok(()) };
-    outside::look(&patient, &partners, report).await
+    let partners = match looked {
+        Ok(Some(partners)) => partners,
+        Ok(None) => return Ok(()),
+        Err(error) => return database::broken(error, report),
+    };
+    match outside::look(&patient, &partners, report).await {
+        Ok(()) => Ok(()),
+        Err(error) => database::broken(error, report),
+    }
 }

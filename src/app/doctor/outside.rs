@@ -1,12 +1,14 @@
 //! What is outside: Transak's stream and REST API for each partner, and the receivers.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
 use futures_util::{StreamExt as _, stream};
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +18,7 @@ use super::report::{Line, Report};
 use crate::delivery::resolver::{Resolve as _, SystemResolver};
 use crate::intake::credentials::{NO_ORDER, answer};
 use crate::model::address::AddressPolicy;
-use crate::model::callback_url::{CallbackUrl, UrlPolicy};
+use crate::model::callback_url::{CallbackUrl, InvalidCallbackUrl, UrlPolicy};
 use crate::model::clock::Ahead;
 use crate::model::credentials::{self, CredentialsState};
 use crate::model::endpoint::EndpointState;
@@ -32,6 +34,9 @@ const STREAM: Duration = Duration::from_secs(20);
 
 /// How long one host has to be looked up.
 const LOOKUP: Duration = Duration::from_secs(10);
+
+/// How long it has to take a connection.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// Calls and look-ups at once.
 const AT_ONCE: usize = 8;
@@ -171,7 +176,7 @@ async fn call(rest: &TransakRest, found: &Found) -> Line {
     }
 }
 
-/// Looks every enabled callback host up and judges its addresses as the sender does.
+/// Looks every enabled callback host up, judges its addresses as the sender does, and sees whether it takes connections.
 async fn receivers(
     patient: &Patient<'_>,
     partners: &[Found],
@@ -204,24 +209,53 @@ async fn receiver(endpoint: &Endpoint, policy: &UrlPolicy, resolver: &SystemReso
     }
     let url = match CallbackUrl::parse(&endpoint.url, policy) {
         Ok(url) => url,
+        Err(InvalidCallbackUrl::Refused(refused)) => return Line::fail(what, refused.to_string()),
         Err(error) => return Line::fail(what, format!("its URL {error}")),
     };
-    let host = url.as_url().host_str().unwrap_or_default().to_owned();
-    let Some(url::Host::Domain(name)) = url.as_url().host() else {
-        return Line::ok(what, format!("{host} is allowed"));
+    let origin = url.as_url().origin().ascii_serialization();
+    let said = match reach(&url, policy, resolver).await {
+        Ok(()) => return Line::ok(what, format!("{origin} takes connections")),
+        Err(said) => said,
     };
-    let addresses = match tokio::time::timeout(LOOKUP, resolver.lookup(name)).await {
-        Ok(Ok(addresses)) if !addresses.is_empty() => addresses,
-        Ok(_) => return Line::fail(what, format!("{host} has no address: check its name")),
-        Err(_) => {
-            return Line::fail(
-                what,
-                format!("{host} was not found in {} seconds: check its name servers", LOOKUP.as_secs()),
-            );
-        }
+    Line::fail(what, format!("{origin} {said}"))
+}
+
+/// Connects to the host of a callback as the sender would, and says nothing to it; if that cannot be, why.
+async fn reach(url: &CallbackUrl, policy: &UrlPolicy, resolver: &SystemResolver) -> Result<(), String> {
+    let addresses: Vec<IpAddr> = match url.as_url().host() {
+        Some(url::Host::Domain(name)) => match tokio::time::timeout(LOOKUP, resolver.lookup(name)).await {
+            Ok(Ok(addresses)) => addresses,
+            Ok(Err(_)) => Vec::new(),
+            Err(_) => {
+                let seconds = LOOKUP.as_secs();
+                return Err(format!("has a name that was not found in {seconds} s: check its name servers"));
+            }
+        },
+        Some(url::Host::Ipv4(address)) => vec![address.into()],
+        Some(url::Host::Ipv6(address)) => vec![address.into()],
+        None => Vec::new(),
     };
-    match addresses.into_iter().try_for_each(|address| policy.addresses.check(address)) {
-        Ok(()) => Line::ok(what, format!("{host} is found, and allowed")),
-        Err(refused) => Line::fail(what, format!("{host}: {refused}")),
+    if addresses.is_empty() {
+        return Err("has a name without an address: check how it is spelt".to_owned());
     }
+    for address in &addresses {
+        policy.addresses.check(*address).map_err(|refused| format!("may not be called: {refused}"))?;
+    }
+    let port = url.as_url().port_or_known_default().unwrap_or_default();
+    let mut said = String::new();
+    for address in addresses {
+        match tokio::time::timeout(CONNECT, TcpStream::connect((address, port))).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
+                "refuses connections: start what is to listen there, or correct the URL"
+                    .clone_into(&mut said);
+            }
+            Ok(Err(error)) => said = format!("cannot be reached ({}): check the way there", error.kind()),
+            Err(_) => {
+                let seconds = CONNECT.as_secs();
+                said = format!("does not answer within {seconds} s: check the way there and its firewall");
+            }
+        }
+    }
+    Err(said)
 }
