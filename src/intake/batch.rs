@@ -37,9 +37,10 @@ pub(super) const REFUSED: &str = "the database refused it";
 /// How often a batch is begun again at once because other transactions came first.
 const MOST_RACES: usize = 50;
 
-/// How often because the server had ended the session; each of many is found out by trying it. What was committed all the
-/// same is heard a second time, which identity makes harmless.
-const MOST_ENDED: usize = 64;
+/// How long it is tried at once on other sessions when the server has ended one; each of many is found out by trying it. What
+/// was committed all the same is heard a second time, which identity makes harmless. Longer, and whoever waits is better
+/// served by the disk.
+pub(super) const AGAIN: Duration = Duration::from_millis(500);
 
 /// What came of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,13 +155,14 @@ impl Sink {
         &self,
         events: &[NewEvent],
     ) -> Result<Result<Committed, Obstacle>, Unavailable> {
-        let (mut races, mut ended) = (0, 0);
+        let (mut races, mut ended) = (0, None::<Instant>);
         loop {
             let began = Instant::now();
             // As large as all the columns of its statements.
             let commit =
                 Box::pin(commit(&self.desk, events, (self.hand_over.as_ref(), self.reconcile_every)));
-            let committed = tokio::time::timeout(COMMIT_DEADLINE, commit).await;
+            let left = ended.map_or(COMMIT_DEADLINE, |ended| AGAIN.saturating_sub(ended.elapsed()));
+            let committed = tokio::time::timeout(left, commit).await;
             count(events.len(), began.elapsed());
             trace_commit(events, began.elapsed());
             let error = match committed {
@@ -173,7 +175,9 @@ impl Sink {
             };
             match error {
                 store::Error::Contended(_) if races < MOST_RACES => races += 1,
-                error if error.is_session_ended() && ended < MOST_ENDED => ended += 1,
+                error if error.is_session_ended() && ended.is_none_or(|ended| ended.elapsed() < AGAIN) => {
+                    ended.get_or_insert_with(Instant::now);
+                }
                 error if error.is_unavailable() => {
                     tracing::debug!(error = &error as &dyn Error, "the database cannot take a batch");
                     return Err(Unavailable);

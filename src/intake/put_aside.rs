@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::error::Error;
 
-use super::batch::{COMMIT_DEADLINE, Outcome, Sink, Unavailable};
+use super::batch::{AGAIN, COMMIT_DEADLINE, Outcome, Sink, Unavailable};
 use super::{Fate, Heard};
 use crate::store::quarantine::write::{Quarantined, insert};
 use crate::store::{self, again};
@@ -38,14 +38,18 @@ impl Sink {
         let (source, reason) = (message.source.as_str(), message.refusal.reason);
         let bytes = message.raw.len();
         tracing::warn!(source, reason = reason.as_str(), bytes, "a message is quarantined");
-        // It is kept once, however often it is inserted.
-        let inserted = again(|| async {
+        let keep = async || {
             let mut conn = self.desk.reading().take().await?;
             let inserted = insert(&mut conn, &message).await;
             conn.keep_after(&inserted);
             inserted
-        });
-        match store::within(COMMIT_DEADLINE, inserted).await {
+        };
+        let mut inserted = store::within(COMMIT_DEADLINE, keep()).await;
+        if inserted.as_ref().is_err_and(store::Error::is_session_ended) {
+            // It is kept once, however often it is inserted.
+            inserted = store::within(AGAIN, again(keep)).await;
+        }
+        match inserted {
             Ok(true) => {
                 if reason.is_curable() {
                     self.suspicion.raise();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{Executor as _, PgPool};
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection, PgPool};
 
 use super::session::KEPT_ALIVE;
 use super::silence::{FRESH, Silence};
@@ -48,14 +48,7 @@ pub fn pool_options() -> PgPoolOptions {
     PgPoolOptions::new()
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
-        .after_connect(|conn, _| {
-            Box::pin(async move {
-                conn.execute(PLANNING).await?;
-                conn.execute(BOUNDED).await?;
-                conn.execute(KEPT_ALIVE).await?;
-                Ok(())
-            })
-        })
+        .after_connect(|conn, _| Box::pin(async move { prepare(conn, BOUNDED).await }))
         .before_acquire(move |conn, known| {
             let silence = before.clone();
             Box::pin(async move { Ok(known.idle_for < FRESH || silence.answers(conn, known.age).await) })
@@ -66,6 +59,12 @@ pub fn pool_options() -> PgPoolOptions {
         })
 }
 
+/// Prepares a new connection, all at once: while many are opened, each word and answer counts.
+async fn prepare(conn: &mut PgConnection, bounded: &str) -> sqlx::Result<()> {
+    conn.execute(AssertSqlSafe(format!("{PLANNING}; {bounded}; {KEPT_ALIVE}"))).await?;
+    Ok(())
+}
+
 /// What a statement of the interface may take: whoever asks is told that it was too much, and nobody else notices.
 const FOR_REQUESTS: &str = "set statement_timeout = '8s'; set lock_timeout = '4s'; \
     set idle_in_transaction_session_timeout = '15s'";
@@ -73,14 +72,9 @@ const FOR_REQUESTS: &str = "set statement_timeout = '8s'; set lock_timeout = '4s
 /// A pool for requests beside one for everything else, to the same database and opened when it is first used: however
 /// much is asked, what is heard and sent has connections of its own.
 pub fn for_requests(pool: &PgPool, max_connections: u32) -> PgPool {
-    let options = pool_options().max_connections(max_connections).after_connect(|conn, _| {
-        Box::pin(async move {
-            conn.execute(PLANNING).await?;
-            conn.execute(FOR_REQUESTS).await?;
-            conn.execute(KEPT_ALIVE).await?;
-            Ok(())
-        })
-    });
+    let options = pool_options()
+        .max_connections(max_connections)
+        .after_connect(|conn, _| Box::pin(async move { prepare(conn, FOR_REQUESTS).await }));
     options.connect_lazy_with(pool.connect_options().as_ref().clone())
 }
 
