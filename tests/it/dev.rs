@@ -8,6 +8,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::soon::soon;
+
 /// A running `dev`, its banner read.
 pub(crate) struct Dev {
     pub(crate) child: Child,
@@ -50,7 +52,7 @@ impl Dev {
 
     /// The next callback, as the receiver printed it.
     pub(crate) async fn callback(&mut self) -> String {
-        self.lines.next_line().await.unwrap().expect("callbacks do not end")
+        soon(self.lines.next_line()).await.unwrap().expect("callbacks do not end")
     }
 
     /// Ends it as Ctrl-C does; what it printed last.

@@ -11,6 +11,7 @@ use transak_relay::store::pool::MIGRATOR;
 use transak_relay::telemetry::names;
 
 use crate::process::Around;
+use crate::soon::soon;
 use crate::world::{API_KEY, World, order};
 
 /// What an operator is promised, each as a sample that must be there.
@@ -52,8 +53,8 @@ async fn every_promised_figure_is_there(pool: PgPool) {
     bad.answer(Answer { status: StatusCode::INTERNAL_SERVER_ERROR, ..Answer::default() });
     let private = order("measured", "PROCESSING", 1);
     around.publish(&private);
-    good.count().wait_for(|count| *count >= 1).await.unwrap();
-    bad.count().wait_for(|count| *count >= 1).await.unwrap();
+    soon(good.count().wait_for(|count| *count >= 1)).await.unwrap();
+    soon(bad.count().wait_for(|count| *count >= 1)).await.unwrap();
     around.upstream.pusher().disconnect(Some(4200));
     // The next sample is up to a period away.
     let text = relay.metrics_when(|text| PROMISED.iter().all(|sample| has(text, sample))).await;

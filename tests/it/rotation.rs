@@ -19,6 +19,7 @@ use transak_relay::store::pool::MIGRATOR;
 
 use crate::process::{Around, MASTER_KEY};
 use crate::proof_tls::authority;
+use crate::soon::soon;
 use crate::world::{World, order};
 
 /// Columns of bytes that hold no secret: fingerprints, hashes, and what was heard.
@@ -174,12 +175,12 @@ async fn relays_that_have_both_keys_go_on_telling_while_the_key_changes(pool: Pg
     let both = [("RELAY_MASTER_KEY", NEW_KEY), ("RELAY_MASTER_KEY_PREVIOUS", MASTER_KEY)];
     let mut second = around.start(&both).await;
     around.publish(&order("before", "PROCESSING", 1));
-    receiver.count().wait_for(|count| *count >= 1).await.unwrap();
+    soon(receiver.count().wait_for(|count| *count >= 1)).await.unwrap();
     let (done, told) = run_rotation(&around).await;
     assert!(done.status.success(), "{told}");
     println!("{told}");
     around.publish(&order("after", "PROCESSING", 1));
-    receiver.count().wait_for(|count| *count >= 2).await.unwrap();
+    soon(receiver.count().wait_for(|count| *count >= 2)).await.unwrap();
     second.endpoint(json!({})).await;
     assert!(second.stop().await.success());
 
@@ -189,7 +190,7 @@ async fn relays_that_have_both_keys_go_on_telling_while_the_key_changes(pool: Pg
     assert!(line.contains("RELAY_MASTER_KEY is not the key this database is used with"), "{line}");
     let mut third = around.start(&[("RELAY_MASTER_KEY", NEW_KEY)]).await;
     around.publish(&order("alone", "PROCESSING", 1));
-    receiver.count().wait_for(|count| *count >= 3).await.unwrap();
+    soon(receiver.count().wait_for(|count| *count >= 3)).await.unwrap();
     assert!(receiver.arrivals().iter().all(|arrival| arrival.verified));
     assert!(third.stop().await.success());
 }

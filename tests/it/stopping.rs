@@ -9,6 +9,7 @@ use transak_relay::sandbox::receiver::Answer;
 use transak_relay::store::pool::MIGRATOR;
 
 use crate::process::Around;
+use crate::soon::soon;
 use crate::world::order;
 
 #[sqlx::test(migrator = "MIGRATOR")]
@@ -20,7 +21,7 @@ async fn one_signal_lets_answers_come_gives_leases_back_and_ends_with_0(pool: Pg
     for number in 0..5 {
         around.publish(&order(&format!("stop-{number}"), "PROCESSING", 1));
     }
-    receiver.count().wait_for(|count| *count >= 1).await.unwrap();
+    soon(receiver.count().wait_for(|count| *count >= 1)).await.unwrap();
     let heard = async {
         while sqlx::query_scalar::<_, i64>("select count(*) from delivery")
             .fetch_one(&around.pool)
@@ -61,7 +62,7 @@ async fn a_second_signal_ends_at_once(pool: PgPool) {
     let receiver = relay.endpoint(json!({})).await;
     receiver.answer(Answer { delay: Duration::from_secs(9), status: StatusCode::NO_CONTENT, fail_first: 0 });
     around.publish(&order("hangs", "PROCESSING", 1));
-    receiver.count().wait_for(|count| *count >= 1).await.unwrap();
+    soon(receiver.count().wait_for(|count| *count >= 1)).await.unwrap();
     relay.signal("TERM").await;
     relay.logs("a second signal ends the process at once").await;
     relay.signal("TERM").await;

@@ -19,6 +19,7 @@ use transak_relay::sandbox::receiver::{Answer, Arrival};
 use transak_relay::store::pool::MIGRATOR;
 
 use crate::process::Around;
+use crate::soon::soon;
 use crate::world::order;
 
 type Requests = Arc<Mutex<Vec<ExportTraceServiceRequest>>>;
@@ -72,13 +73,13 @@ async fn one_trace_leads_from_the_frame_to_each_answer_also_by_another_process(p
     let receiver = first.endpoint(json!({})).await;
     receiver.answer(Answer { status: StatusCode::SERVICE_UNAVAILABLE, ..Answer::default() });
     around.publish(&order("traced", "PROCESSING", 1));
-    receiver.count().wait_for(|count| *count >= 1).await.unwrap();
+    soon(receiver.count().wait_for(|count| *count >= 1)).await.unwrap();
     assert!(first.stop().await.success(), "{}", first.log());
     receiver.answer(Answer::default());
     sqlx::raw_sql("update delivery set next_attempt_at = now(), not_before = null; update endpoint set paused_until = null")
         .execute(&around.pool).await.unwrap();
     let mut second = around.start(&settings).await;
-    receiver.count().wait_for(|count| *count >= 2).await.unwrap();
+    soon(receiver.count().wait_for(|count| *count >= 2)).await.unwrap();
     assert!(second.stop().await.success(), "{}", second.log());
 
     let (spans, arrivals) = (collector.spans(), receiver.arrivals());
@@ -105,7 +106,7 @@ async fn without_a_collector_there_are_no_traces(pool: PgPool) {
     let relay = around.start(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]).await;
     let receiver = relay.endpoint(json!({})).await;
     around.publish(&order("untraced", "PROCESSING", 1));
-    receiver.count().wait_for(|count| *count >= 1).await.unwrap();
+    soon(receiver.count().wait_for(|count| *count >= 1)).await.unwrap();
     assert!(!receiver.arrivals()[0].headers.contains_key("traceparent"));
     let traced: i64 = sqlx::query_scalar("select count(*) from event where traceparent is not null")
         .fetch_one(&around.pool)

@@ -5,6 +5,8 @@ use sqlx::PgPool;
 use transak_relay::store::pool::MIGRATOR;
 
 use super::{Served, text};
+use crate::soon::soon;
+use crate::world::ADMIN;
 
 /// The members of a line-a-member answer.
 fn member<'a>(printed: &'a str, name: &str) -> &'a str {
@@ -141,7 +143,7 @@ async fn what_was_heard_and_told_is_listed_shown_sent_again_and_erased(pool: PgP
     let again = relay.printed(&["events", "redeliver", event, "--endpoint", &relay.endpoint]).await;
     assert!(again.contains("data:\nID") && again.contains(&relay.endpoint), "{again}");
     assert_eq!(relay.json(&["deliveries", "retry", delivery]).await[0]["state"], "pending");
-    relay.receiver.count().wait_for(|&count| count > told).await.unwrap();
+    soon(relay.receiver.count().wait_for(|&count| count > told)).await.unwrap();
 
     assert_eq!(relay.printed(&["orders", "erase", "o1"]).await, "The order is erased.\n");
     assert_eq!(relay.json(&["orders", "list"]).await, Vec::<serde_json::Value>::new());
@@ -203,4 +205,26 @@ async fn a_recovery_is_counted_beforehand_listed_and_cancelled(pool: PgPool) {
     let refused = relay.run(&["recover", "cancel", id]).await;
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains("The recovery is finished"), "{refused:?}");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn the_token_is_read_from_a_file_by_every_command_that_asks_a_relay(pool: PgPool) {
+    let relay = Served::start(&pool).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("{ADMIN}\n")).unwrap();
+    let with_file = |arguments: &[&str]| {
+        let mut command = relay.command(arguments);
+        command.env_remove("RELAY_TOKEN").env("RELAY_TOKEN_FILE", file.path());
+        command
+    };
+    for arguments in [&["partners", "list"][..], &["tokens", "list"], &["token", "list"], &["gaps", "list"]] {
+        let output = with_file(arguments).output().await.unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{arguments:?}: {output:?}");
+    }
+    let twice = with_file(&["partners", "list"]).env("RELAY_TOKEN", ADMIN).output().await.unwrap();
+    let said = text(&twice.stderr);
+    assert!(said.contains("RELAY_TOKEN and RELAY_TOKEN_FILE are both given: leave one out"), "{said}");
+    std::fs::write(file.path(), "rly_of_nobody").unwrap();
+    let refused = with_file(&["partners", "list"]).output().await.unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
 }

@@ -15,6 +15,7 @@ use transak_relay::store::pool::MIGRATOR;
 use super::line::Line;
 use super::{Served, binary, text};
 use crate::dev::{self, Dev};
+use crate::soon::soon;
 use crate::world::API_KEY;
 
 const SECRET: &str = "whsec_a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=";
@@ -38,7 +39,7 @@ impl Served {
 }
 
 async fn arrived(handler: &Receiver, count: u64) -> Vec<String> {
-    handler.count().wait_for(|&got| got >= count).await.unwrap();
+    soon(handler.count().wait_for(|&got| got >= count)).await.unwrap();
     handler.arrivals().iter().map(|arrival| arrival.order_id.clone()).collect()
 }
 
@@ -91,14 +92,26 @@ async fn what_happens_while_nobody_listens_at_the_address_is_forwarded_when_some
     relay.hear("o1", "PROCESSING", 1).await;
     let mut listening = relay.listen(&format!("http://{address}/hook"), &["--since", "2h"]);
     let mut said = BufReader::new(listening.stderr.take().unwrap()).lines();
-    let line = said.next_line().await.unwrap().unwrap();
+    let line = soon(said.next_line()).await.unwrap().unwrap();
     assert!(line.starts_with(&format!("nobody listens at http://{address}/hook")), "{line}");
     let handler = handler(address).await;
     assert_eq!(arrived(&handler, 1).await, ["o1"]);
     assert!(handler.arrivals()[0].verified);
     let mut lines = BufReader::new(listening.stdout.take().unwrap()).lines();
-    let line: Value = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
+    let line: Value = serde_json::from_str(&soon(lines.next_line()).await.unwrap().unwrap()).unwrap();
     assert_eq!((&line["orderId"], &line["statusCode"]), (&json!("o1"), &json!(204)));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_test_of_an_endpoint_is_forwarded_to_nobody_under_the_name_it_is_kept_by(pool: PgPool) {
+    let relay = Served::start(&pool).await;
+    let handler = handler(anywhere()).await;
+    for event in [&[][..], &["--event", "ORDER_COMPLETED"]] {
+        relay.printed(&[&["endpoints", "test", &relay.endpoint], event].concat()).await;
+    }
+    let _listening = relay.listen(&handler.url(), &["--since", "2h"]);
+    relay.hear("o1", "PROCESSING", 1).await;
+    assert_eq!(arrived(&handler, 1).await, ["o1"]);
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
@@ -128,7 +141,7 @@ async fn what_is_forwarded_for_an_endpoint_is_what_that_endpoint_would_get(pool:
     let _listening = relay.listen(&handler.url(), &["--since", "today", "--endpoint", endpoint]);
     assert_eq!(arrived(&handler, 1).await, ["o2"]);
     // The two endpoints were told three times; the one with the redaction of `o2` alone.
-    relay.receiver.count().wait_for(|&count| count == 3).await.unwrap();
+    soon(relay.receiver.count().wait_for(|&count| count == 3)).await.unwrap();
     let told = relay.receiver.arrivals();
     let forwarded = &handler.arrivals()[0];
     assert!(forwarded.verified);

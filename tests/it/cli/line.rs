@@ -7,6 +7,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::soon::soon;
+
 /// Passes bytes on while it is whole; cut, it drops every connection and takes none.
 pub(super) struct Line {
     pub(super) url: String,
@@ -37,7 +39,7 @@ impl Line {
 
     /// Waits until the relay has answered something more than `before`; how much by now.
     pub(super) async fn answered(&mut self, before: u64) -> u64 {
-        *self.passed.wait_for(|&passed| passed > before).await.unwrap()
+        *soon(self.passed.wait_for(|&passed| passed > before)).await.unwrap()
     }
 
     pub(super) fn cut(&self) {

@@ -13,6 +13,7 @@ use transak_relay::sandbox::receiver::{Answer, Receiver};
 use transak_relay::sandbox::{RelayApi, signing};
 use transak_relay::store::pool::MIGRATOR;
 
+use crate::soon::soon;
 use crate::world::{ADMIN, API_KEY, order};
 
 mod everyday;
@@ -68,7 +69,7 @@ impl Served {
         let mut relay = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(relay.stderr.take().unwrap()).lines();
         let url = loop {
-            let line = log.next_line().await.unwrap().expect("the relay answers before it ends");
+            let line = soon(log.next_line()).await.unwrap().expect("the relay answers before it ends");
             let line: Value = serde_json::from_str(&line).unwrap_or_default();
             if let Some(address) = line["address"].as_str() {
                 break format!("http://{address}");
@@ -118,7 +119,7 @@ impl Served {
         let request = self.http.post(format!("{}/ingest/transak/{}", self.url, self.partner));
         let answer = request.json(&json!({ "data": data })).send().await.unwrap();
         assert_eq!(answer.text().await.unwrap(), r#"{"result":"new"}"#);
-        self.receiver.count().wait_for(|&count| count > told).await.unwrap();
+        soon(self.receiver.count().wait_for(|&count| count > told)).await.unwrap();
     }
 
     /// Begins to follow events from before everything.
@@ -205,12 +206,12 @@ async fn events_are_followed_until_nobody_reads_them(pool: PgPool) {
     let relay = Served::start(&pool).await;
     relay.hear("o1", "PROCESSING", 1).await;
     let (tail, mut lines) = relay.tail(false);
-    let line = lines.next_line().await.unwrap().unwrap();
+    let line = soon(lines.next_line()).await.unwrap().unwrap();
     assert!(line.contains("ORDER_PROCESSING") && line.contains(" o1 "), "{line}");
     let (machine, mut values) = relay.tail(true);
     relay.hear("o2", "COMPLETED", 2).await;
     for order in ["o1", "o2"] {
-        let value: Value = serde_json::from_str(&values.next_line().await.unwrap().unwrap()).unwrap();
+        let value: Value = serde_json::from_str(&soon(values.next_line()).await.unwrap().unwrap()).unwrap();
         assert_eq!(value["orderId"], order);
     }
     // As `| head` does: what comes next finds nobody.
@@ -229,7 +230,7 @@ async fn what_an_endpoint_missed_is_sent_again(pool: PgPool) {
     let again = ["recover", &relay.endpoint, "--since", "2020-01-01T00:00:00Z", "--only", "all"];
     let progress = relay.printed(&again).await;
     assert!(progress.lines().last().unwrap().ends_with("1 of 1 owed again, finished"), "{progress}");
-    relay.receiver.count().wait_for(|&count| count == 2).await.unwrap();
+    soon(relay.receiver.count().wait_for(|&count| count == 2)).await.unwrap();
     let job = relay.json(&["recover", &relay.endpoint, "--since", "2020-01-01T00:00:00Z"]).await;
     let ended = job.last().unwrap();
     assert_eq!(

@@ -14,6 +14,7 @@ use transak_relay::store;
 use super::{COMPLETED, ago};
 use crate::fake_transak::HANGING_KEY;
 use crate::intake_house::House;
+use crate::soon::soon;
 
 #[sqlx::test(migrator = "transak_relay::store::pool::MIGRATOR")]
 async fn a_partner_whose_rest_hangs_holds_up_no_gap_of_another(pool: PgPool) {
@@ -46,7 +47,7 @@ async fn a_partner_whose_rest_hangs_holds_up_no_gap_of_another(pool: PgPool) {
     let stop = CancellationToken::new();
     let mut task = JoinSet::new();
     task.spawn(house.reconciler().run(stop.clone()));
-    hung.wait_for(|hung| *hung >= 12).await.unwrap();
+    soon(hung.wait_for(|hung| *hung >= 12)).await.unwrap();
     house.fake.world().play("o1", &[(COMPLETED, ago(90))]);
     house.gap(ago(120), ago(60)).await;
     let begun = Utc::now();
