@@ -107,6 +107,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_status_is_any_text_that_a_table_can_hold() {
+        for (text, fits) in
+            [("", false), ("A", true), (&*"A".repeat(100), true), (&*"A".repeat(101), false), ("A\0", false)]
+        {
+            assert_eq!(Status::parse(text).map(|status| status.0), fits.then(|| text.to_owned()));
+        }
+    }
+
+    #[test]
     fn each_known_status_has_a_rank_of_its_own() {
         let known = [
             "AWAITING_PAYMENT_FROM_USER",
