@@ -105,14 +105,17 @@ fn has_ended(token: &SecretString) -> bool {
     matches!(read_token(token.expose_secret(), Utc::now()), Err(InvalidToken::Ended(_)))
 }
 
-/// Refuses a new token that is none, or another key's. One that has ended may still verify what was signed with it.
+/// Refuses a new token that is none, or another key's. One that has ended may still verify what was signed with it, and
+/// what is only odd keeps nothing from being heard.
 fn check_token(token: &SecretString, api_key: &str) -> anyhow::Result<()> {
     match accept(token.expose_secret(), Some(api_key), Utc::now()) {
-        Err(error @ InvalidToken::Ended(_)) => {
-            tracing::warn!(%error, "TRANSAK_ACCESS_TOKEN is not current");
+        Err(error @ (InvalidToken::NotAJwt | InvalidToken::NamesAnotherKey)) => {
+            bail!("TRANSAK_ACCESS_TOKEN (--transak-access-token): {error}")
+        }
+        Err(error) => {
+            tracing::warn!(%error, "TRANSAK_ACCESS_TOKEN is odd");
             Ok(())
         }
-        Err(error) => bail!("TRANSAK_ACCESS_TOKEN (--transak-access-token): {error}"),
         Ok(()) => Ok(()),
     }
 }

@@ -12,6 +12,7 @@ use transak_relay::sandbox::signing::access_token;
 use transak_relay::sandbox::{Upstream, UpstreamSettings};
 use transak_relay::store::pool::MIGRATOR;
 use transak_relay::transak::rest::{Settings, TransakRest};
+use uuid::Uuid;
 
 use crate::process::Around;
 use crate::world::{API_KEY, World};
@@ -66,7 +67,7 @@ async fn a_token_that_is_not_of_this_partners_key_is_refused_when_it_is_given(po
         format!("{}.{}.c2ln", URL_SAFE_NO_PAD.encode("{}"), URL_SAFE_NO_PAD.encode(claims.to_string()))
     };
     for (claims, why) in [
-        (json!({ "API_KEY": "another", "exp": 1_900_000_000 }), "names another in its claim `API_KEY`"),
+        (json!({ "API_KEY": Uuid::nil(), "exp": 1_900_000_000 }), "names another in its claim `API_KEY`"),
         (json!({ "exp": 1_900_000_000 }), "this one names none"),
         (json!({ "API_KEY": 7, "exp": 1_900_000_000 }), "this one names none"),
         (json!({ "API_KEY": API_KEY, "exp": "soon" }), "this one's is no number"),
@@ -87,6 +88,8 @@ async fn a_token_that_is_not_of_this_partners_key_is_refused_when_it_is_given(po
         }
     }
     assert_eq!((world.count("partner").await, world.count("access_token").await), (1, 1));
+    let no_key = token(json!({ "API_KEY": "not-a-key-of-transaks", "exp": 1_900_000_000 }));
+    assert_eq!(give(&world, json!({ "accessToken": no_key })).await.0, StatusCode::OK, "it is judged later");
     let of_the_next = access_token("next-key", Utc::now().timestamp(), 604_800).unwrap();
     let both = json!({ "apiKey": "next-key", "accessToken": of_the_next.expose_secret() });
     assert_eq!(give(&world, both).await.0, StatusCode::OK);
