@@ -6,7 +6,8 @@ use super::id::EventId;
 use super::status::Status;
 
 /// Where an event stands among the events of its order: by when it occurred; at the same instant the further status is
-/// the later one; then by when it was heard.
+/// the later one, and of equally far ones the order of their words decides, as it does where the order stands
+/// (`model::standing`); then by when it was heard.
 pub fn place(
     occurred_at: DateTime<Utc>,
     status: Option<&str>,
@@ -14,7 +15,7 @@ pub fn place(
     id: EventId,
 ) -> impl Ord + use<> {
     let rank = status.and_then(Status::parse).map_or(0, |status| status.rank());
-    (occurred_at, rank, received_at, id)
+    (occurred_at, rank, status.map(str::to_owned), received_at, id)
 }
 
 /// The milliseconds from each time to the next; `None` for the last, which nothing has ended.
@@ -37,6 +38,14 @@ mod tests {
         let created = place(at(0), Some("AWAITING_PAYMENT_FROM_USER"), at(9), id);
         assert!(created < place(at(0), Some("COMPLETED"), at(1), id));
         assert!(place(at(0), Some("COMPLETED"), at(1), id) < place(at(1), Some("PROCESSING"), at(1), id));
+    }
+
+    #[test]
+    fn at_the_same_instant_statuses_of_one_rank_stand_alike_whichever_was_heard_first() {
+        let [one, other] = [EventId::new(), EventId::new()];
+        for (first, second) in [(at(1), at(9)), (at(9), at(1))] {
+            assert!(place(at(0), Some("NEW_A"), first, one) < place(at(0), Some("NEW_B"), second, other));
+        }
     }
 
     #[test]
