@@ -78,6 +78,11 @@ impl Ledger {
         }
     }
 
+    /// Whether these have other channels that come first.
+    pub(super) fn is_of_others(&self, wanted: &Channels) -> bool {
+        self.wanted.first != wanted.first
+    }
+
     /// Replaces the wanted set. Answers the channels to unsubscribe from, and whether each was heard.
     pub(super) fn want(&mut self, wanted: Arc<Channels>) -> Vec<(Channel, bool)> {
         let before = std::mem::replace(&mut self.wanted, wanted);

@@ -199,6 +199,11 @@ impl Session {
     }
 
     fn want(&mut self, wanted: Arc<Channels>, now: Now) {
+        let is_fatal = matches!(self.state, Some(State::Fatal { .. }));
+        if is_fatal && self.ledger.is_of_others(&wanted) && matches!(self.phase, Phase::Waiting { .. }) {
+            // Whoever changed a key did so because of the refusal, perhaps, and waits for what comes of it.
+            self.phase = Phase::Waiting { until: now.mono };
+        }
         for (channel, heard) in self.ledger.want(wanted) {
             self.out.push(Output::Send(super::frame::unsubscribe(&channel)));
             if heard {

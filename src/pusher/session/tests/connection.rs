@@ -73,6 +73,29 @@ fn a_fatal_state_stands_until_a_probe_is_greeted() {
 }
 
 #[test]
+fn a_key_that_is_changed_after_a_refusal_is_tried_at_once_and_a_watch_is_not() {
+    let mut rig = Rig::new(true, 50);
+    let with = |keys: &[&str], watched: &[&str]| {
+        let of = |names: &[&str]| names.iter().map(|name| channel(name)).collect();
+        Input::Wanted(Arc::new(Channels { first: of(keys), then: of(watched) }))
+    };
+    rig.tell(with(&["old"], &[]));
+    end(&mut rig, End::CloseWhenLive(4001));
+    let connects = |outputs: &[Output]| outputs.iter().any(|out| matches!(out, Output::Connect { .. }));
+    assert!(!connects(&rig.tell(with(&["old"], &["order"]))));
+    assert!(connects(&rig.tell(with(&["new"], &["order"]))));
+    end_of_attempt(&mut rig);
+    assert!(!connects(&rig.tell(with(&["new"], &[]))), "nothing but a change of keys");
+    assert_eq!(rig.pause(), secs(60));
+}
+
+/// The attempt that is under way is refused.
+fn end_of_attempt(rig: &mut Rig) {
+    rig.tell(Input::Opened);
+    rig.tell(Input::Closed(4001));
+}
+
+#[test]
 fn code_4000_without_tls_is_answered_with_tls_once_and_for_all() {
     for how in all_ends(4000) {
         let mut rig = Rig::new(false, 0);
