@@ -33,6 +33,7 @@ fn on_kubernetes_two_relays_are_probed_confined_and_one_of_them_always_stays() {
     let kinds: Vec<_> = all.iter().map(|one| one["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["Deployment", "Service", "PodDisruptionBudget"]);
     let (deployment, budget) = (&all[0]["spec"], &all[2]["spec"]);
+    assert_eq!(budget["unhealthyPodEvictionPolicy"], json!("AlwaysAllow"));
     assert_eq!((&deployment["replicas"], &budget["minAvailable"]), (&json!(2), &json!(1)));
     let labels = &deployment["template"]["metadata"]["labels"];
     assert_eq!(&deployment["selector"]["matchLabels"], labels);
@@ -48,13 +49,98 @@ fn on_kubernetes_two_relays_are_probed_confined_and_one_of_them_always_stays() {
     assert_eq!(pod["securityContext"]["runAsNonRoot"], json!(true));
     assert_eq!(relay["securityContext"]["readOnlyRootFilesystem"], json!(true));
     assert_eq!(relay["securityContext"]["capabilities"]["drop"], json!(["ALL"]));
-    assert!(
-        pod["terminationGracePeriodSeconds"].as_u64().unwrap() > transak_relay::shutdown::GRACE.as_secs()
-    );
+    let pause = relay["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().unwrap();
+    let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
+    assert!(pause > 0 && grace > pause + transak_relay::shutdown::GRACE.as_secs(), "{pause} of {grace}");
     let known = variables();
     for variable in relay["env"].as_array().unwrap() {
         assert!(known.contains(variable["name"].as_str().unwrap()), "{variable}");
     }
+}
+
+#[test]
+fn every_manifest_for_kubernetes_is_of_a_version_that_there_is_and_named_for_the_relay() {
+    let known = [
+        ("apps/v1", "Deployment"),
+        ("v1", "Service"),
+        ("policy/v1", "PodDisruptionBudget"),
+        ("networking.k8s.io/v1", "NetworkPolicy"),
+        ("monitoring.coreos.com/v1", "ServiceMonitor"),
+    ];
+    let folder = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes")).unwrap();
+    let mut kinds = BTreeSet::new();
+    for path in folder.map(|entry| entry.unwrap().path()) {
+        if path.extension().is_none_or(|ending| ending != "yaml") {
+            continue;
+        }
+        let file = std::fs::read_to_string(&path).unwrap();
+        for one in file.split("\n---\n").map(|one| yaml_serde::from_str::<Value>(one).unwrap()) {
+            let kind = (one["apiVersion"].as_str().unwrap(), one["kind"].as_str().unwrap());
+            assert!(known.contains(&kind), "{kind:?} in {}", path.display());
+            assert_eq!(one["metadata"]["name"], json!("transak-relay"), "{kind:?}");
+            assert!(one["spec"].is_object(), "{kind:?}");
+            kinds.insert(kind.1.to_owned());
+        }
+    }
+    assert_eq!(kinds.len(), known.len(), "{kinds:?}");
+}
+
+#[test]
+fn what_scrapes_and_what_confines_the_relays_on_kubernetes_finds_them_and_their_port() {
+    let all = documents("deploy/kubernetes/relay.yaml");
+    let (pod, service) = (&all[0]["spec"]["template"], &all[1]);
+    let labels = &pod["metadata"]["labels"];
+    let port = &pod["spec"]["containers"][0]["ports"][0];
+    let monitor = &documents("deploy/kubernetes/monitoring.yaml")[0]["spec"];
+    let label = monitor["jobLabel"].as_str().unwrap();
+    let job = service["metadata"]["labels"][label].as_str().unwrap();
+    for rule in rules() {
+        let asked = rule["expr"].as_str().unwrap();
+        assert!(!asked.contains("job=") || asked.contains(&format!("job=\"{job}\"")), "{asked}");
+    }
+    assert_eq!(monitor["selector"]["matchLabels"], service["metadata"]["labels"]);
+    assert_eq!(monitor["endpoints"][0]["port"], service["spec"]["ports"][0]["name"]);
+    assert_eq!(monitor["endpoints"][0]["path"], json!("/metrics"));
+    let policy = &documents("deploy/kubernetes/network.yaml")[0]["spec"];
+    assert_eq!(&policy["podSelector"]["matchLabels"], labels);
+    assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]));
+    assert_eq!(policy["ingress"][0]["ports"], json!([{ "protocol": "TCP", "port": port["name"] }]));
+    let out: Vec<_> = policy["egress"].as_array().unwrap().iter().collect();
+    for wanted in [53, 5432] {
+        let allowed = |rule: &&Value| {
+            rule["ports"].as_array().is_some_and(|ports| ports.iter().any(|one| one["port"] == wanted))
+        };
+        assert!(out.iter().any(allowed), "{wanted}");
+    }
+    let inside = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"];
+    let except = out.iter().find_map(|rule| rule["to"][0]["ipBlock"]["except"].as_array()).unwrap();
+    assert!(inside.iter().all(|block| except.contains(&json!(block))), "{except:?}");
+}
+
+#[test]
+fn with_compose_no_log_grows_for_ever_and_alerts_have_somewhere_to_go() {
+    let file = text("docker-compose.yml");
+    let mut compose: yaml_serde::Value = yaml_serde::from_str(&file).unwrap();
+    // What is merged may itself merge.
+    for _ in 0..2 {
+        compose.apply_merge().unwrap();
+    }
+    let compose: Value = serde_json::to_value(&compose).unwrap();
+    for (name, service) in compose["services"].as_object().unwrap() {
+        let options = &service["logging"]["options"];
+        assert!(options["max-size"].is_string() && options["max-file"].is_string(), "{name}");
+    }
+    let manager = &compose["services"]["alertmanager"];
+    assert_eq!(manager["profiles"], json!(["observability"]));
+    let prometheus = &documents("deploy/prometheus/prometheus.yml")[0];
+    assert_eq!(
+        prometheus["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"],
+        json!(["alertmanager:9093"])
+    );
+    let told = &documents("deploy/prometheus/alertmanager.yml")[0];
+    let receivers = told["receivers"].as_array().unwrap();
+    assert!(receivers.iter().any(|one| one["name"] == told["route"]["receiver"]), "{told}");
+    assert!(manager["volumes"][0].as_str().unwrap().contains("alertmanager.yml"));
 }
 
 #[test]
