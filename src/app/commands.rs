@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::rotation;
 use super::serve::Relay;
+use super::signals::Signals;
 use super::{dev, doctor};
 use crate::cli;
 use crate::config::{Cli, Command, Database, Healthcheck, Serve, Token, TokenScope, completions};
@@ -18,6 +19,7 @@ use crate::shutdown::{self, Tasks};
 use crate::store::api_token::{self, NewApiToken};
 use crate::store::{partner, pool};
 use crate::telemetry;
+use crate::telemetry::logging::DebugSwitch;
 use crate::telemetry::traces::Traces;
 
 /// Runs the command that was given.
@@ -27,9 +29,9 @@ use crate::telemetry::traces::Traces;
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
     // Every TLS connection of the process uses the one cryptography library.
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-    telemetry::start_logging(&cli.log.log, cli.log.log_format)?;
+    let debug = telemetry::logging::start_logging(&cli.log.log, cli.log.log_format)?;
     match cli.command {
-        Command::Serve(config) => serve(*config).await,
+        Command::Serve(config) => serve(*config, debug).await,
         Command::Doctor(config) => {
             cli::until_nobody_reads(doctor::run(&config, &mut std::io::stdout()).await)
         }
@@ -58,12 +60,15 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-async fn serve(config: Serve) -> anyhow::Result<()> {
+async fn serve(config: Serve, debug: DebugSwitch) -> anyhow::Result<()> {
+    // Also while it starts, which may wait for a migration.
+    let signals = Signals::take()?;
     let collector = config.traces.otlp_endpoint.as_ref();
     let traces = collector.map(Traces::start).transpose()?;
     let mut tasks = Tasks::default();
     let relay = Relay::prepare(config, telemetry::start_metrics()?).await?;
     let interrupted = shutdown::interrupted();
+    tasks.spawn("signals", signals.run(debug, tasks.stop_token()));
     relay.start(&mut tasks).await?;
     let ended = tasks.run_until(interrupted).await;
     if let Some(traces) = traces {

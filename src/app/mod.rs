@@ -11,6 +11,7 @@ mod readiness;
 pub mod rotation;
 mod sampler;
 mod serve;
+mod signals;
 
 pub use commands::run;
 pub use serve::Relay;

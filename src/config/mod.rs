@@ -35,7 +35,8 @@ pub struct Cli {
 
 #[derive(Debug, Args)]
 pub struct Log {
-    /// What is logged, such as `info` or `transak_relay=debug,warn`.
+    /// What is logged, such as `info`, `debug` or `debug,sqlx=debug`: a level without a name is about this program; the
+    /// libraries below it say more only if they are named. SIGUSR1 turns debug lines on and off while `serve` runs.
     #[arg(long, global = true, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
     pub log: String,
     /// How it is logged: for people or for machines.

@@ -142,12 +142,15 @@ impl Sink {
     /// Which of these messages are about orders that were erased since they were heard.
     async fn erased(&self, messages: &[Heard], decoded: &[Decoded]) -> Result<Vec<bool>, Unavailable> {
         let look = again(|| async { Erased::of(&mut *self.pool.acquire().await?, messages, decoded).await });
-        let erased = store::within(COMMIT_DEADLINE, look).await.map_err(|error| {
-            tracing::debug!(error = &error as &dyn Error, "the database cannot say what was erased");
-            Unavailable
-        })?;
+        let erased = store::within(COMMIT_DEADLINE, look).await.map_err(|error| self.away(&error))?;
         let messages = messages.iter().zip(decoded);
         Ok(messages.map(|(heard, decoded)| erased.has(heard, decoded)).collect())
+    }
+
+    /// It takes nothing, and the log says why.
+    pub(super) fn away(&self, error: &store::Error) -> Unavailable {
+        self.flow.told.away(error);
+        Unavailable
     }
 
     /// Commits, again and again while another transaction comes first.
@@ -167,21 +170,19 @@ impl Sink {
             trace_commit(events, began.elapsed());
             let error = match committed {
                 Ok(Ok(committed)) => {
+                    self.flow.told.is_back();
                     self.is_refused.store(false, Ordering::Release);
                     return Ok(Ok(committed));
                 }
                 Ok(Err(error)) => error,
-                Err(_) => return Err(Unavailable),
+                Err(_) => return Err(self.away(&store::Error::Unavailable(late()))),
             };
             match error {
                 store::Error::Contended(_) if races < MOST_RACES => races += 1,
                 error if error.is_session_ended() && ended.is_none_or(|ended| ended.elapsed() < AGAIN) => {
                     ended.get_or_insert_with(Instant::now);
                 }
-                error if error.is_unavailable() => {
-                    tracing::debug!(error = &error as &dyn Error, "the database cannot take a batch");
-                    return Err(Unavailable);
-                }
+                error if error.is_unavailable() => return Err(self.away(&error)),
                 error => return Ok(Err(Obstacle::of(error))),
             }
         }
@@ -218,6 +219,11 @@ impl Sink {
             Err(_) => tracing::warn!("deliveries wait for the end of their leases"),
         }
     }
+}
+
+/// Nothing came before the deadline.
+fn late() -> sqlx::Error {
+    sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
 }
 
 impl Obstacle {

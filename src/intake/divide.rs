@@ -14,6 +14,7 @@ use super::batch::{Obstacle, Outcome, REFUSED, Sink, Unavailable};
 use super::commit::Committed;
 use super::decode::aside;
 use super::follow::orders_of;
+use super::told::Line;
 use super::{Fate, Heard};
 use crate::model::event::NewEvent;
 use crate::model::id::PartnerId;
@@ -132,17 +133,24 @@ impl<'a> Batch<'a> {
             Err(Obstacle::Poison(error)) => self.find_poison(events, &error).await,
             Err(Obstacle::Locked(error)) => self.go_round(events, &error).await,
             Err(Obstacle::Unexpected(error)) => {
-                tracing::error!(
-                    error = &error as &dyn Error,
-                    events = events.events.len(),
-                    "the database does not take events, though nothing is wrong with them; they wait on disk"
-                );
+                if let Some(events) = self.told(Line::Obstacle, &events) {
+                    tracing::error!(
+                        error = &error as &dyn Error,
+                        cause = store::cause(&error),
+                        events,
+                        "the database does not take events, though nothing is wrong with them; they wait on disk"
+                    );
+                }
                 if !self.sink.divides {
                     self.sink.is_refused.store(true, Ordering::Release);
                 }
                 self.divide(events).await
             }
         }
+    }
+
+    fn told(&self, line: Line, events: &Placed) -> Option<u64> {
+        self.sink.flow.told.times(line, events.events.len() as u64)
     }
 
     async fn kept(&mut self, events: &Placed, committed: Committed) {
@@ -157,15 +165,19 @@ impl<'a> Batch<'a> {
     /// One of them is what the database will never take: find it, and keep the others.
     async fn find_poison(&mut self, events: Placed, error: &store::Error) -> Result<(), Unavailable> {
         if let [at] = events.places[..] {
-            tracing::error!(
-                error = error as &dyn Error,
-                "an event was refused by the database and is quarantined"
-            );
+            if let Some(events) = self.told(Line::Refused, &events) {
+                tracing::error!(
+                    error = error as &dyn Error,
+                    cause = store::cause(error),
+                    events,
+                    "events were refused by the database and are quarantined"
+                );
+            }
             let message = aside(&self.messages[at], Refusal::new(Reason::Refused, REFUSED));
             self.outcomes[at] = self.sink.put_aside(message, Fate::Quarantined).await?;
             return Ok(());
         }
-        tracing::warn!(
+        tracing::debug!(
             error = error as &dyn Error,
             events = events.events.len(),
             "a batch was refused and is written in parts"
@@ -178,11 +190,13 @@ impl<'a> Batch<'a> {
 
     /// Somebody does not let go of a lock. Those that need it wait aside, and the others try once more.
     async fn go_round(&mut self, events: Placed, error: &store::Error) -> Result<(), Unavailable> {
-        tracing::warn!(
-            error = error as &dyn Error,
-            events = events.events.len(),
-            "something that events need is locked: what needs it waits on disk"
-        );
+        if let Some(events) = self.told(Line::Locked, &events) {
+            tracing::warn!(
+                error = error as &dyn Error,
+                events,
+                "something that events need is locked: what needs it waits on disk"
+            );
+        }
         if self.sink.divides {
             return self.divide(events).await;
         }
@@ -235,7 +249,7 @@ impl<'a> Batch<'a> {
         };
         let found = match store::within(PATIENCE, looking).await {
             Ok(found) => found,
-            Err(error) if error.is_unavailable() => return Err(Unavailable),
+            Err(error) if error.is_unavailable() => return Err(self.sink.away(&error)),
             // What cannot be told of any cannot be told of all.
             Err(_) => HashSet::new(),
         };

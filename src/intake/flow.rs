@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
+use super::told::Told;
 use crate::model::id::PartnerId;
 
 /// From when to when.
@@ -20,6 +21,8 @@ pub(super) struct Flow {
     taken: AtomicU64,
     settled: AtomicU64,
     lost: Mutex<HashMap<PartnerId, Span>>,
+    /// What was said of it in the log.
+    pub(super) told: Told,
 }
 
 impl Flow {

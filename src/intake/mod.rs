@@ -30,6 +30,7 @@ pub mod stream;
 mod stream_log;
 pub mod suspicion;
 pub mod tokens;
+mod told;
 mod writer;
 
 use std::sync::Arc;
@@ -43,7 +44,7 @@ use crate::model::hops::Hops;
 use crate::model::id::PartnerId;
 use crate::trace::{self, Span, SpanKind};
 
-pub use writer::{IntakeHealth, Settings, Writer};
+pub use writer::{IntakeHealth, Settings, SpoolTrouble, Writer};
 
 /// How a message can be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

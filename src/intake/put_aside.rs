@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::error::Error;
 
 use super::batch::{AGAIN, COMMIT_DEADLINE, Outcome, Sink, Unavailable};
+use super::told::Line;
 use super::{Fate, Heard};
 use crate::store::quarantine::write::{Quarantined, insert};
 use crate::store::{self, again};
@@ -36,8 +37,6 @@ impl Sink {
     /// In quarantine it has this fate. `Aside`: it cannot be put there now, but others perhaps can.
     pub(super) async fn put_aside(&self, message: Quarantined, fate: Fate) -> Result<Outcome, Unavailable> {
         let (source, reason) = (message.source.as_str(), message.refusal.reason);
-        let bytes = message.raw.len();
-        tracing::warn!(source, reason = reason.as_str(), bytes, "a message is quarantined");
         let keep = async || {
             let mut conn = self.desk.reading().take().await?;
             let inserted = insert(&mut conn, &message).await;
@@ -51,20 +50,37 @@ impl Sink {
         }
         match inserted {
             Ok(true) => {
+                self.tell_quarantined(source, reason.as_str(), message.raw.len());
                 if reason.is_curable() {
                     self.suspicion.raise();
                 }
                 Ok(Outcome::Done(fate))
             }
             Ok(false) => Ok(Outcome::Done(Fate::Refused)),
-            Err(error) if error.is_unavailable() => Err(Unavailable),
+            Err(error) if error.is_unavailable() => Err(self.away(&error)),
             Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn Error,
-                    "a message cannot even be quarantined; it waits"
-                );
+                if let Some(messages) = self.flow.told.times(Line::Obstacle, 1) {
+                    tracing::error!(
+                        error = &error as &dyn Error,
+                        cause = store::cause(&error),
+                        messages,
+                        "messages cannot even be quarantined; they wait"
+                    );
+                }
                 Ok(Outcome::Aside)
             }
+        }
+    }
+
+    fn tell_quarantined(&self, source: &str, reason: &str, bytes: usize) {
+        tracing::debug!(source, reason, bytes, "a message is quarantined");
+        if let Some(messages) = self.flow.told.times(Line::Quarantined, 1) {
+            tracing::warn!(
+                messages,
+                source,
+                reason,
+                "messages are quarantined; this is the last one's reason"
+            );
         }
     }
 

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::directory::{Directory, Watch};
 use super::listener::Book;
 use super::stream_log::{StreamLog, Wanted};
+use super::told::Line;
 use super::{Form, Heard, Intake};
 use crate::model::coverage::UNREAD;
 use crate::model::event::Source;
@@ -140,7 +141,8 @@ impl Feeds {
         let directory = self.directory.borrow();
         let is_partners =
             |channel: &Channel| directory.owners(channel.as_str()).iter().any(|owner| owner.signed);
-        log.note(notice, &Wanted { count: directory.channels().len(), is_partners });
+        let wanted = Wanted { count: directory.channels().len(), is_partners };
+        log.note(notice, &wanted, std::time::Instant::now());
     }
 
     fn hear(&self, notice: Notice, health: &watch::Sender<StreamHealth>) {
@@ -230,9 +232,12 @@ impl Feeds {
         let (partner, at) = (heard.partner_id, heard.at);
         if self.intake.offer(heard).is_err() {
             metrics::counter!("relay_intake_refused_total").increment(1);
-            tracing::error!(
-                "the intake is full: a message of the stream is not kept, and a gap is written down"
-            );
+            if let Some(messages) = self.intake.flow.told.times(Line::Lost, 1) {
+                tracing::error!(
+                    messages,
+                    "the intake is full: messages of the stream are not kept, and a gap is written down"
+                );
+            }
             if let Some(partner) = partner {
                 self.intake.lose(partner, at);
             }

@@ -1,5 +1,7 @@
 //! Whether this machine's clock is right: receivers refuse callbacks whose signed time is minutes off.
 
+use std::collections::VecDeque;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// A clock further off than this, in seconds, is wrong. Receivers tolerate five minutes (Standard Webhooks).
@@ -10,7 +12,7 @@ pub const TOLERATED: f64 = 60.0;
 pub struct Ahead {
     /// Of the database's.
     pub of_database: f64,
-    /// Of Transak's, as its answers tell it.
+    /// Of Transak's, as the middle of its last answers tells it.
     pub of_transak: f64,
 }
 
@@ -20,6 +22,40 @@ impl Ahead {
         [("the database's", self.of_database), ("Transak's", self.of_transak)]
             .into_iter()
             .filter(|(_, ahead)| ahead.abs() > TOLERATED)
+    }
+}
+
+/// What the last answers of another clock said. Some of them may be wrong: a proxy's, or one that waited somewhere.
+#[derive(Debug, Default)]
+pub struct Answers(VecDeque<f64>);
+
+/// So many count.
+const LAST: usize = 5;
+
+/// Fewer are no reason to say that a clock is wrong.
+const ENOUGH: usize = 3;
+
+impl Answers {
+    /// One more, in seconds that this clock is ahead.
+    pub fn note(&mut self, ahead: f64) {
+        if self.0.len() == LAST {
+            self.0.pop_front();
+        }
+        self.0.push_back(ahead);
+    }
+
+    /// The middle of them, the nearer to none if there are two; nothing before the first.
+    pub fn middle(&self) -> f64 {
+        let mut sorted: Vec<f64> = self.0.iter().copied().collect();
+        sorted.sort_by(f64::total_cmp);
+        let Some(last) = sorted.len().checked_sub(1) else { return 0.0 };
+        let (one, other) = (sorted[last / 2], sorted[last.div_ceil(2)]);
+        if one.abs() < other.abs() { one } else { other }
+    }
+
+    /// The same, once there are enough to be believed.
+    pub fn believed(&self) -> f64 {
+        if self.0.len() < ENOUGH { 0.0 } else { self.middle() }
     }
 }
 
@@ -49,6 +85,26 @@ mod tests {
         assert_eq!((offset(now + hour), wrong(offset(now + hour))), (-3600.0, 1));
         let slow = ahead((now, now + TimeDelta::seconds(10)), now + TimeDelta::seconds(5));
         assert_eq!((slow, wrong(slow)), (0.0, 0));
+    }
+
+    /// What is known and what is believed after these answers.
+    fn known(answers: &[f64]) -> (f64, f64) {
+        let mut known = Answers::default();
+        for ahead in answers {
+            known.note(*ahead);
+        }
+        (known.middle(), known.believed())
+    }
+
+    #[test]
+    fn a_few_wrong_answers_are_not_believed_and_most_of_them_are() {
+        assert_eq!(known(&[]), (0.0, 0.0));
+        assert_eq!(known(&[3600.0]), (3600.0, 0.0), "one is all that is known, and not enough to be red");
+        assert_eq!(known(&[0.5, 3600.0]), (0.5, 0.0));
+        assert_eq!(known(&[3600.0, 0.5, 0.4]), (0.5, 0.5));
+        assert_eq!(known(&[0.1, 0.2, 0.3, 3600.0, -7200.0]), (0.2, 0.2));
+        assert_eq!(known(&[0.1, 0.2, 3600.0, 3601.0, 3602.0]), (3600.0, 3600.0), "its clock was set");
+        assert_eq!(known(&[3600.0, 3600.0, 3600.0, 0.1, 0.2, 0.3]), (0.3, 0.3), "and set right again");
     }
 
     #[test]

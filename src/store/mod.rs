@@ -8,6 +8,7 @@ mod again;
 pub mod api_process;
 pub mod api_token;
 pub mod attempt;
+mod cause;
 pub mod connecting;
 pub mod constraint;
 pub mod credentials;
@@ -46,4 +47,5 @@ pub mod wake;
 pub mod watch;
 
 pub use again::{again, begin, commit};
+pub use cause::cause;
 pub use error::{Error, Result, within};

@@ -49,7 +49,7 @@ pub const HISTOGRAMS: &[(&str, Unit, &str)] = &[
     ),
 ];
 
-/// Gauges of this process.
+/// Gauges of this process; and what the operating system says of it, under the names of Prometheus' own clients.
 pub const GAUGES: &[(&str, &str)] = &[
     ("relay_stream_connected", "1: this process hears the stream."),
     ("relay_stream_stands_by", "1: others listen, and this process would take over."),
@@ -65,6 +65,14 @@ pub const GAUGES: &[(&str, &str)] = &[
         "How far this machine's clock is ahead, of the database's and of Transak's.",
     ),
     ("relay_maintenance_last_success_timestamp_seconds", "When this process last maintained the database."),
+    ("relay_build_info", "1, with the version that runs."),
+    ("process_cpu_seconds_total", "Time on the processors, of the user and the system, in seconds."),
+    ("process_resident_memory_bytes", "Memory that is in use."),
+    ("process_virtual_memory_bytes", "Memory that is addressed."),
+    ("process_open_fds", "Files, sockets and the like that are open."),
+    ("process_max_fds", "How many may be open."),
+    ("process_start_time_seconds", "When the process began."),
+    ("process_threads", "Threads of the process."),
 ];
 
 /// Gauges of the database, the same in every process.
@@ -113,8 +121,10 @@ pub const DATABASE_GAUGES: &[(&str, &str)] = &[
 pub const PARTNER: &str = "partner";
 
 /// All labels there are.
-pub const LABELS: &[&str] =
-    &["fate", "kind", "of", "outcome", PARTNER, "reason", "route", "source", "state", "status", "table"];
+pub const LABELS: &[&str] = &[
+    "fate", "kind", "of", "outcome", PARTNER, "reason", "route", "source", "state", "status", "table",
+    "version",
+];
 
 /// A label and all its values.
 type Label = (&'static str, &'static [&'static str]);
@@ -144,9 +154,9 @@ pub const ZEROES: &[(&str, Option<Label>)] = &[
     ("relay_retention_partitions_total", None),
 ];
 
-/// What a gauge says.
-pub(super) fn help(gauge: &str) -> Option<&'static str> {
-    GAUGES.iter().chain(DATABASE_GAUGES).find(|(name, _)| *name == gauge).map(|(_, help)| *help)
+/// What a figure says that is looked at.
+pub(super) fn help(figure: &str) -> Option<&'static str> {
+    GAUGES.iter().chain(DATABASE_GAUGES).find(|(name, _)| *name == figure).map(|(_, help)| *help)
 }
 
 /// Shows the [`ZEROES`].

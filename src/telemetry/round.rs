@@ -25,6 +25,13 @@ impl Round {
         self.0.entry(name).or_default().push(Sample { label: None, value });
     }
 
+    /// The same, if it is known.
+    pub fn show_some(&mut self, name: &'static str, value: Option<f64>) {
+        if let Some(value) = value {
+            self.show(name, value);
+        }
+    }
+
     /// A gauge of one of several things.
     pub fn show_of(&mut self, name: &'static str, (label, thing): (&'static str, &str), value: f64) {
         let label = Some((label, thing.to_owned()));
@@ -43,7 +50,8 @@ impl Round {
         let mut text = String::new();
         for (name, samples) in &self.0 {
             let help = names::help(name).unwrap_or_default();
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+            let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
             for Sample { label, value } in samples {
                 let _ = match label {
                     None => writeln!(text, "{name} {value}"),

@@ -15,7 +15,7 @@ use crate::soon::soon;
 use crate::world::{API_KEY, World, order};
 
 /// What an operator is promised, each as a sample that must be there.
-const PROMISED: [&str; 27] = [
+const PROMISED: [&str; 33] = [
     "relay_stream_connected ",
     "relay_stream_last_heard_timestamp_seconds ",
     "relay_stream_frames_total{kind=",
@@ -43,6 +43,12 @@ const PROMISED: [&str; 27] = [
     "relay_database_oldest_transaction_seconds ",
     "relay_clock_ahead_seconds{of=\"database\"}",
     "relay_intake_messages_total{fate=\"new\"}",
+    "relay_build_info{version=",
+    "process_resident_memory_bytes ",
+    "process_open_fds ",
+    "process_max_fds ",
+    "process_cpu_seconds_total ",
+    "process_start_time_seconds ",
 ];
 
 #[sqlx::test(migrator = "MIGRATOR")]

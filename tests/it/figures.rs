@@ -94,7 +94,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 
 /// The names given to `counter!`, `gauge!`, `histogram!` and rounds.
 fn named(source: &str) -> Vec<String> {
-    let calls = ["counter!(", "gauge!(", "histogram!(", ".show(", ".show_of("];
+    let calls = ["counter!(", "gauge!(", "histogram!(", ".show(", ".show_of(", ".show_some("];
     let after = calls.iter().flat_map(|call| source.split(call).skip(1));
     let names = after.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
     names.map(str::to_owned).collect()

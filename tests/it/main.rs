@@ -82,6 +82,7 @@ mod rotation;
 mod sessions_ended;
 mod shared_tokens;
 mod shortage;
+mod signals;
 mod signatures;
 mod soon;
 mod spellings;

@@ -78,10 +78,20 @@ impl Around {
 
     /// A relay that runs; its log goes to a file.
     pub(crate) fn spawn(&self, settings: &[(&str, &str)]) -> Process {
+        self.spawn_logging(settings, None)
+    }
+
+    /// The same; its log goes elsewhere.
+    pub(crate) fn spawn_logging_to(&self, settings: &[(&str, &str)], log: Stdio) -> Process {
+        self.spawn_logging(settings, Some(log))
+    }
+
+    fn spawn_logging(&self, settings: &[(&str, &str)], elsewhere: Option<Stdio>) -> Process {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let log = self.folder.path().join(format!("log-{port}"));
         let mut command = self.serve(port, settings);
-        command.stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap());
+        let file = Stdio::from(std::fs::File::create(&log).unwrap());
+        command.stdout(Stdio::null()).stderr(elsewhere.unwrap_or(file));
         let http = Client::builder().no_proxy().build().unwrap();
         let mut child = command.spawn().unwrap();
         let (pid, (told, ended)) = (child.id().unwrap(), watch::channel(None));

@@ -32,6 +32,10 @@ struct Run {
     http: Client,
 }
 
+/// This program, and the libraries below it that have something in hand that must not be told.
+const EVERYTHING: &str = "debug,sqlx=debug,hyper=debug,hyper_util=debug,reqwest=debug,rustls=debug,tungstenite=debug,\
+                          tokio_tungstenite=debug,hickory_resolver=debug,hickory_proto=debug,h2=debug,tower_http=debug";
+
 impl Run {
     async fn start(pool: &PgPool, folder: &Path) -> Self {
         let access_token = signing::access_token(API_KEY, chrono::Utc::now().timestamp(), 604_800).unwrap();
@@ -55,7 +59,7 @@ impl Run {
             ("RELAY_ALLOW_HTTP_CALLBACKS", "true"),
             ("RELAY_SPOOL_DIR", folder.join("spool").to_str().unwrap()),
             ("RELAY_LOG_FORMAT", "json"),
-            ("RUST_LOG", "debug"),
+            ("RUST_LOG", EVERYTHING),
             ("RELAY_RECONCILE_SECONDS", "1"),
             ("PUSHER_URL", &upstream.pusher().url()),
             ("TRANSAK_API_URL", &upstream.rest().url()),

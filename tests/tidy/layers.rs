@@ -27,6 +27,7 @@ const HOMES: &[&str] = &[
     "hyper",
     "hyper_util",
     "metrics_exporter_prometheus",
+    "metrics_process",
     "opentelemetry",
     "opentelemetry_http",
     "opentelemetry_otlp",
@@ -90,7 +91,7 @@ const LAYERS: &[Layer] = &[
     // The process.
     Layer { name: "config", ours: &["model"], crates: Crates::And(&["clap"]) },
     Layer { name: "telemetry", ours: &["config", "trace"], crates: Crates::And(&[
-        "metrics_exporter_prometheus", "opentelemetry", "opentelemetry_http", "opentelemetry_otlp", "opentelemetry_sdk", "reqwest",
+        "metrics_exporter_prometheus", "metrics_process", "opentelemetry", "opentelemetry_http", "opentelemetry_otlp", "opentelemetry_sdk", "reqwest",
         "tracing_subscriber",
     ]) },
     // The operator's commands: they know the relay only from outside.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::http::health::Trouble;
 use crate::intake::directory::Watch;
 use crate::intake::stream::StreamHealth;
-use crate::intake::{Intake, IntakeHealth};
+use crate::intake::{Intake, IntakeHealth, SpoolTrouble};
 use crate::model::clock::Ahead;
 use crate::store::figures::Queue;
 
@@ -120,6 +120,7 @@ fn list(signs: &Signs, progress: &mut Progress) -> Vec<Trouble> {
     }
     if let Some((intake, health)) = &signs.intake {
         troubles.extend(intake_trouble((intake.waiting(), Instant::now()), &health.borrow(), progress));
+        troubles.extend(health.borrow().disk.map(spool_trouble));
     }
     if let Some(queue) = &signs.queue {
         troubles.extend(queue_trouble(&queue.borrow()));
@@ -157,9 +158,29 @@ fn intake_trouble(
         ));
     }
     (health.spooled_bytes > 0).then(|| {
-        let detail = "messages wait on disk because the database cannot take them";
-        trouble("spool_in_use", detail.to_owned())
+        let cause = health.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
+        let detail = format!("messages wait on disk because the database cannot take them{cause}");
+        trouble("spool_in_use", detail)
     })
+}
+
+/// What would be lost if the database were away, or is.
+fn spool_trouble(found: SpoolTrouble) -> Trouble {
+    let (code, detail) = match found {
+        SpoolTrouble::Full { .. } => (
+            "spool_full",
+            "as much waits on disk as may: bring the database back, or raise RELAY_SPOOL_MAX_BYTES",
+        ),
+        SpoolTrouble::DiskFull => {
+            ("spool_full", "the disk of RELAY_SPOOL_DIR is full: what the database does not take is lost")
+        }
+        SpoolTrouble::Broken => (
+            "spool_broken",
+            "RELAY_SPOOL_DIR was removed or cannot be written: what the database does not take is lost; once the folder is \
+             there again it is used again",
+        ),
+    };
+    trouble(code, detail.to_owned())
 }
 
 fn queue_trouble(queue: &Queue) -> Option<Trouble> {
@@ -216,6 +237,15 @@ pub(super) mod tests {
         let health = IntakeHealth { spooled_bytes: 1, ..IntakeHealth::default() };
         let mut progress = Progress::begin(Instant::now());
         assert_eq!(codes(intake_trouble((0, Instant::now()), &health, &mut progress)), ["spool_in_use"]);
+        let health = IntakeHealth { cause: Some("SQLSTATE 53100 disk_full".to_owned()), ..health };
+        let told = intake_trouble((0, Instant::now()), &health, &mut progress).unwrap();
+        assert!(told.detail.ends_with("take them: SQLSTATE 53100 disk_full"), "{told:?}");
+    }
+
+    #[test]
+    fn a_spool_that_cannot_take_more_is_told_by_what_has_to_be_done() {
+        let told = [SpoolTrouble::Full { waiting: 1 }, SpoolTrouble::DiskFull, SpoolTrouble::Broken];
+        assert_eq!(codes(told.map(spool_trouble)), ["spool_full", "spool_full", "spool_broken"]);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::pusher::State;
 use crate::store;
 use crate::store::figures::{self, Queue, Troubles};
 use crate::telemetry::names::PARTNER;
+use crate::telemetry::process;
 use crate::telemetry::round::Round;
 
 /// How often.
@@ -109,6 +110,7 @@ impl Sampler {
 
     fn look_at_process(&self) -> Round {
         let mut round = Round::default();
+        process::show(&mut round);
         let (size, idle) = (self.pool.size(), self.pool.num_idle());
         let idle = i64::try_from(idle).unwrap_or(0);
         round.show_of("relay_pool_connections", ("state", "idle"), count(idle));

@@ -139,9 +139,11 @@ impl Problem {
     fn log(&self) {
         match self {
             Self::Store(error) if self.kind().status == StatusCode::SERVICE_UNAVAILABLE => {
-                tracing::warn!(error = %error, cause = cause(error), "a request was refused: the database is not available");
+                tracing::warn!(error = %error, cause = store::cause(error), "a request was refused: the database is not available");
             }
-            Self::Store(error) => tracing::error!(error = %error, cause = cause(error), "a request failed"),
+            Self::Store(error) => {
+                tracing::error!(error = %error, cause = store::cause(error), "a request failed");
+            }
             Self::Internal(what) => tracing::error!(error = what, "a request failed"),
             Self::Timeout => tracing::warn!("a request took too long and was given up"),
             _ => {}
@@ -162,19 +164,6 @@ fn size(bytes: usize) -> String {
 fn named(errors: &[FieldError]) -> String {
     let parts: Vec<_> = errors.iter().map(|error| format!("`{}` {}", error.field, error.detail)).collect();
     parts.join("; ")
-}
-
-/// The part of a database error that can quote nothing: its code and constraint, or its kind.
-fn cause(error: &store::Error) -> String {
-    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<sqlx::Error>());
-    match source {
-        Some(sqlx::Error::Database(refusal)) => {
-            let code = refusal.code().unwrap_or_default();
-            format!("SQLSTATE {code} {}", refusal.constraint().unwrap_or_default()).trim_end().to_owned()
-        }
-        Some(other) => other.to_string(),
-        None => String::new(),
-    }
 }
 
 /// Two parts of a request that are judged apart: what is wrong with the fields of both is told at once.

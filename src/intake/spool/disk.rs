@@ -19,6 +19,10 @@ pub(super) enum Name {
 pub(super) trait Disk: Debug {
     /// How long the messages are.
     fn length(&self) -> io::Result<u64>;
+    /// Refuses if the messages are no longer at their place: what is written then is gone with this process.
+    fn is_in_place(&self) -> io::Result<()> {
+        Ok(())
+    }
     /// At most `most` bytes of the messages.
     fn read(&self, from: u64, most: u64) -> io::Result<Vec<u8>>;
     fn write(&mut self, name: Name, at: u64, bytes: &[u8]) -> io::Result<()>;
@@ -43,6 +47,10 @@ impl Folder {
         Ok(Self { path, messages, successor: None })
     }
 
+    pub(super) fn place(&self) -> io::Result<Place> {
+        Ok(Place { path: self.path.clone(), messages: identity(&self.messages.metadata()?) })
+    }
+
     fn file(&mut self, name: Name) -> io::Result<&mut File> {
         match name {
             Name::Messages => Ok(&mut self.messages),
@@ -54,9 +62,49 @@ impl Folder {
     }
 }
 
+/// Where messages are kept, and in which file.
+#[derive(Debug)]
+pub(super) struct Place {
+    path: PathBuf,
+    messages: (u64, u64),
+}
+
+impl Place {
+    /// Refuses if the file there is not the one that is open.
+    fn look(&self) -> io::Result<()> {
+        if identity(&fs::metadata(self.path.join(file_name(Name::Messages)))?) == self.messages {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::NotFound, "the folder of the spool was removed or replaced"))
+    }
+
+    /// The same, and writes a little beside it.
+    pub(super) fn probe(&self) -> io::Result<()> {
+        self.look()?;
+        let path = self.path.join("probe");
+        let written = private().create(true).truncate(true).write(true).open(&path);
+        let written = written.and_then(|mut file| file.write_all(&vec![0; PROBE_BYTES]));
+        let removed = fs::remove_file(&path);
+        written.and(removed)
+    }
+}
+
+/// Some messages.
+const PROBE_BYTES: usize = 64 << 10;
+
+/// Which file it is.
+fn identity(file: &fs::Metadata) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt as _;
+    (file.dev(), file.ino())
+}
+
 impl Disk for Folder {
     fn length(&self) -> io::Result<u64> {
         Ok(self.messages.metadata()?.len())
+    }
+
+    fn is_in_place(&self) -> io::Result<()> {
+        self.place()?.look()
     }
 
     fn read(&self, from: u64, most: u64) -> io::Result<Vec<u8>> {

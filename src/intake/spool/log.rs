@@ -57,6 +57,10 @@ impl<D: Disk> Log<D> {
         Ok(log)
     }
 
+    pub(super) const fn disk(&self) -> &D {
+        &self.disk
+    }
+
     /// How many bytes wait.
     pub(super) fn bytes(&self) -> u64 {
         if self.settled >= self.last { 0 } else { self.length - self.settled }
@@ -64,6 +68,7 @@ impl<D: Disk> Log<D> {
 
     /// Appends messages and returns when they are on disk: all of them, or none.
     pub(super) fn append(&mut self, records: &[u8]) -> io::Result<()> {
+        self.disk.is_in_place()?;
         self.add(records)?;
         self.last = self.length;
         Ok(())

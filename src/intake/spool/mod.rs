@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use self::disk::{Folder, private};
+use self::disk::{Disk as _, Folder, Place, private};
 use self::log::{Log, WORTH_A_FILE};
 use super::Heard;
 
@@ -41,8 +41,30 @@ pub enum SpoolError {
     Full,
     #[error("a message is too long for the spool")]
     TooLong,
+    #[error("the disk of the spool is full: make room on it, or bring the database back")]
+    DiskFull(#[source] io::Error),
     #[error("the spool cannot be written: check the disk and the permissions of RELAY_SPOOL_DIR")]
-    Io(#[from] io::Error),
+    Io(#[source] io::Error),
+}
+
+impl From<io::Error> for SpoolError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull(error),
+            _ => Self::Io(error),
+        }
+    }
+}
+
+/// A look at whether a place can be written, which needs no hold of it.
+#[derive(Debug)]
+pub(super) struct Probe(io::Result<Place>);
+
+impl Probe {
+    /// Writes a little.
+    pub(super) fn run(self) -> Result<(), SpoolError> {
+        Ok(self.0?.probe()?)
+    }
 }
 
 /// A place on disk.
@@ -73,6 +95,24 @@ impl Spool {
     /// The most bytes that may wait in all places of this process together.
     pub const fn max_bytes(&self) -> u64 {
         self.max_bytes
+    }
+
+    /// What waits in all places of this process together.
+    pub(super) fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Acquire)
+    }
+
+    pub(super) fn probe(&self) -> Probe {
+        Probe(self.log.disk().place())
+    }
+
+    /// Takes a place anew where this one was removed, if the folder is there and nothing waits here. `false`: not.
+    pub(super) fn take_again(&mut self) -> io::Result<bool> {
+        if self.log.disk().is_in_place().is_ok() || !self.is_empty() || !self.folder.is_dir() {
+            return Ok(false);
+        }
+        *self = self.beside()?;
+        Ok(true)
     }
 
     /// Takes one more place in the same folder.

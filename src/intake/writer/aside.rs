@@ -17,6 +17,7 @@ use super::super::batch::{Outcome, Sink};
 use super::super::commit::Desk;
 use super::super::directory::Watch;
 use super::super::spool::{Spool, SpoolError};
+use super::super::told::Line;
 use super::super::{Fate, Heard};
 use super::spooling::on_disk;
 use super::{IntakeHealth, LARGEST_BATCH, count};
@@ -88,6 +89,13 @@ impl Aside {
         self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// If nothing waits, a place is taken when it is next needed.
+    pub(super) fn let_go(&self) {
+        if self.bytes() == 0 {
+            *self.place.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
     pub(super) fn bytes(&self) -> u64 {
         self.taken().map_or(0, |place| place.lock().unwrap_or_else(PoisonError::into_inner).bytes())
     }
@@ -117,20 +125,14 @@ impl Aside {
     pub(super) async fn turn(&self) -> Turn {
         let Some(place) = self.taken().filter(|_| self.bytes() > 0) else { return Turn::Stuck };
         if let Err(error) = self.turn_in(&place).await {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "what waits on disk cannot be read or written"
-            );
+            self.tell(&error);
             return Turn::Stuck;
         }
         let tried = on_disk(&place, |place| Ok(place.peek(LARGEST_BATCH)?)).await;
         let (heard, end) = match tried {
             Ok(tried) => tried,
             Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "what waits on disk cannot be read"
-                );
+                self.tell(&error);
                 return Turn::Stuck;
             }
         };
@@ -148,10 +150,7 @@ impl Aside {
         if turn == Turn::Moved || tried == LARGEST_BATCH {
             *self.unwritten.lock().unwrap_or_else(PoisonError::into_inner) = Some((end, again));
             if let Err(error) = self.turn_in(&place).await {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "what waits on disk cannot be written"
-                );
+                self.tell(&error);
             }
         }
         self.note();
@@ -168,6 +167,15 @@ impl Aside {
             *self.unwritten.lock().unwrap_or_else(PoisonError::into_inner) = Some((end, kept));
         }
         written
+    }
+
+    fn tell(&self, error: &SpoolError) {
+        if self.sink.flow.told.times(Line::Disk, 1).is_some() {
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                "what waits on disk cannot be read or written"
+            );
+        }
     }
 
     fn count(&self, outcomes: &[Outcome]) {
@@ -190,6 +198,9 @@ impl Aside {
         #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes on a disk")]
         metrics::gauge!("relay_aside_bytes").set(aside as f64);
         let refused = if self.sink.is_refused.load(Ordering::Acquire) { aside } else { 0 };
-        self.health.send_modify(|health| health.spooled_bytes = spooled + refused);
+        self.health.send_modify(|health| {
+            health.spooled_bytes = spooled + refused;
+            health.cause = self.sink.flow.told.cause();
+        });
     }
 }

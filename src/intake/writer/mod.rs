@@ -7,7 +7,9 @@
 //! while it takes the rest waits [`aside`].
 
 mod aside;
+mod disk;
 mod refused;
+mod settled;
 mod spooling;
 
 use std::future::Future;
@@ -22,6 +24,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::aside::{Aside, Turn};
+use self::disk::DiskWatch;
+pub use self::disk::SpoolTrouble;
+use self::settled::{count, end_span, settle};
 use super::batch::{Outcome, Sink};
 use super::commit::Desk;
 use super::directory::Watch;
@@ -33,7 +38,6 @@ use super::{Fate, Heard, Intake, QUEUE, Waiting};
 use crate::model::queue::HandOver;
 use crate::store::session::PATIENCE;
 use crate::store::{self, wake};
-use crate::trace::Span;
 
 /// The most messages of one transaction: larger ones gain nothing and make everybody wait longer.
 const LARGEST_BATCH: usize = 500;
@@ -59,6 +63,10 @@ pub struct IntakeHealth {
     pub refused: u64,
     /// Batches taken out of the queue since the start.
     pub batches: u64,
+    /// Why the database takes nothing, as Postgres names it.
+    pub cause: Option<String>,
+    /// Why the disk could not take more.
+    pub disk: Option<SpoolTrouble>,
 }
 
 /// What a writer works with.
@@ -147,11 +155,17 @@ impl Writer {
     /// first, and what it still takes is kept.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let (aside, ended) = (Arc::clone(&self.aside), CancellationToken::new());
+        let disk = DiskWatch {
+            spool: Arc::clone(&self.spool),
+            aside: Arc::clone(&aside),
+            flow: Arc::clone(&self.flow),
+            health: self.health.clone(),
+        };
         let write = async {
             self.write_all(stop).await;
             ended.cancel();
         };
-        tokio::join!(write, aside.run(ended.clone()));
+        tokio::join!(write, aside.run(ended.clone()), disk.run(ended.clone()));
         Ok(())
     }
 
@@ -249,7 +263,7 @@ impl Writer {
             self.spool_batch(aside, OnDisk::Aside).await;
         }
         if !later.is_empty() {
-            tracing::warn!(messages = later.len(), "the database is not available: messages go to the spool");
+            tracing::debug!(messages = later.len(), "messages go to the spool");
             self.spool_batch(later, OnDisk::Spool).await;
         }
     }
@@ -275,24 +289,4 @@ impl Writer {
             self.kept.notify_one();
         }
     }
-}
-
-fn end_span(span: Option<&Span>, fate: Fate) {
-    if let Some(span) = span {
-        span.set("relay.fate", fate.as_str());
-        span.end();
-    }
-}
-
-fn settle(reply: super::Reply, fate: Fate) {
-    count(fate);
-    // Whoever waits is not told that a message is kept which is not: the reply is dropped.
-    if let Some(reply) = reply.filter(|_| fate != Fate::Refused) {
-        // The caller may have gone: what it sent is kept all the same.
-        let _ = reply.send(fate);
-    }
-}
-
-fn count(fate: Fate) {
-    metrics::counter!("relay_intake_messages_total", "fate" => fate.as_str()).increment(1);
 }

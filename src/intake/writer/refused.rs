@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::super::Waiting;
+use super::super::told::Line;
 use super::Writer;
 
 /// The most bytes of strangers that wait on disk where `max_bytes` may wait in all, so that they take no room from what
@@ -25,10 +26,9 @@ impl Writer {
                 || self.of_strangers.fetch_add(bytes, Ordering::AcqRel) + bytes <= self.most_of_strangers
         });
         if !turned_away.is_empty() {
-            tracing::warn!(
-                messages = turned_away.len(),
-                "what strangers sent is not spooled: they have had their share"
-            );
+            if let Some(messages) = self.flow.told.times(Line::Stranger, turned_away.len() as u64) {
+                tracing::warn!(messages, "what strangers sent is not spooled: they have had their share");
+            }
             self.flow.settle(turned_away.len());
         }
         kept
@@ -51,15 +51,20 @@ mod tests {
     use crate::intake::Heard;
     use crate::intake::directory::Directory;
     use crate::intake::spool::Spool;
+    use crate::intake::stream_log::tests::logging;
     use crate::intake::suspicion::Suspicion;
     use crate::intake::writer::OnDisk;
-    use crate::intake::{Form, Intake, Settings};
+    use crate::intake::{Form, Intake, Settings, SpoolTrouble};
     use crate::model::event::Source;
     use crate::model::hops::Hops;
     use crate::model::id::PartnerId;
     use crate::transak::jws::VerifyingKey;
 
     fn writer(pool: &PgPool, partner: PartnerId) -> (Intake, Writer, TempDir) {
+        writer_with(pool, partner, 1 << 30)
+    }
+
+    fn writer_with(pool: &PgPool, partner: PartnerId, max_bytes: u64) -> (Intake, Writer, TempDir) {
         let mut directory = Directory::default();
         directory.add(partner, "key", vec![VerifyingKey::new(&SecretString::from("token"))]);
         let picture = watch::Sender::new(Arc::new(directory));
@@ -67,7 +72,7 @@ mod tests {
         let (intake, writer) = Writer::new(Settings {
             pool: pool.clone(),
             directory: picture.subscribe(),
-            spool: Spool::open(folder.path(), 1 << 30).unwrap(),
+            spool: Spool::open(folder.path(), max_bytes).unwrap(),
             hand_over: None,
             suspicion: Suspicion::default(),
             reconcile_every: Duration::from_mins(1),
@@ -127,6 +132,44 @@ mod tests {
         assert_eq!(intake.flow.take_lost(), []);
         let kept: i64 = sqlx::query_scalar("select count(*) from quarantine").fetch_one(&pool).await.unwrap();
         assert_eq!(kept, 1);
+    }
+
+    /// Lines of the log that are of this level.
+    fn of_level<'a>(lines: &'a [String], level: &str) -> Vec<&'a String> {
+        lines.iter().filter(|line| line.contains(level)).collect()
+    }
+
+    #[sqlx::test(migrator = "crate::store::pool::MIGRATOR")]
+    async fn a_thousand_messages_that_are_quarantined_are_one_line(pool: PgPool) {
+        let partner = PartnerId::new();
+        let (intake, mut writer, _folder) = writer(&pool, partner);
+        let (lines, _guard) = logging();
+        for number in 0..100 {
+            intake.offer(heard(partner, Source::Stream, &format!("not signed {number}"))).unwrap();
+        }
+        writer.drain().await;
+        let lines = lines.all();
+        assert_eq!(of_level(&lines, "WARN").len(), 1, "{lines:?}");
+        assert!(lines[0].contains("messages=1 ") && lines[0].contains("source=\"stream\""), "{lines:?}");
+        assert_eq!(writer.flow.told.times(Line::Quarantined, 0), None, "its minute is not over");
+    }
+
+    #[sqlx::test(migrator = "crate::store::pool::MIGRATOR")]
+    async fn a_full_spool_is_one_error_however_much_is_lost_and_is_told_apart(pool: PgPool) {
+        let partner = PartnerId::new();
+        let (intake, mut writer, _folder) = writer_with(&pool, partner, 100);
+        pool.close().await;
+        let (lines, _guard) = logging();
+        for number in 0..100 {
+            intake.offer(heard(partner, Source::Stream, &format!("too much {number}"))).unwrap();
+            writer.write_next().await;
+        }
+        let lines = lines.all();
+        assert_eq!(of_level(&lines, "ERROR").len(), 1, "{lines:?}");
+        assert_eq!(of_level(&lines, "WARN").len(), 1, "{lines:?}");
+        let health = writer.health().borrow().clone();
+        assert!(matches!(health.disk, Some(SpoolTrouble::Full { .. })), "{health:?}");
+        assert_eq!(health.refused, 100);
     }
 
     #[test]

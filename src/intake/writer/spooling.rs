@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::super::batch::Outcome;
 use super::super::spool::{Spool, SpoolError};
+use super::super::told::Line;
 use super::super::{Fate, Heard, Waiting};
+use super::disk::note_written;
 use super::{ADOPT, LARGEST_BATCH, LOOK, OnDisk, PAUSE, QUEUE, Writer, count, end_span, settle};
 use crate::trace::Span;
 
@@ -43,6 +45,11 @@ impl Writer {
             OnDisk::Spool => self.with_spool(move |spool| spool.append(&heard)).await,
             OnDisk::Aside => self.aside.append(heard, false).await,
         };
+        note_written(
+            &self.health,
+            &appended,
+            self.spool.lock().unwrap_or_else(PoisonError::into_inner).waiting(),
+        );
         match appended {
             Ok(()) => {
                 for span in &spans {
@@ -57,11 +64,13 @@ impl Writer {
                 self.flow.lose(unanswered);
                 metrics::counter!("relay_intake_refused_total").increment(count);
                 self.health.send_modify(|health| health.refused += count);
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    messages = count,
-                    "messages are lost: they can be neither kept nor spooled"
-                );
+                if let Some(messages) = self.flow.told.times(Line::Lost, count) {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        messages,
+                        "messages are lost: they can be neither kept nor spooled"
+                    );
+                }
             }
         }
         self.flow.settle(messages);
@@ -111,7 +120,7 @@ impl Writer {
         let (heard, end) = match peeked {
             Ok(peeked) => peeked,
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the spool cannot be read");
+                self.tell_disk(&error);
                 return false;
             }
         };
@@ -138,11 +147,17 @@ impl Writer {
         }
         // What went must not be handed out again because something else did not.
         if let Err(error) = on_disk(&spool, move |spool| spool.turn(end, &again)).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "the spool cannot be written");
+            self.tell_disk(&error);
             return false;
         }
         tracing::info!(messages = messages - left, "spooled messages are kept");
         is_over
+    }
+
+    fn tell_disk(&self, error: &SpoolError) {
+        if self.flow.told.times(Line::Disk, 1).is_some() {
+            tracing::error!(error = error as &dyn std::error::Error, "the spool cannot be read or written");
+        }
     }
 
     async fn with_spool<T: Send + 'static>(
@@ -161,5 +176,5 @@ pub(super) async fn on_disk<T: Send + 'static>(
     let spool = Arc::clone(spool);
     let done =
         tokio::task::spawn_blocking(move || work(&mut spool.lock().unwrap_or_else(PoisonError::into_inner)));
-    done.await.unwrap_or_else(|error| Err(SpoolError::Io(std::io::Error::other(error))))
+    done.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
 }

@@ -41,7 +41,8 @@ pub(super) struct Open {
 #[derive(Debug)]
 pub(super) enum Incoming {
     Opened,
-    NotConnected,
+    /// No connection was made, for this reason.
+    NotConnected(String),
     Text(Utf8Bytes),
     /// A data message that is no text.
     Unreadable(Bytes, &'static str),
@@ -90,14 +91,11 @@ impl Link {
                     *self = Self::Open(Box::new(Open { stream, outgoing: VecDeque::new() }));
                     return Incoming::Opened;
                 }
-                Err(error) => {
-                    tracing::warn!(error = format!("{error:#}"), "no connection to the stream could be made");
-                    Incoming::NotConnected
-                }
+                Err(error) => Incoming::NotConnected(format!("{error:#}")),
             },
             Self::Open(open) => poll_fn(|cx| open.poll(cx)).await,
         };
-        if let Incoming::NotConnected | Incoming::Closed(_) | Incoming::Dropped = incoming {
+        if let Incoming::NotConnected(_) | Incoming::Closed(_) | Incoming::Dropped = incoming {
             self.end();
         }
         incoming

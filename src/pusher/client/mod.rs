@@ -24,7 +24,9 @@ use url::Url;
 use self::connect::Target;
 use self::link::{Incoming, Link};
 use super::session::{Input, Now, Output, Session};
-use super::{Channels, Notice, State, Timing};
+use super::{Channels, Notice, Timing};
+use crate::model::fault::Fault;
+use crate::model::seldom::Seldom;
 
 /// The channels to be subscribed to, all of them. An empty set still keeps a connection.
 pub type Wanted = watch::Receiver<Arc<Channels>>;
@@ -81,7 +83,8 @@ where
     let jitter = Box::new(|span: std::time::Duration| span.mul_f64(fastrand::f64()));
     let session = Session::new(settings.timing, target.is_secure(), jitter, now());
     let (timing, pulse) = (settings.timing, settings.pulse);
-    let mut driver = Driver { session, link: Link::None, target, sink, timing, pulse };
+    let (failing, unreadable) = (Fault::default(), Seldom::default());
+    let mut driver = Driver { session, link: Link::None, target, sink, timing, pulse, failing, unreadable };
     driver.listen(wanted, &stop).await;
     driver.say_goodbye().await;
     Ok(())
@@ -94,6 +97,9 @@ struct Driver<S> {
     sink: S,
     timing: Timing,
     pulse: watch::Sender<Option<Instant>>,
+    /// Why no connection can be made.
+    failing: Fault,
+    unreadable: Seldom,
 }
 
 impl<S: FnMut(Notice)> Driver<S> {
@@ -140,8 +146,16 @@ impl<S: FnMut(Notice)> Driver<S> {
 
     fn take(&mut self, incoming: Incoming) {
         match incoming {
-            Incoming::Opened => self.tell(Input::Opened),
-            Incoming::NotConnected => self.tell(Input::NotConnected),
+            Incoming::Opened => {
+                self.failing.is_over();
+                self.tell(Input::Opened);
+            }
+            Incoming::NotConnected(error) => {
+                if self.failing.is(error.clone()) {
+                    tracing::warn!(error, "no connection to the stream can be made");
+                }
+                self.tell(Input::NotConnected);
+            }
             Incoming::Text(text) => self.tell(Input::Text(&text)),
             Incoming::Control => self.tell(Input::Tick),
             Incoming::Closed(code) => self.tell(Input::Closed(code)),
@@ -181,12 +195,19 @@ impl<S: FnMut(Notice)> Driver<S> {
 
     fn notify(&mut self, notice: Notice) {
         match &notice {
-            Notice::State(state) => log(state),
             Notice::Unreadable { raw, reason, .. } => {
                 counter!("relay_stream_unreadable_frames_total").increment(1);
-                tracing::warn!(raw_bytes = raw.len(), reason, "the stream brought something unreadable");
+                if let Some(times) = self.unreadable.add(1, Instant::now().into_std()) {
+                    tracing::warn!(
+                        times,
+                        raw_bytes = raw.len(),
+                        reason,
+                        "the stream brought something unreadable"
+                    );
+                }
             }
-            // Said by the consumer, who knows whose the channels are.
+            Notice::State(state) => tracing::debug!("{state}"),
+            // Said by the consumer, who knows whose the channels are, and what was said before.
             Notice::Event { .. }
             | Notice::Confirmed { .. }
             | Notice::Left { .. }
@@ -194,14 +215,6 @@ impl<S: FnMut(Notice)> Driver<S> {
             | Notice::Refused { .. } => {}
         }
         (self.sink)(notice);
-    }
-}
-
-fn log(state: &State) {
-    match state {
-        State::Fatal { code, .. } => tracing::error!(code, "{state}"),
-        State::BackingOff { .. } => tracing::warn!("{state}"),
-        State::Connecting | State::Connected { .. } | State::Stopped => tracing::info!("{state}"),
     }
 }
 

@@ -97,6 +97,8 @@ pub struct TransakRest {
     client: Client,
     settings: Settings,
     paces: Mutex<HashMap<PartnerId, Pace>>,
+    /// What the last answers said of their clock.
+    answers: Mutex<clock::Answers>,
 }
 
 /// The client on behalf of one partner, with an access token.
@@ -126,7 +128,7 @@ impl TransakRest {
             .no_proxy()
             .user_agent(concat!("transak-relay/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { client, settings, paces: Mutex::default() })
+        Ok(Self { client, settings, paces: Mutex::default(), answers: Mutex::default() })
     }
 
     /// Makes a new access token. The one before it may stop to work for calls.
@@ -149,9 +151,10 @@ impl TransakRest {
         Ok(answer::refreshed(&body)?)
     }
 
-    /// How far this machine's clock is ahead of Transak's, as the last answer told it; nothing before the first.
+    /// How far this machine's clock is ahead of Transak's, as the middle of its last answers tells it; nothing before the
+    /// first.
     pub fn ahead(&self) -> TimeDelta {
-        clock::difference(self.settings.clock.borrow().of_transak)
+        clock::difference(self.answers.lock().unwrap_or_else(PoisonError::into_inner).middle())
     }
 
     /// The calls that need an access token.
@@ -200,7 +203,9 @@ impl TransakRest {
         let date = answer.get(header::DATE).filter(|_| !answer.contains_key(header::AGE));
         let date = date.and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
         if let Some(theirs) = date {
-            let ahead = clock::ahead((asked, Utc::now()), theirs.into());
+            let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+            answers.note(clock::ahead((asked, Utc::now()), theirs.into()));
+            let ahead = answers.believed();
             self.settings.clock.send_modify(|clock| clock.of_transak = ahead);
         }
     }
