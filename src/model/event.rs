@@ -121,3 +121,31 @@ pub struct NewEvent {
     /// Where its trace stands, if it has one.
     pub trace: Option<TraceContext>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_time_is_told_apart_by_its_data_however_it_is_written() {
+        let told = |payload: &str| Identity::of_other("KYC_REJECTED", payload.as_bytes(), None);
+        assert_eq!(told(r#"{"a":1,"b":[2]}"#), told(r#" { "b" : [2], "a" : 1 } "#));
+        assert_ne!(told(r#"{"a":1}"#), told(r#"{"a":2}"#));
+        assert_ne!(told("no JSON"), told("other text"));
+        assert_ne!(Identity::of_other("KYC_SUBMITTED", b"{}", None), told("{}"));
+        assert_ne!(Identity::of_other("KYC_REJECTED", b"{}", Some(DateTime::UNIX_EPOCH)), told("{}"));
+    }
+
+    #[test]
+    fn an_identity_is_shown_in_hexadecimal() {
+        let mut bytes = [0; 16];
+        bytes[..2].copy_from_slice(&[0xab, 0x01]);
+        assert_eq!(format!("{:?}", Identity(bytes)), format!("ab01{}", "0".repeat(28)));
+    }
+
+    #[test]
+    fn a_source_has_one_word() {
+        let words = [Source::Stream, Source::Webhook, Source::Reconcile].map(Source::as_str);
+        assert_eq!(words, ["stream", "webhook", "reconcile"]);
+    }
+}
