@@ -9,7 +9,7 @@ use super::json::text;
 /// Times are kept in microseconds.
 const MICROS: u16 = 6;
 
-/// A time as text, as a number, or as MongoDB's writers of JSON wrap either; `None` for anything else.
+/// A time as text, as a number, or as writers of JSON of `MongoDB` wrap either; `None` for anything else.
 pub(super) fn time(value: Option<&RawValue>) -> Option<DateTime<Utc>> {
     let value = unwrapped(value?);
     match text(Some(value)) {
