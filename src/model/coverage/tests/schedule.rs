@@ -103,14 +103,15 @@ fn entry(term: &TermOfWorld) -> i64 {
     if over <= 5 { term.began + over } else { term.began + heard.unwrap_or_default() }
 }
 
-/// Whether somebody heard at that tick who went on hearing, and writing, for long enough to prove it.
+/// Whether somebody heard at that tick who had had the time to write down that it was confirmed, and who went on hearing,
+/// and writing, for long enough to prove it. A gap that another one's confirmation ends meanwhile ends with that one's.
 fn was_proven(world: &World, term: &TermOfWorld, tick: i64) -> bool {
     let nobody = HashSet::new();
     let heard = |tick: i64| term.heard.get(&tick).unwrap_or(&nobody);
     let went_on = |run: &Uuid| {
         let cut_off = world.unreachable.get(run).unwrap_or(&EMPTY);
         (tick - RENEWAL..=tick + TOLERANCE).all(|tick| !cut_off.contains(&tick))
-            && (tick..=tick + TOLERANCE).all(|tick| heard(tick).contains(run))
+            && (tick - RENEWAL..=tick + TOLERANCE).all(|tick| heard(tick).contains(run))
     };
     heard(tick).iter().any(went_on)
 }
