@@ -135,6 +135,20 @@ mod tests {
     }
 
     #[test]
+    fn a_source_without_event_names_gets_those_of_transaks_tables() {
+        for (status, name) in [
+            ("AWAITING_PAYMENT_FROM_USER", "ORDER_CREATED"),
+            ("PAYMENT_DONE_MARKED_BY_USER", "ORDER_PAYMENT_VERIFYING"),
+            ("PROCESSING", "ORDER_PROCESSING"),
+            ("FAILED", "ORDER_FAILED"),
+            ("COMPLETED", "ORDER_COMPLETED"),
+            ("REFUNDED", "ORDER_REFUNDED"),
+        ] {
+            assert_eq!(Status::parse(status).unwrap().event_name(), name);
+        }
+    }
+
+    #[test]
     fn what_is_over_is_listed() {
         for status in Status::TERMINAL {
             assert!(Status::parse(status).unwrap().is_terminal(), "{status}");
