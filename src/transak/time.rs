@@ -9,7 +9,7 @@ use super::json::text;
 /// Times are kept in microseconds.
 const MICROS: u16 = 6;
 
-/// A time as text, as a number, or as writers of JSON of `MongoDB` wrap either; `None` for anything else.
+/// A time as text, as a number, or as `MongoDB` wraps either in JSON; `None` for anything else.
 pub(super) fn time(value: Option<&RawValue>) -> Option<DateTime<Utc>> {
     let value = unwrapped(value?);
     match text(Some(value)) {
@@ -41,8 +41,8 @@ const FORMS: [&str; 4] =
 /// milliseconds or microseconds since 1970. Years outside 2000 to 2200 are no times of orders.
 pub fn parse(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
-    let at = || DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_rfc2822(text)).ok();
-    let at = at().map(|at| at.to_utc()).or_else(|| spelled(text)).or_else(|| of_number(text));
+    let at = DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_rfc2822(text)).ok();
+    let at = at.map(|at| at.to_utc()).or_else(|| spelled(text)).or_else(|| of_number(text));
     plausible(at?)
 }
 
