@@ -105,6 +105,24 @@ fn what_happened_just_now_is_left_to_the_other_sources() {
 }
 
 #[test]
+fn what_is_known_already_asks_for_no_second_look_however_young() {
+    let order = order(&[("AWAITING", 60), ("PENDING", 9)], ("PENDING", Some(9)));
+    assert_eq!(
+        compare(&order, &kept(&[("AWAITING", 60), ("PENDING", 9)], true), &moment()),
+        Comparison::default()
+    );
+}
+
+#[test]
+fn a_young_order_is_left_to_the_other_sources_by_whatever_time_is_known_of_it() {
+    let young = Comparison { behind: false, young: Some(TimeDelta::seconds(4)) };
+    let without_history = order(&[], ("PENDING", Some(6)));
+    assert_eq!(compare(&without_history, &[], &moment()), young);
+    let without_updated_at = order(&[("PENDING", 6)], ("PENDING", None));
+    assert_eq!(compare(&without_updated_at, &[], &moment()), young);
+}
+
+#[test]
 fn what_happened_in_a_gap_is_left_to_nobody() {
     let order = order(&[("AWAITING", 8), ("PENDING", 2)], ("PENDING", Some(2)));
     let gap = Moment { settled: Some(ago(5)), ..moment() };
