@@ -1,9 +1,11 @@
-//! Gaps over HTTP: what is done about each.
+//! Gaps over HTTP: what is done about each, and who finds them.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use transak_relay::store::pool::MIGRATOR;
 
+use crate::process::Around;
 use crate::world::World;
 
 #[sqlx::test(migrator = "MIGRATOR")]
@@ -54,4 +56,20 @@ async fn each_gap_says_what_is_done_about_it(pool: PgPool) {
         ])
     );
     assert_eq!(page["data"][2]["nextRepairAt"], json!("2999-01-01T00:00:00.000Z"));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_process_that_does_not_listen_says_that_nobody_does(pool: PgPool) {
+    let around = Around::new(pool).await;
+    let relay = around.start(&[("RELAY_ROLES", "api,dispatch")]).await;
+    let asking = async {
+        loop {
+            let (_, page) = relay.call(Method::GET, "/v1/gaps", None).await;
+            if let Some(gap) = page["data"].get(0) {
+                return gap.clone();
+            }
+        }
+    };
+    let gap = relay.while_it_runs("found the gap", asking).await;
+    assert_eq!((&gap["endedAt"], &gap["state"]), (&json!(null), &json!("open")), "{gap}");
 }

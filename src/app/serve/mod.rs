@@ -29,7 +29,7 @@ use crate::http::strangers::Strangers;
 use crate::http::turns::Turns;
 use crate::http::{self, Api};
 use crate::intake::directory::{Directory, Pictures};
-use crate::intake::listener::Listener;
+use crate::intake::listener::{Listener, look_for_gaps};
 use crate::intake::spool::Spool;
 use crate::intake::stream::StreamHealth;
 use crate::intake::suspicion::Suspicion;
@@ -126,6 +126,9 @@ impl Relay {
         if self.has(Role::Stream) {
             self.start_stream(tasks, &intake, &mut signs)?;
             self.start_transak(tasks, &intake, (pictures.clone(), suspicion, clock.clone()))?;
+        } else {
+            let looking = look_for_gaps(self.pool.clone(), signs.directory.clone(), tasks.stop_token());
+            tasks.spawn("gaps", looking);
         }
         let found = self.start_sampler(tasks, &mut signs, clock);
         let (troubles, health) = watch::channel(Vec::new());

@@ -1,7 +1,7 @@
-//! Looking for spans in which nobody heard a partner. Every process with the stream's role does it, also one that stands
-//! by; one at a time writes.
+//! Looking for spans in which nobody heard a partner. Every process does it, whatever its roles and also one that stands by;
+//! one at a time writes.
 //!
-//! Guarantees: a gap is found by any process that lives, whoever takes whose slot.
+//! Guarantees: a gap is found by any process that lives, whoever takes whose slot and though nobody listens any more.
 //! Does not guarantee: to find it at once. Of a process that died without a word it is known some seconds later.
 
 use std::collections::{HashMap, HashSet};

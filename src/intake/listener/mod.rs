@@ -2,7 +2,7 @@
 //! the others stand by. Identity makes what is heard twice one event.
 //!
 //! Guarantees: a slot whose holder dies is taken by another process within a second and a connect. What each connection
-//! hears, and until when that is proven, is written down ([`record`]), and every process with the stream's role looks for
+//! hears, and until when that is proven, is written down ([`record`]), and every process, whatever its roles, looks for
 //! spans that no connection covers ([`coverage`]), so that it does not matter who takes whose place. An outage of Postgres
 //! stops nobody from listening: what is noticed meanwhile is written down when it is back.
 //! Does not guarantee: that every gap row is a real loss. When in doubt a gap is written, because repairing one that
@@ -151,6 +151,13 @@ impl Listener {
         let (ended, ()) = tokio::join!(stream, keep_slot(&self.pool, (slot, me), session.clone()));
         ended
     }
+}
+
+/// Looks for spans in which nobody heard a partner until told to stop, in a process that does not listen itself.
+pub async fn look_for_gaps(pool: PgPool, directory: Watch, stop: CancellationToken) -> anyhow::Result<()> {
+    let (listener, health) = (Uuid::now_v7(), watch::Sender::new(StreamHealth::default()));
+    Overseer { pool, listener, directory, book: Book::default(), health }.run(&stop).await;
+    Ok(())
 }
 
 fn slot_trouble(error: &store::Error) -> SlotTrouble {
