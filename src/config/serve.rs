@@ -179,7 +179,8 @@ pub struct Callbacks {
     #[arg(long, env = "RELAY_ALLOW_HTTP_CALLBACKS", default_value = "false", action = clap::ArgAction::Set,
           num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub allow_http_callbacks: bool,
-    /// The most callbacks under way at once.
+    /// The most callbacks under way at once. Those that have waited for their answers for more than two seconds are counted
+    /// apart: there may be three times as many.
     #[arg(long, env = "RELAY_DISPATCH_CONCURRENCY", default_value = "256", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub dispatch_concurrency: u16,
 }

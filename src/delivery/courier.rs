@@ -53,24 +53,24 @@ pub(super) async fn deliver(courier: Arc<Courier>, first: Job, done: mpsc::Sende
 impl Courier {
     /// Ends a delivery that was started.
     async fn settle(&self, job: Job) -> Done {
-        let (id, place) = (job.endpoint_id, job.place());
+        let (id, place, of) = (job.endpoint_id, job.place(), job.delivery_id);
         if job.is_out_of_lane() {
-            self.queues.with(|queues| queues.ended_unsent(place));
+            self.queues.with(|queues| queues.ended_unsent(place, of));
             return Done::OutOfLane(job);
         }
         if job.told.payload.is_empty() {
-            self.queues.with(|queues| queues.ended_unsent(place));
+            self.queues.with(|queues| queues.ended_unsent(place, of));
             tracing::error!(delivery.id = %job.delivery_id, "what a delivery tells is not kept any more; it is cancelled");
             return Done::Orphaned(job);
         }
         match self.targets.of(&job).await {
             Ok(Some(target)) => self.attempt(job, &target).await,
             Ok(None) => {
-                self.queues.with(|queues| queues.ended_unsent(place));
+                self.queues.with(|queues| queues.ended_unsent(place, of));
                 Done::Orphaned(job)
             }
             Err(error) => {
-                self.queues.with(|queues| queues.ended_unsent(place));
+                self.queues.with(|queues| queues.ended_unsent(place, of));
                 tracing::error!(error = &error as &dyn std::error::Error, endpoint.id = %id, "an endpoint cannot be read; its delivery waits");
                 // Not due at once, or it would be claimed and fail again in a hot loop.
                 Done::Unsent(job, UNREADABLE)
@@ -114,7 +114,7 @@ impl Courier {
 impl Courier {
     /// Nothing was sent, for a reason that says nothing of the receiver.
     fn no_attempt(&self, job: Job) -> Done {
-        self.queues.with(|queues| queues.ended_unsent(job.place()));
+        self.queues.with(|queues| queues.ended_unsent(job.place(), job.delivery_id));
         metrics::counter!("relay_delivery_shortages_total").increment(1);
         tracing::warn!(
             delivery.id = %job.delivery_id,

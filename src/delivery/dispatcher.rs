@@ -20,7 +20,7 @@ use super::recovery;
 use super::sender::Sender;
 use super::targets::Targets;
 use crate::model::delivery::Job;
-use crate::model::queue::HandOver;
+use crate::model::queue::{HandOver, Most};
 use crate::model::seal::MasterKey;
 use crate::store::due::Sweep;
 
@@ -40,7 +40,7 @@ pub struct Settings {
     /// Sends.
     pub sender: Sender,
     /// The most requests at once.
-    pub concurrency: usize,
+    pub most: Most,
     /// Rings when deliveries became due.
     pub wake: Arc<Notify>,
 }
@@ -55,26 +55,26 @@ pub struct Dispatcher {
     wake: Arc<Notify>,
     /// Rings when the queues changed.
     changed: Arc<Notify>,
-    concurrency: usize,
+    most: Most,
 }
 
 impl Dispatcher {
     /// A dispatcher, and where fresh deliveries leased to it are handed over.
     pub fn new(settings: Settings) -> (HandOver, Self) {
-        let Settings { pool, key, sender, concurrency, wake } = settings;
+        let Settings { pool, key, sender, most, wake } = settings;
         let changed = Arc::new(Notify::new());
         let bell = Arc::clone(&changed);
-        let queues = HandOver::new(concurrency, move || bell.notify_one());
+        let queues = HandOver::new(most, move || bell.notify_one());
         let targets = Targets::new(pool.clone(), key);
         let courier = Arc::new(Courier { sender, targets, queues: queues.clone() });
         let presence = Presence::new(pool.clone());
         let claims = Arc::new(Claims::new(pool.clone(), presence.id, queues.clone()));
-        (queues.clone(), Self { pool, courier, presence, claims, queues, wake, changed, concurrency })
+        (queues.clone(), Self { pool, courier, presence, claims, queues, wake, changed, most })
     }
 
     /// Sends until told to stop; then lets requests under way end and gives the rest back.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let (done, results) = mpsc::channel(self.concurrency);
+        let (done, results) = mpsc::channel(self.most.slots);
         let ended = CancellationToken::new();
         let finisher = finisher::run(self.pool.clone(), self.queues.clone(), results);
         let recoveries = recovery::run(self.pool.clone(), stop.clone());
@@ -103,7 +103,7 @@ impl Dispatcher {
             while !recovery::look_after(&self.pool, &mut sweep).await? {}
             while recovery::step(&self.pool).await? == recovery::Step::Worked {}
             self.claim_due().await?;
-            let (done, results) = mpsc::channel(self.concurrency);
+            let (done, results) = mpsc::channel(self.most.slots);
             let mut under_way = JoinSet::new();
             let mut started = 0;
             let work = async {

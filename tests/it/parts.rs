@@ -16,6 +16,7 @@ use transak_relay::intake::{Intake, directory};
 use transak_relay::model::address::AddressPolicy;
 use transak_relay::model::callback_url::UrlPolicy;
 use transak_relay::model::queue::HandOver;
+use transak_relay::model::queue::Most;
 use transak_relay::model::seal::MasterKey;
 use transak_relay::model::token::TokenHash;
 
@@ -66,7 +67,7 @@ pub(crate) fn dispatcher_sending(
         pool: pool.clone(),
         key: key.clone(),
         sender: Sender::new(SenderSettings { addresses, allow_http: true, ..settings }).unwrap(),
-        concurrency: 64,
+        most: Most::of_slots(64),
         wake: Arc::new(Notify::new()),
     })
 }

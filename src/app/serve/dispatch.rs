@@ -10,7 +10,7 @@ use crate::app::listening::Presence;
 use crate::delivery::dispatcher::{Dispatcher, Settings};
 use crate::delivery::sender::{Sender, SenderSettings};
 use crate::model::own_address::OwnAddresses;
-use crate::model::queue::HandOver;
+use crate::model::queue::{HandOver, Most};
 use crate::shutdown::Tasks;
 use crate::store::wake::Wakes;
 
@@ -28,7 +28,10 @@ impl Relay {
         &self,
         tasks: &mut Tasks,
         (wakes, own): (&Wakes, watch::Receiver<OwnAddresses>),
+        files: u64,
     ) -> anyhow::Result<HandOver> {
+        // A half is for those who call, and some are for the database, the spool, and connections that are kept.
+        let files = usize::try_from(files / 3).unwrap_or(usize::MAX);
         let settings = SenderSettings {
             addresses: self.addresses(),
             allow_http: self.config.callbacks.allow_http_callbacks,
@@ -40,7 +43,7 @@ impl Relay {
             key: self.config.master_key.clone(),
             sender: Sender::new(settings)
                 .context("cannot read the certificate authorities of this system")?,
-            concurrency: usize::from(self.config.callbacks.dispatch_concurrency),
+            most: Most::of_slots(usize::from(self.config.callbacks.dispatch_concurrency)).within(files),
             wake: Arc::clone(&wakes.deliveries),
         });
         tasks.spawn("dispatcher", dispatcher.run(tasks.stop_token()));

@@ -63,6 +63,8 @@ struct Answering {
     feed: Feed,
     pictures: Pictures,
     figures: Figures,
+    /// How many files may be open.
+    files: u64,
 }
 
 impl Relay {
@@ -108,8 +110,12 @@ impl Relay {
         tasks.spawn("maintenance", maintenance.run(stop.clone()));
         tasks.spawn("statistics", maintenance::statistics::run(self.pool.clone(), stop.clone()));
         let own = self.start_presence(tasks).await;
-        let hand_over =
-            if self.has(Role::Dispatch) { Some(self.start_dispatcher(tasks, (&wakes, own))?) } else { None };
+        let files = raise_limit();
+        let hand_over = if self.has(Role::Dispatch) {
+            Some(self.start_dispatcher(tasks, (&wakes, own), files)?)
+        } else {
+            None
+        };
         let (pictures, directory) = self.start_directory(tasks, &wakes).await?;
         let suspicion = Suspicion::default();
         let (clock, clocks) = watch::channel(Ahead::default());
@@ -137,7 +143,7 @@ impl Relay {
         tasks.spawn("live events", reading.run(tasks.stop_token()));
         tasks.spawn("tokens", live::follow_tokens(feed.clone(), wakes.tokens, tasks.stop_token()));
         let figures = Figures { counted: self.metrics.clone(), found };
-        self.start_api(tasks, Answering { intake, health, feed, pictures, figures });
+        self.start_api(tasks, Answering { intake, health, feed, pictures, figures, files });
         Ok(())
     }
 
@@ -268,7 +274,7 @@ impl Relay {
             metrics: Some(with.figures),
         });
         let stop = tasks.stop_token();
-        let bounds = server::Bounds::of_open_files(raise_limit(), proxies);
+        let bounds = server::Bounds::of_open_files(with.files, proxies);
         tasks.spawn("api", async move {
             tracing::info!(address = %listener.local_addr()?, "the relay answers");
             server::serve(listener, router, server::Serving { head: server::HEAD, bounds, stop }).await;

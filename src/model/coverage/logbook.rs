@@ -15,7 +15,7 @@ use super::UNREAD;
 use crate::model::id::PartnerId;
 
 /// The most subscriptions that are kept for a database that is away: some 20 MB.
-const MOST: usize = 100_000;
+pub(super) const MOST: usize = 100_000;
 
 /// A connection as it is written down.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -89,8 +89,9 @@ impl Queues {
 
     fn plan(&self, partners: usize) -> Plan {
         // However much was born leased, what is due in the table has its turn as well.
-        let least = self.most.div_ceil(4);
-        let left = (4 * self.most).saturating_sub(self.waiting).clamp(least, self.most.max(64) * 2);
+        let least = self.most.slots.div_ceil(4);
+        let left =
+            (4 * self.most.slots).saturating_sub(self.waiting).clamp(least, self.most.slots.max(64) * 2);
         Plan {
             rooms: Vec::new(),
             left,

@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::under_way::{PROMPT, UnderWay};
 use super::{Effect, Ended, Load, Place, Standing};
 use crate::model::breaker::{Breaker, Change, Pick};
 use crate::model::delivery::{Job, LONGEST_WAIT, Terms};
+use crate::model::id::DeliveryId;
 use crate::model::rate::Bucket;
 use crate::model::retry::Found;
 
@@ -24,7 +26,9 @@ const MEASURE: Duration = Duration::from_millis(100);
 pub(super) struct Queue {
     pub(super) place: Place,
     pub(super) waiting: VecDeque<Job>,
-    pub(super) in_flight: usize,
+    pub(super) under_way: UnderWay,
+    /// It is looked at when the next of its requests has waited for long.
+    pub(super) watched: bool,
     /// It stands in the line of those of its partner that may start.
     pub(super) listed: bool,
     /// It stands in the line of those of its partner that may have more due.
@@ -47,6 +51,8 @@ pub(super) struct Queue {
     /// Whether the last request found the endpoint up, or was the first error it answered since one that did; unknown at
     /// first.
     up: Option<bool>,
+    /// When it last answered anything.
+    answered_at: Option<Instant>,
     finished: usize,
     pace: usize,
     measured_at: Instant,
@@ -58,7 +64,8 @@ impl Queue {
         Self {
             place,
             waiting: VecDeque::new(),
-            in_flight: 0,
+            under_way: UnderWay::default(),
+            watched: false,
             listed: false,
             hungry: false,
             more: true,
@@ -71,6 +78,7 @@ impl Queue {
             breaker: Breaker::after(0),
             failing: None,
             up: None,
+            answered_at: None,
             finished: 0,
             pace: 0,
             measured_at: now,
@@ -87,7 +95,12 @@ impl Queue {
     }
 
     pub(super) fn load(&self) -> Load {
-        Load { standing: self.standing(), under_way: self.in_flight, waiting: self.waiting.len() }
+        Load {
+            standing: self.standing(),
+            under_way: self.under_way.count(),
+            in_slots: self.under_way.in_slots(),
+            waiting: self.waiting.len(),
+        }
     }
 
     pub(super) fn push(&mut self, job: Job, now: Instant) {
@@ -126,7 +139,7 @@ impl Queue {
         }
         let is_fresh = now.saturating_duration_since(self.measured_at) <= 10 * MEASURE;
         let pace = if is_fresh && !self.breaker.is_probing() { self.pace.min(MOST_AHEAD) / part } else { 0 };
-        let ahead = self.most_at_once().saturating_sub(self.in_flight) + pace;
+        let ahead = self.most_at_once().saturating_sub(self.under_way.count()) + pace;
         let room = ahead.saturating_sub(self.waiting.len());
         match &self.bucket {
             // What would have to wait for tokens can as well wait in the table.
@@ -149,33 +162,33 @@ impl Queue {
 
     /// When there are tokens again, if it is them that are missing.
     pub(super) fn next_token_at(&self, now: Instant) -> Option<Instant> {
-        let waits = self.in_flight < self.most_at_once() && self.waiting.is_empty();
+        let waits = self.under_way.count() < self.most_at_once() && self.waiting.is_empty();
         self.bucket.as_ref().filter(|_| waits).map(|bucket| bucket.next_token_at(now)).filter(|at| *at > now)
     }
 
     pub(super) fn may_start(&self) -> bool {
-        !self.waiting.is_empty() && self.in_flight < self.most_at_once() && !self.shutting
+        !self.waiting.is_empty() && self.under_way.count() < self.most_at_once() && !self.shutting
     }
 
     /// The next delivery, unless `share` are under way already; or when there is a token for it.
     pub(super) fn start(&mut self, share: usize, now: Instant) -> Result<Option<Job>, Instant> {
-        if !self.may_start() || self.in_flight >= share {
+        if !self.may_start() || self.under_way.count() >= share {
             return Ok(None);
         }
         if let Some(bucket) = &mut self.bucket {
             bucket.take(now)?;
         }
-        self.in_flight += 1;
         self.used_at = now;
         let mut next = self.waiting.pop_front();
         if let Some(job) = &mut next {
             job.terms.revision = job.terms.revision.max(self.revision);
+            self.under_way.begin(job.delivery_id, now);
         }
         Ok(next)
     }
 
     pub(super) fn ended(&mut self, ended: Ended, now: Instant) -> Effect {
-        self.in_flight = self.in_flight.saturating_sub(1);
+        self.under_way.end(ended.of);
         self.finished += 1;
         self.measure(now);
         let first_success = ended.succeeded && self.failing != Some(false);
@@ -191,6 +204,9 @@ impl Queue {
             Found::Erring => self.up == Some(true) && !self.breaker.is_in_doubt(),
             Found::Down | Found::Silent => false,
         });
+        if matches!(ended.found, Found::Up | Found::Erring) {
+            self.answered_at = Some(now);
+        }
         if matches!(change, Some(Change::Opened { .. })) {
             self.window = FIRST_WINDOW;
         }
@@ -199,6 +215,16 @@ impl Queue {
             self.more = true;
         }
         Effect { change, first_success }
+    }
+
+    /// Has those of its requests linger that have waited for long, at most `room`. If it has not answered anything meanwhile,
+    /// nobody knows any more that it does.
+    pub(super) fn linger(&mut self, room: usize, now: Instant) -> Vec<DeliveryId> {
+        let is_quiet = |at| now.saturating_duration_since(at) >= PROMPT;
+        if self.under_way.is_slow(now) && self.answered_at.is_none_or(is_quiet) {
+            self.up = Some(false);
+        }
+        self.under_way.linger(room, now)
     }
 
     /// One request at a time is sent, to see whether it is up.
@@ -229,7 +255,7 @@ impl Queue {
 
     pub(super) fn is_idle(&self, now: Instant, after: Duration) -> bool {
         let full = self.bucket.is_none_or(|bucket| bucket.tokens(now) >= bucket.rate().burst() as usize);
-        let quiet = self.in_flight == 0 && self.waiting.is_empty() && !self.shutting;
+        let quiet = self.under_way.count() == 0 && self.waiting.is_empty() && !self.shutting;
         quiet && full && now.saturating_duration_since(self.used_at) > after
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::Queues;
+use super::{Most, Queues};
 use crate::model::delivery::Job;
 use crate::model::id::EndpointId;
 
@@ -23,8 +23,8 @@ impl fmt::Debug for HandOver {
 }
 
 impl HandOver {
-    /// Queues for at most `most` requests at once. `ring` tells whoever sends that something changed.
-    pub fn new(most: usize, ring: impl Fn() + Send + Sync + 'static) -> Self {
+    /// Queues for so many requests at once. `ring` tells whoever sends that something changed.
+    pub fn new(most: Most, ring: impl Fn() + Send + Sync + 'static) -> Self {
         Self { queues: Arc::new(Mutex::new(Queues::new(most))), ring: Arc::new(ring) }
     }
 

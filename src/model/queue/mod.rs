@@ -8,8 +8,9 @@
 //! endpoint begins with one request at a time and earns one more with each answer; the less is free, the fewer of them
 //! it may use, and so its partner. What is not known to answer has a part of the slots, a partner's and all partners'
 //! together, so that many that hang or refuse keep nobody else waiting: neither who is known to answer nor a partner that
-//! was never tried.
-//! Does not guarantee: that nobody waits when the proven endpoints of several partners stop answering in the same second.
+//! was never tried. A request that is not answered soon leaves its slot, and its endpoint is not known to answer any more.
+//! Does not guarantee: that nobody waits when the proven endpoints of several partners stop answering in the same second;
+//! but then for seconds, not until their deadlines.
 
 mod claim;
 mod endpoint;
@@ -19,12 +20,13 @@ mod partner;
 #[cfg(test)]
 mod tests;
 mod turns;
+mod under_way;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::delivery::Job;
-use super::id::{EndpointId, PartnerId};
+use super::id::{DeliveryId, EndpointId, PartnerId};
 
 pub use claim::Room;
 pub use endpoint::FIRST_WINDOW;
@@ -44,8 +46,33 @@ const MOST_WAITING: usize = 8_192;
 /// Of the places to wait a partner has no more than this many times what is free.
 const WAITING_OF_PARTNER: usize = 3;
 
+/// So many times as many requests as there are slots may linger.
+const LINGERING: usize = 3;
+
 /// Whose endpoint, and which.
 pub type Place = (PartnerId, EndpointId);
+
+/// The most requests of a process at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Most {
+    /// That hold a slot.
+    pub slots: usize,
+    /// That have waited for their answers for so long that they hold none any more.
+    pub lingering: usize,
+}
+
+impl Most {
+    /// So many slots, and what goes with them.
+    pub const fn of_slots(slots: usize) -> Self {
+        Self { slots, lingering: LINGERING * slots }
+    }
+
+    /// The same in a process that has no more files for callbacks than this: each request is a connection.
+    #[must_use]
+    pub fn within(self, files: usize) -> Self {
+        Self { lingering: self.lingering.min(files.saturating_sub(self.slots)), ..self }
+    }
+}
 
 /// All queues of a process.
 #[derive(Debug)]
@@ -60,20 +87,23 @@ pub struct Queues {
     timers: BTreeSet<(Instant, Alarm)>,
     /// Deliveries to be given back.
     unsent: Vec<Job>,
+    /// Requests that hold a slot.
     under_way: usize,
-    /// Requests under way of doubtful endpoints.
+    /// Those of them that are of doubtful endpoints.
     doubtful: usize,
+    /// Requests under way that hold no slot any more, because they have waited for long.
+    lingering: HashSet<DeliveryId>,
     waiting: usize,
     /// The most requests at once.
-    most: usize,
+    most: Most,
     /// Until then nobody else may send to these endpoints.
     ours_until: Option<Instant>,
     closed: bool,
 }
 
 impl Queues {
-    /// No queue yet, for at most `most` requests at once.
-    pub fn new(most: usize) -> Self {
+    /// No queue yet.
+    pub fn new(most: Most) -> Self {
         Self {
             by_endpoint: HashMap::new(),
             by_partner: HashMap::new(),
@@ -83,6 +113,7 @@ impl Queues {
             unsent: Vec::new(),
             under_way: 0,
             doubtful: 0,
+            lingering: HashSet::new(),
             waiting: 0,
             most,
             ours_until: None,
@@ -166,7 +197,7 @@ impl Queues {
 
     /// A delivery that was started ended with a request.
     pub fn ended(&mut self, place: Place, ended: Ended, now: Instant) -> Effect {
-        self.free_slot(place.0);
+        self.free_slot(place.0, ended.of);
         if let Some(partner) = self.by_partner.get_mut(&place.0) {
             partner.note(ended.found, now);
         }
@@ -195,9 +226,9 @@ impl Queues {
     }
 
     /// A delivery that was started ended without a request.
-    pub fn ended_unsent(&mut self, place: Place) {
-        self.free_slot(place.0);
-        self.update(place.1, |queue| queue.in_flight = queue.in_flight.saturating_sub(1));
+    pub fn ended_unsent(&mut self, place: Place, of: DeliveryId) {
+        self.free_slot(place.0, of);
+        self.update(place.1, |queue| queue.under_way.end(of));
         self.list(place.1);
         self.list_again(place.0);
     }
@@ -252,7 +283,7 @@ impl Queues {
 
     /// Nothing waits and nothing is under way.
     pub fn is_quiet(&self) -> bool {
-        self.waiting == 0 && self.under_way == 0
+        self.waiting == 0 && self.under_way == 0 && self.lingering.is_empty()
     }
 
     fn is_ours(&self, now: Instant) -> bool {
@@ -260,7 +291,12 @@ impl Queues {
     }
 
     fn slots(&self) -> Slots {
-        Slots { most: self.most, under_way: self.under_way, doubtful: self.doubtful }
+        Slots {
+            most: self.most.slots,
+            under_way: self.under_way,
+            doubtful: self.doubtful,
+            left_to_linger: self.most.lingering.saturating_sub(self.lingering.len()),
+        }
     }
 
     fn queue(&mut self, place: Place, lost: bool, now: Instant) -> &mut Queue {

@@ -5,7 +5,8 @@
 //! doubtful endpoints of a partner share a small part of the slots, however many they are, and fail no faster than
 //! [`MOST_FAILURES`]. Those of all partners together have half of the slots. Beyond that each partner that has none of them
 //! may take one, and further still only if it is not known to fail: so its first try finds a slot, however many others
-//! hang.
+//! hang. And whatever is not answered in [`PROMPT`](super::under_way::PROMPT) leaves its slot and lingers elsewhere, while
+//! there is room: so slots that many take in the same second are free again soon.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -57,6 +58,8 @@ pub(super) struct Slots {
     pub(super) under_way: usize,
     /// How many of those are of doubtful endpoints.
     pub(super) doubtful: usize,
+    /// How many more requests may linger.
+    pub(super) left_to_linger: usize,
 }
 
 impl Slots {
@@ -79,6 +82,11 @@ impl Slots {
         FIRST_WINDOW.max(self.free() / PART_OF_DOUBTFUL)
     }
 
+    /// How many requests more may linger of a partner of which so many do: it has no more than it leaves.
+    pub(super) fn left_to_linger(self, lingering: usize) -> usize {
+        self.left_to_linger.saturating_sub(lingering).div_ceil(2)
+    }
+
     fn are_left_to_the_proven(self, eighths: usize) -> bool {
         self.doubtful >= (self.most * eighths).div_ceil(8)
     }
@@ -93,6 +101,8 @@ impl Slots {
 pub(super) struct Load {
     pub(super) standing: Standing,
     pub(super) under_way: usize,
+    /// Those of them that hold a slot.
+    pub(super) in_slots: usize,
     pub(super) waiting: usize,
 }
 
@@ -129,6 +139,8 @@ pub(super) struct Partner {
     pub(super) parked: bool,
     /// Also of endpoints that are another process's by now.
     pub(super) under_way: usize,
+    /// Those of them that linger.
+    pub(super) lingering: usize,
     /// How many queues there are.
     pub(super) endpoints: usize,
     /// Its last request did not find its endpoint up.
@@ -146,6 +158,7 @@ impl Partner {
             listed: false,
             parked: false,
             under_way: 0,
+            lingering: 0,
             endpoints: 0,
             failing: false,
             next: Standing::Proven,

@@ -3,13 +3,17 @@
 use std::time::Instant;
 
 use super::partner::Turn;
-use super::{EndpointId, Job, Load, PartnerId, Queue, Queues, Slots, Standing};
+use super::{DeliveryId, EndpointId, Job, Load, PartnerId, Queue, Queues, Slots, Standing};
 
-/// Who has a token when a timer rings.
+/// What is to be seen to when a timer rings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Alarm {
+    /// An endpoint has a token.
     Endpoint(EndpointId),
+    /// A partner has one.
     Partner(PartnerId),
+    /// A request of this endpoint has waited for long.
+    Slow(EndpointId),
 }
 
 impl Queues {
@@ -20,7 +24,7 @@ impl Queues {
         if !self.is_ours(now) {
             return None;
         }
-        while self.under_way < self.most {
+        while self.under_way < self.most.slots {
             let id = self.turns.pop_front()?;
             if let Some(partner) = self.by_partner.get_mut(&id) {
                 partner.listed = false;
@@ -74,6 +78,7 @@ impl Queues {
                 if let Some(partner) = self.by_partner.get_mut(&job.partner_id) {
                     partner.under_way += 1;
                 }
+                self.watch(id, now);
                 self.list(id);
                 Some(job)
             }
@@ -103,7 +108,7 @@ impl Queues {
     pub(super) fn remove(&mut self, id: EndpointId) {
         let Some(queue) = self.by_endpoint.remove(&id) else { return };
         let (before, owner) = (queue.load(), queue.place.0);
-        self.count(owner, before, Load { under_way: 0, waiting: 0, ..before });
+        self.count(owner, before, Load { under_way: 0, in_slots: 0, waiting: 0, ..before });
         if let Some(partner) = self.by_partner.get_mut(&owner) {
             partner.endpoints -= 1;
             if partner.endpoints == 0 && partner.under_way == 0 {
@@ -113,7 +118,7 @@ impl Queues {
     }
 
     fn count(&mut self, id: PartnerId, before: Load, after: Load) {
-        let doubtful = |load: Load| if load.standing == Standing::Doubtful { load.under_way } else { 0 };
+        let doubtful = |load: Load| if load.standing == Standing::Doubtful { load.in_slots } else { 0 };
         self.waiting = (self.waiting + after.waiting).saturating_sub(before.waiting);
         self.doubtful = (self.doubtful + doubtful(after)).saturating_sub(doubtful(before));
         if let Some(partner) = self.by_partner.get_mut(&id) {
@@ -134,10 +139,12 @@ impl Queues {
     }
 
     /// A request of this partner has ended.
-    pub(super) fn free_slot(&mut self, id: PartnerId) {
-        self.under_way -= 1;
+    pub(super) fn free_slot(&mut self, id: PartnerId, of: DeliveryId) {
+        let lingered = self.lingering.remove(&of);
+        self.under_way -= usize::from(!lingered);
         if let Some(partner) = self.by_partner.get_mut(&id) {
             partner.under_way = partner.under_way.saturating_sub(1);
+            partner.lingering = partner.lingering.saturating_sub(usize::from(lingered));
             if partner.endpoints == 0 && partner.under_way == 0 {
                 self.by_partner.remove(&id);
             }
@@ -164,8 +171,39 @@ impl Queues {
                     self.note_hungry(id);
                 }
                 Alarm::Partner(id) => self.list_partner(id),
+                Alarm::Slow(id) => self.linger(id, now),
             }
         }
+    }
+
+    /// Sees to it that what is not answered soon leaves its slot.
+    fn watch(&mut self, id: EndpointId, now: Instant) {
+        if let Some(queue) = self.by_endpoint.get_mut(&id).filter(|queue| !queue.watched)
+            && let Some(at) = queue.under_way.next_lingers_at(now)
+        {
+            queue.watched = true;
+            self.timers.insert((at, Alarm::Slow(id)));
+        }
+    }
+
+    /// Has requests of an endpoint linger that have waited for long.
+    fn linger(&mut self, id: EndpointId, now: Instant) {
+        let Some(queue) = self.by_endpoint.get_mut(&id) else { return };
+        queue.watched = false;
+        let owner = queue.place.0;
+        let lingering = self.by_partner.get(&owner).map_or(0, |partner| partner.lingering);
+        let room = self.slots().left_to_linger(lingering);
+        let slow = self.update(id, |queue| queue.linger(room, now)).unwrap_or_default();
+        if !slow.is_empty() {
+            self.under_way -= slow.len();
+            if let Some(partner) = self.by_partner.get_mut(&owner) {
+                partner.lingering += slow.len();
+            }
+            self.lingering.extend(slow);
+            self.list(id);
+            self.list_again(owner);
+        }
+        self.watch(id, now);
     }
 
     pub(super) fn list(&mut self, id: EndpointId) {

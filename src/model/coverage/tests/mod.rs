@@ -1,5 +1,6 @@
 //! Coverage: each way in which nobody heard, one by one, and all of them at random beside an oracle.
 
+mod logbook;
 mod process;
 mod schedule;
 mod world;
@@ -72,6 +73,20 @@ fn what_lives_and_is_not_proven_yet_is_neither_heard_nor_a_gap() {
 }
 
 #[test]
+fn a_hole_says_which_span_it_comes_after() {
+    // Neither the first, nor one that begins later, nor one that went on being heard.
+    let spans = [heard(0, 4), heard(2, 10), hearing(42, 50)];
+    let judgement = judge(&term(0), &spans, at(51));
+    assert_eq!(judgement.holes, [Hole { from: at(10), to: Some(at(42)), after: Some(1) }]);
+}
+
+#[test]
+fn a_span_of_no_length_covers_nothing_and_one_that_begins_now_is_judged_later() {
+    assert_eq!(holes(&term(0), &[heard(0, 0)], 41), [(0, None)]);
+    assert_eq!(holes(&term(0), &[left_behind(0, 20), hearing(42, 42)], 42), [(20, None)]);
+}
+
+#[test]
 fn a_connection_that_went_mute_is_a_gap_from_its_last_sign_of_life_on() {
     let mute = Span { ended: Some(at(10)), ..hearing(0, 10) };
     assert_eq!(holes(&term(0), &[mute, hearing(31, 40)], 41), [(10, Some(31))]);
@@ -125,4 +140,19 @@ fn a_gap_that_turns_out_to_have_been_heard_is_closed_where_it_began() {
 fn a_gap_that_began_earlier_than_is_written_is_widened() {
     let judgement = judge(&term(0), &[left_behind(0, 20)], at(40));
     assert_eq!(changes(&judgement, Some(at(25))).widen, Some(at(20)));
+}
+
+#[test]
+fn a_hole_before_the_open_gap_is_a_gap_of_its_own() {
+    let before = Hole { from: at(20), to: Some(at(30)), after: None };
+    let open = Hole { from: at(50), to: None, after: None };
+    let judgement = Judgement { holes: vec![before, open], decided: at(50) };
+    let expected = Changes { add: vec![before], ..Changes::default() };
+    assert_eq!(changes(&judgement, Some(at(50))), expected);
+}
+
+#[test]
+fn an_open_gap_of_which_nothing_new_is_known_stays_open() {
+    let judgement = Judgement { holes: Vec::new(), decided: at(20) };
+    assert_eq!(changes(&judgement, Some(at(20))), Changes::default());
 }

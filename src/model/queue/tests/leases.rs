@@ -48,9 +48,10 @@ fn an_endpoint_that_says_it_is_gone_is_sent_nothing_more_until_that_is_known() {
 fn what_waits_is_sent_as_the_newest_known_revision_has_it() {
     let (mut world, place) = (World::new(100), place());
     world.push(place, terms(1), 2);
-    assert_eq!(world.start_all()[0].terms.revision, 1);
+    let first = world.start_all().remove(0);
+    assert_eq!(first.terms.revision, 1);
     world.queues.hold(&[Leased { revision: 2, ..leased(place, true) }], world.now);
-    world.queues.ended_unsent(place);
+    world.queues.ended_unsent(place, first.delivery_id);
     assert_eq!(world.start_all()[0].terms.revision, 2);
 }
 
@@ -90,7 +91,7 @@ fn a_scan_claims_for_a_queue_only_when_at_least_half_of_what_it_may_hold_is_miss
 
 #[test]
 fn what_is_handed_over_after_the_end_is_refused() {
-    let (queues, place) = (HandOver::new(100, || {}), place());
+    let (queues, place) = (HandOver::new(Most::of_slots(100), || {}), place());
     queues.with(|queues| queues.push(job(place, terms(16), Instant::now()), false, Instant::now()));
     assert!(queues.give(vec![job(place, terms(16), Instant::now())]).is_empty());
     queues.with(Queues::close);

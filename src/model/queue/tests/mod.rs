@@ -1,6 +1,7 @@
 //! Queues on a clock that the tests turn.
 
 mod leases;
+mod lingering;
 mod newcomers;
 mod partners;
 
@@ -57,7 +58,7 @@ struct World {
 impl World {
     fn new(most: usize) -> Self {
         let now = Instant::now();
-        let mut queues = Queues::new(most);
+        let mut queues = Queues::new(Most::of_slots(most));
         queues.ours_until(now + Duration::from_hours(1));
         Self { queues, now }
     }

@@ -178,7 +178,7 @@ proptest! {
                 let manner = manners.get(&job.endpoint_id).copied().unwrap_or(Manner::Answers);
                 (job, manner, now)
             }));
-            prop_assert!(under_way.len() <= 64);
+            prop_assert!(world.queues.under_way <= 64 && under_way.len() <= 4 * 64);
             pass(&mut world, &mut under_way);
         }
     }

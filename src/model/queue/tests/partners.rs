@@ -259,11 +259,11 @@ proptest! {
                 let manner = manners.get(&job.endpoint_id).copied().unwrap_or(Manner::Answers);
                 (job, manner, now)
             }));
-            prop_assert!(under_way.len() <= 64);
+            prop_assert!(world.queues.under_way <= 64 && under_way.len() <= 4 * 64);
             let hanging = |partner: PartnerId| under_way.iter()
                 .filter(|(job, manner, _)| job.partner_id == partner && matches!(manner, Manner::Hangs)).count();
             for (places, _, _) in &crowds {
-                prop_assert!(hanging(places[0].0) <= 64 / 4 + 1);
+                prop_assert!(hanging(places[0].0) <= 64 / 3 + 1);
             }
             pass(&mut world, &mut under_way);
         }

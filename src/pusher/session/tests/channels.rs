@@ -216,3 +216,42 @@ fn a_channel_taken_off_while_waiting_frees_its_place() {
     let outputs = rig.tell(Input::Wanted(set(&names[1..])));
     assert_eq!(sent(&outputs), [unsubscribe(&channel("c000")), subscribe(&channel("c500"))]);
 }
+
+#[test]
+fn a_watched_channel_waits_while_partners_have_every_place() {
+    let first = (0..500).map(|n| channel(&format!("c{n:03}"))).collect();
+    let mut rig = Rig::new(true, 50);
+    rig.tell(Input::Wanted(Arc::new(Channels { first, then: BTreeSet::from([channel("watched")]) })));
+    assert_eq!(sent(&rig.establish()).len(), 500);
+    assert_eq!(sent(&rig.text(&confirmation("c000"))), subscribes(&["watched"]));
+}
+
+#[test]
+fn a_spoken_refusal_frees_a_place() {
+    let names: Vec<_> = (0..501).map(|n| format!("c{n:03}")).collect();
+    let mut rig = Rig::new(true, 50);
+    rig.tell(Input::Wanted(set(&names)));
+    rig.establish();
+    let refusal = r#"{"event":"pusher:subscription_error","channel":"c000","data":{"status":401}}"#;
+    assert_eq!(sent(&rig.text(refusal)), subscribes(&["c500"]));
+}
+
+#[test]
+fn a_connection_whose_only_confirmed_channel_is_refused_is_replaced() {
+    let mut rig = beside_b(&["A"], &[]);
+    rig.text(r#"{"event":"pusher:subscription_error","channel":"B","data":{"status":401}}"#);
+    for _ in 0..3 {
+        assert!(!closes(&rig.until_due().1));
+    }
+    assert!(closes(&rig.until_due().1), "nothing is heard on it");
+}
+
+#[test]
+fn a_channel_that_is_wanted_again_has_the_whole_time_to_be_confirmed() {
+    let mut rig = Rig::live(&["A"]);
+    rig.pass(secs(5));
+    rig.tell(Input::Wanted(set([""; 0])));
+    assert_eq!(sent(&rig.tell(Input::Wanted(set(["A"])))), subscribes(&["A"]));
+    assert_eq!(sent(&rig.pass(secs(5))), [""; 0], "that was the time of the first subscription");
+    assert_eq!(sent(&rig.pass(secs(5))), subscribes(&["A"]));
+}
