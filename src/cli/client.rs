@@ -79,6 +79,11 @@ impl Client {
         Ok(Self { http, base: place.relay_url.clone(), token })
     }
 
+    /// Where the relay is asked.
+    pub(super) fn base(&self) -> &Url {
+        &self.base
+    }
+
     /// What the relay answers to a request; an empty text if it has nothing to say.
     pub(super) async fn ask(&self, request: &Request) -> anyhow::Result<String> {
         let method = Method::from_bytes(request.method.as_bytes())?;

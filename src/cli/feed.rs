@@ -13,6 +13,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use reqwest::Response;
 
 use super::client::{Answer, Client, Opened};
+use super::text::say;
 use crate::config::Since;
 
 /// How long to wait before coming back.
@@ -40,6 +41,8 @@ pub(super) struct Feed {
     /// Some that it gave are remembered no longer.
     forgot: bool,
     reader: Option<Reader>,
+    /// Somebody has been told that the relay does not answer.
+    told: bool,
 }
 
 impl Feed {
@@ -49,7 +52,16 @@ impl Feed {
             Since::Behind(id) => id.to_string(),
             Since::Time(moment) => written(moment.at(now)),
         });
-        Self { client, query: Vec::new(), since, last: VecDeque::new(), gone: 0, forgot: false, reader: None }
+        Self {
+            client,
+            query: Vec::new(),
+            since,
+            last: VecDeque::new(),
+            gone: 0,
+            forgot: false,
+            reader: None,
+            told: false,
+        }
     }
 
     /// Only events with this.
@@ -76,7 +88,15 @@ impl Feed {
                 }
                 tokio::time::sleep(PAUSE).await;
             }
-            if !self.connect().await? {
+            if self.connect().await? {
+                self.told = false;
+            } else {
+                if !std::mem::replace(&mut self.told, true) {
+                    say(&format!(
+                        "the relay does not answer at {} right now: it is asked again, and no event is left out",
+                        self.client.base()
+                    ));
+                }
                 tokio::time::sleep(PAUSE).await;
             }
         }

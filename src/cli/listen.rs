@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 use super::client::{Answer, Client};
 use super::feed::Feed;
 use super::request::secret;
-use super::text::time;
+use super::text::{say, time};
 use crate::config::Listen;
 use crate::model::delivery::asks_for;
 use crate::model::endpoint::{PayloadFormat, SignatureVersion};
@@ -197,9 +197,4 @@ fn signing_secret(asked: &Listen) -> anyhow::Result<EndpointSecret> {
         made.expose().expose_secret()
     ));
     Ok(made)
-}
-
-#[expect(clippy::print_stderr, reason = "what is printed for machines must not have it")]
-fn say(text: &str) {
-    eprintln!("{text}");
 }

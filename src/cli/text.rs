@@ -4,6 +4,12 @@ use std::io::Write;
 
 use serde_json::Value;
 
+/// Tells a person.
+#[expect(clippy::print_stderr, reason = "what is printed for machines must not have it")]
+pub(super) fn say(text: &str) {
+    eprintln!("{text}");
+}
+
 /// A member as text; nothing for null.
 pub(super) fn field(value: &Value, name: &str) -> String {
     match &value[name] {

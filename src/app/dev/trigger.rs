@@ -1,7 +1,7 @@
 //! `trigger`: has the simulated Transak of a `dev` play an order.
 //!
-//! Guarantees: nothing but a sandbox is ever told to: what does not say that it is one is refused, and neither a relay nor
-//! Transak has the operation. What is played comes to the relay as everything does: over the stream, signed.
+//! Guarantees: Transak is not even called, and what does not say that it is a sandbox is refused: no relay has the
+//! operation. What is played comes to the relay as everything does: over the stream, signed.
 
 use std::io::Write;
 use std::time::Duration;
@@ -29,6 +29,7 @@ pub(in crate::app) async fn run(asked: &Trigger, out: &mut impl Write) -> anyhow
         let folder = Folder::new(place(asked.dir.as_deref(), asked.home.as_deref()).await);
         folder.control_url().map_or_else(|| ELSEWHERE.parse(), Ok)?
     };
+    ensure!(!is_transaks(&url), "{url} is Transak's own: name the simulated one of `transak-relay dev`");
     let answer = ask(&url, asked).await?;
     if asked.json {
         return Ok(writeln!(out, "{answer}")?);
@@ -45,6 +46,11 @@ pub(in crate::app) async fn run(asked: &Trigger, out: &mut impl Write) -> anyhow
         )?;
     }
     Ok(writeln!(out, "order {}", answer["orderId"].as_str().unwrap_or_default())?)
+}
+
+fn is_transaks(url: &Url) -> bool {
+    let host = url.domain().unwrap_or_default().trim_end_matches('.');
+    host == "transak.com" || host.ends_with(".transak.com")
 }
 
 async fn ask(url: &Url, asked: &Trigger) -> anyhow::Result<Value> {
@@ -69,4 +75,24 @@ async fn ask(url: &Url, asked: &Trigger) -> anyhow::Result<Value> {
         bail!("{}", answer["detail"].as_str().unwrap_or("the sandbox cannot play this"));
     }
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transaks_hosts_are_known_in_any_spelling() {
+        let is = |url: &str| is_transaks(&url.parse().unwrap());
+        assert!(
+            is("https://api.transak.com/")
+                && is("https://API-STG.Transak.com.:8443/x")
+                && is("http://transak.com")
+        );
+        assert!(
+            !is("http://127.0.0.1:6004/")
+                && !is("http://nottransak.com")
+                && !is("http://transak.com.example.org")
+        );
+    }
 }

@@ -218,11 +218,12 @@ impl Queue {
     }
 
     /// Has those of its requests linger that have waited for long, at most `room`. If it has not answered anything meanwhile,
-    /// nobody knows any more that it does.
+    /// nobody knows any more that it does, and it is sent nothing more until it has.
     pub(super) fn linger(&mut self, room: usize, now: Instant) -> Vec<DeliveryId> {
         let is_quiet = |at| now.saturating_duration_since(at) >= PROMPT;
         if self.under_way.is_slow(now) && self.answered_at.is_none_or(is_quiet) {
             self.up = Some(false);
+            self.window = FIRST_WINDOW;
         }
         self.under_way.linger(room, now)
     }

@@ -101,6 +101,22 @@ fn an_endpoint_that_has_a_request_unanswered_and_answers_no_other_is_not_known_t
 }
 
 #[test]
+fn an_endpoint_that_went_silent_is_sent_nothing_more_until_it_answers() {
+    let mut world = World::new(SLOTS);
+    let silent = world.answering(1, 5)[0];
+    world.push(silent, terms(16), 3);
+    let started = world.start_all();
+    assert_eq!(started.len(), 3);
+    world.later(PROMPT);
+    world.push(silent, terms(16), 1);
+    assert_eq!(world.start_all().len(), 0);
+    for job in &started {
+        world.end(job, true);
+    }
+    assert_eq!(world.start_all().len(), 1);
+}
+
+#[test]
 fn a_partner_leaves_half_of_the_room_to_linger_to_others() {
     let mut world = World::new(SLOTS);
     let owner = place();

@@ -198,6 +198,9 @@ pub struct Known<'a> {
     pub checked_at: Option<DateTime<Utc>>,
 }
 
+/// To give the API secret would be no help.
+const REFUSED_BESIDE_A_SECRET: &str = "Transak does not accept the access token, and the relay makes another with the API secret: if this stays, compare `apiKey`, `apiSecret` and `environment` with Transak's dashboard";
+
 /// What is to be shown of a partner's credentials now, and since when that is known.
 pub fn shown(known: Known<'_>, now: DateTime<Utc>) -> (Verdict, Option<DateTime<Utc>>) {
     let say = |state, detail: String| (Verdict { state, detail: Some(detail) }, None);
@@ -215,76 +218,14 @@ pub fn shown(known: Known<'_>, now: DateTime<Utc>) -> (Verdict, Option<DateTime<
         return say(CredentialsState::Invalid, format!("the access token ended at {}", Second(end)));
     }
     if known.of_token == known.token {
-        return (known.verdict, known.checked_at);
+        let mut verdict = known.verdict;
+        if verdict.state == CredentialsState::Invalid && known.has_secret {
+            verdict.detail = Some(REFUSED_BESIDE_A_SECRET.to_owned());
+        }
+        return (verdict, known.checked_at);
     }
     say(CredentialsState::Unchecked, "Transak has not been asked yet".to_owned())
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn token(claims: &str) -> String {
-        format!("{}.{}.sig", URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256"}"#), URL_SAFE_NO_PAD.encode(claims))
-    }
-
-    fn now() -> DateTime<Utc> {
-        DateTime::from_timestamp(1_700_000_000, 0).unwrap()
-    }
-
-    #[test]
-    fn a_token_is_read_and_what_is_none_or_over_is_refused_with_what_to_do() {
-        let read = |claims: &str| read_token(&token(claims), now());
-        assert_eq!(read(r#"{"API_KEY":"k","exp":1700000001}"#).unwrap().api_key.as_deref(), Some("k"));
-        assert_eq!(read("{}").unwrap().api_key, None);
-        let ended = read(r#"{"API_KEY":"k","exp":1700000000}"#).unwrap_err().to_string();
-        assert!(ended.contains("ended at 2023-11-14T22:13:20Z; get a new one"), "{ended}");
-        for text in ["", "abc", "a.b.c", "eyJ.eyJ.x", "e30.e30.", "e30.e30", "e30.e30.a.b", "e30.W10.x"] {
-            assert_eq!(read_token(text, now()), Err(InvalidToken::NotAJwt), "{text}");
-        }
-    }
-
-    #[test]
-    fn an_accepted_token_that_names_another_key_is_a_warning() {
-        let claims = |key: &str| TokenClaims { api_key: Some(key.to_owned()) };
-        let state = |answer, claims: Option<TokenClaims>| judge(answer, claims.as_ref(), "key").state;
-        assert_eq!(state(Answer::Accepted, Some(claims("key"))), CredentialsState::Valid);
-        assert_eq!(state(Answer::Accepted, None), CredentialsState::Valid);
-        assert_eq!(state(Answer::Accepted, Some(claims("other"))), CredentialsState::Mismatched);
-        assert_eq!(state(Answer::Refused, Some(claims("key"))), CredentialsState::Invalid);
-        assert_eq!(state(Answer::Nothing("no".to_owned()), None), CredentialsState::Unchecked);
-    }
-
-    #[test]
-    fn what_was_said_of_an_earlier_token_is_not_shown_of_the_next() {
-        let (old, new) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let known = |token, expires_at| Known {
-            has_secret: false,
-            token,
-            expires_at,
-            refresh_error: None,
-            verdict: Verdict { state: CredentialsState::Valid, detail: None },
-            of_token: Some(old),
-            checked_at: Some(now()),
-        };
-        let state = |known| shown(known, now()).0.state;
-        assert_eq!(shown(known(Some(old), None), now()).1, Some(now()));
-        assert_eq!(state(known(Some(old), None)), CredentialsState::Valid);
-        assert_eq!(state(known(Some(new), None)), CredentialsState::Unchecked);
-        assert_eq!(state(known(Some(old), Some(now()))), CredentialsState::Invalid);
-        assert_eq!(state(known(None, None)), CredentialsState::Invalid);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
-
-        #[test]
-        fn no_refusal_repeats_the_token(text in "[!-~]{20,80}") {
-            if let Err(error) = read_token(&text, now()) {
-                prop_assert!(!error.to_string().contains(&text));
-            }
-        }
-    }
-}
+mod tests;
