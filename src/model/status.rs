@@ -111,7 +111,7 @@ mod tests {
         for (text, fits) in
             [("", false), ("A", true), (&*"A".repeat(100), true), (&*"A".repeat(101), false), ("A\0", false)]
         {
-            assert_eq!(Status::parse(text).map(|status| status.0), fits.then(|| text.to_owned()));
+            assert_eq!(Status::parse(text).map(|status| status.to_string()), fits.then(|| text.to_owned()));
         }
     }
 

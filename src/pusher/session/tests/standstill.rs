@@ -7,7 +7,10 @@ const PONG: &str = r#"{"event":"pusher:pong","data":"{}"}"#;
 
 /// Channel A is confirmed, and the session is told something twice a second.
 fn attentive() -> Rig {
-    let mut rig = Rig::confirmed(&["A"]);
+    attentive_after(Rig::confirmed(&["A"]))
+}
+
+fn attentive_after(mut rig: Rig) -> Rig {
     rig.session.timing.standstill = secs(1);
     rig.text(&message("A"));
     rig
@@ -97,4 +100,19 @@ fn a_turn_each_half_second_is_no_standstill() {
     let mut rig = attentive();
     assert_eq!(rig.live_for(239), []);
     assert!(!rig.session.is_in_doubt());
+}
+
+#[test]
+fn silence_after_a_standstill_is_asked_about_while_the_answer_is_still_waited_for() {
+    let timing = Timing { activity: secs(5), pong: secs(30), ..Timing::default() };
+    let mut rig = Rig::timed(timing, true, 50);
+    rig.tell(Input::Wanted(set(["A"])));
+    rig.establish();
+    rig.text(&confirmation("A"));
+    let mut rig = attentive_after(rig);
+    rig.stand_still(secs(14));
+    rig.tell(Input::Tick);
+    rig.text(&message("A"));
+    let quiet = rig.live_for(10);
+    assert_eq!((sent(&quiet), closes(&quiet)), (vec![PING], false));
 }
