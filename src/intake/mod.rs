@@ -53,7 +53,8 @@ pub enum Form {
     Signed,
     /// Plain JSON on a channel that anybody could know: kept, but marked as unverified.
     Open,
-    /// An order or webhook row that the relay itself read from Transak's REST API over TLS.
+    /// An order or webhook row that the relay itself read from Transak's REST API over TLS, of a status that the order was
+    /// in more than once: another event than those of its other visits.
     Rest,
     /// An order as a row of its REST `statusHistories` tells it, its status and `updatedAt` set to that row's. It is
     /// kept only if no event of that order and status is.

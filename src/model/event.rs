@@ -112,6 +112,8 @@ pub struct NewEvent {
     pub verified: bool,
     /// Known only from a row of the order's history, not from a message of its own.
     pub from_history: bool,
+    /// And the order was in that status more than once: it is one of those times, and no other.
+    pub is_visit: bool,
     /// By Transak's clock where that is known, else when it was received.
     pub occurred_at: DateTime<Utc>,
     /// When the relay heard it.

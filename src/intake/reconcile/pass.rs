@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::lease::{Clock, Lease};
-use super::plan::{Moment, Telling, compare, tell};
+use super::plan::{Moment, Telling, compare, tell, visits};
 use super::{Settings, Stop, Summary};
 use crate::intake::{Fate, Form, Heard};
 use crate::model::event::Source;
@@ -211,7 +211,7 @@ impl Pass<'_> {
             }
         }
         let keeps = bodies.into_iter().map(|(status, body)| {
-            let is_one_change = times[&status] == 1 && order.times_in(&status) <= 1;
+            let is_one_change = times[&status] == 1 && visits(order, &status) <= 1;
             self.keep((if is_one_change { Form::History } else { Form::Rest }, None), body)
         });
         // In one commit, if they fit.
@@ -238,6 +238,10 @@ impl Pass<'_> {
             Telling::Row(row) => {
                 let Some(then) = order.as_of(row) else { return Ok(()) };
                 self.keep((Form::History, row.event.as_deref()), then).await
+            }
+            Telling::Visit(row) => {
+                let Some(then) = order.as_of(row) else { return Ok(()) };
+                self.keep((Form::Rest, row.event.as_deref()), then).await
             }
             Telling::Newest { event, again: true } => self.keep((Form::Rest, event), raw()).await,
             Telling::Newest { event, again: false } => self.keep((Form::History, event), raw()).await,

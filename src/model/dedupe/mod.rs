@@ -5,7 +5,8 @@
 //! at a time. It is a sighting of a message of that status whose time is not later than the row's (Transak writes the row
 //! after the message; clocks may differ by [`SLACK`]). What is told by rows alone is one event for each status: that of
 //! the earliest row, until a message of which it may be a row takes its place. A message that is later than the row is
-//! another visit to the status, and an event of its own. One that does not say its time may be that of any row.
+//! another visit to the status, and an event of its own. One that does not say its time may be that of any row. Where a
+//! history has an order in one status more than once, its rows say which *visit* they tell: each is an event of its own.
 //!
 //! So the events of an order and status are all its messages, and the earliest row if it may be a row of none of them,
 //! in whatever order and batches they come. That holds only if whoever decides sees what is kept and nobody else
@@ -15,7 +16,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -24,6 +25,13 @@ use super::id::{EventId, PartnerId};
 
 /// So much later than its row in the history may a message of the same change be.
 pub const SLACK: TimeDelta = TimeDelta::seconds(60);
+
+/// So far from a row that tells one of several visits to a status its message may be: Transak writes the row some seconds
+/// after it at most.
+pub const LAG: TimeDelta = TimeDelta::seconds(9);
+
+/// Who tells a visit has looked before that it is not known. So near, it may have become known meanwhile.
+const MEANWHILE: TimeDelta = TimeDelta::seconds(1);
 
 /// An event that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +45,8 @@ pub struct Kept {
     pub verified: bool,
     /// It is told by a row of a history alone.
     pub from_history: bool,
+    /// And is one of several visits to its status.
+    pub is_visit: bool,
 }
 
 /// What a telling is known by: the same message, and the same row, has the same key.
@@ -88,6 +98,8 @@ pub(crate) fn dedupe<'a>(told: &[&'a NewEvent], kept: &HashMap<Key, Vec<Kept>>) 
 /// The events of one order and status.
 struct Group<'a> {
     events: Vec<Known<'a>>,
+    /// Visits that are told together: each is another one.
+    visits: HashSet<Identity>,
 }
 
 struct Known<'a> {
@@ -108,17 +120,18 @@ impl<'a> Group<'a> {
         let known = known.into_values();
         let events =
             known.map(|event| Known { event, is_new: false, is_restated: false, said_by: None }).collect();
-        Self { events }
+        Self { events, visits: told.iter().filter(|one| one.is_visit).map(|one| one.identity).collect() }
     }
 
     fn decide(mut self, told: &[&'a NewEvent], partner_id: PartnerId, deduped: &mut Deduped<'a>) {
         let (mut rows, mut messages): (Vec<&'a NewEvent>, Vec<&'a NewEvent>) =
-            told.iter().copied().partition(|one| one.from_history);
+            told.iter().copied().partition(|one| one.from_history && !one.is_visit);
         // The message nearest to a row takes its place, and the earliest row is the event.
-        messages.sort_by_key(|one| Reverse((one.occurred_at, one.identity)));
+        messages.sort_by_key(|one| (one.is_visit, Reverse((one.occurred_at, one.identity))));
         rows.sort_by_key(|one| (one.occurred_at, one.identity));
         for message in messages {
-            deduped.kept_as.insert(key(message), self.message(message));
+            let kept_as = if message.is_visit { self.visit(message) } else { self.message(message) };
+            deduped.kept_as.insert(key(message), kept_as);
         }
         for row in rows {
             deduped.kept_as.insert(key(row), self.row(row));
@@ -137,17 +150,18 @@ impl<'a> Group<'a> {
     }
 
     fn message(&mut self, message: &'a NewEvent) -> EventId {
+        let own = self.known(message);
         let may_be_its_row = |one: &Kept| {
-            one.from_history && may_tell((message.occurred_at, message.received_at), one.occurred_at)
+            let is_near = !one.is_visit || (one.occurred_at - message.occurred_at).abs() <= LAG;
+            one.from_history && is_near && message.may_be_told_by(one)
         };
-        let own = self.events.iter().position(|one| one.event.identity == message.identity);
-        let Some(at) = own.or_else(|| self.events.iter().position(|one| may_be_its_row(&one.event))) else {
+        let Some(at) = own.or_else(|| self.nearest(message.occurred_at, may_be_its_row)) else {
             return self.add(message);
         };
         let one = &mut self.events[at];
         if one.event.from_history {
             one.event.identity = message.identity;
-            one.event.from_history = false;
+            (one.event.from_history, one.event.is_visit) = (false, false);
             one.is_restated = true;
             if message.verified {
                 one.restate(message);
@@ -158,13 +172,35 @@ impl<'a> Group<'a> {
         one.event.event_id
     }
 
+    /// As a message, but it may be told by one that is near: whoever tells it knew of none.
+    fn visit(&mut self, visit: &'a NewEvent) -> EventId {
+        let own = self.known(visit);
+        let meanwhile = || {
+            self.nearest(visit.occurred_at, |one| {
+                let is_near = (one.occurred_at - visit.occurred_at).abs() <= MEANWHILE;
+                is_near && !one.is_row() && !self.visits.contains(&one.identity)
+            })
+        };
+        let row = || self.nearest(visit.occurred_at, |one| one.is_row() && visit.may_be_told_by(one));
+        let Some(at) = own.or_else(meanwhile).or_else(row) else { return self.add(visit) };
+        let one = &mut self.events[at];
+        if one.event.is_row() {
+            one.event.identity = visit.identity;
+            one.event.is_visit = true;
+            one.restate(visit);
+        } else if !one.event.verified {
+            one.restate(visit);
+        }
+        one.event.event_id
+    }
+
     fn row(&mut self, row: &'a NewEvent) -> EventId {
-        let own = self.events.iter().position(|one| one.event.identity == row.identity);
+        let own = self.known(row);
         let Some(at) = own.or_else(|| self.message_of(row)).or_else(|| self.told_by_rows()) else {
             return self.add(row);
         };
         let one = &mut self.events[at];
-        let earlier = one.event.from_history
+        let earlier = one.event.is_row()
             && (row.occurred_at, row.identity) < (one.event.occurred_at, one.event.identity);
         if earlier {
             one.event.identity = row.identity;
@@ -175,17 +211,24 @@ impl<'a> Group<'a> {
         one.event.event_id
     }
 
-    /// The message nearest in time of which this may be a row.
+    fn known(&self, told: &NewEvent) -> Option<usize> {
+        self.events.iter().position(|one| one.event.identity == told.identity)
+    }
+
+    /// The message or visit nearest in time of which this may be a row.
     fn message_of(&self, row: &NewEvent) -> Option<usize> {
-        let fitting = self.events.iter().enumerate().filter(|(_, one)| {
-            !one.event.from_history
-                && may_tell((one.event.occurred_at, one.event.received_at), row.occurred_at)
-        });
-        fitting.min_by_key(|(_, one)| (one.event.occurred_at - row.occurred_at).abs()).map(|(at, _)| at)
+        self.nearest(row.occurred_at, |one| {
+            !one.is_row() && may_tell((one.occurred_at, one.received_at), row.occurred_at)
+        })
+    }
+
+    fn nearest(&self, at: DateTime<Utc>, fits: impl Fn(&Kept) -> bool) -> Option<usize> {
+        let fitting = self.events.iter().enumerate().filter(|(_, one)| fits(&one.event));
+        fitting.min_by_key(|(_, one)| (one.event.occurred_at - at).abs()).map(|(at, _)| at)
     }
 
     fn told_by_rows(&self) -> Option<usize> {
-        self.events.iter().position(|one| one.event.from_history)
+        self.events.iter().position(|one| one.event.is_row())
     }
 
     fn add(&mut self, told: &'a NewEvent) -> EventId {
@@ -196,6 +239,7 @@ impl<'a> Group<'a> {
             received_at: told.received_at,
             verified: told.verified,
             from_history: told.from_history,
+            is_visit: told.is_visit,
         };
         self.events.push(Known { event, is_new: true, is_restated: false, said_by: Some(told) });
         told.event_id
@@ -208,6 +252,12 @@ fn may_tell((occurred, received): (DateTime<Utc>, DateTime<Utc>), row: DateTime<
     occurred == received || occurred <= row + SLACK
 }
 
+impl NewEvent {
+    fn may_be_told_by(&self, row: &Kept) -> bool {
+        may_tell((self.occurred_at, self.received_at), row.occurred_at)
+    }
+}
+
 impl<'a> Known<'a> {
     fn restate(&mut self, said_by: &'a NewEvent) {
         self.event.occurred_at = said_by.occurred_at;
@@ -218,6 +268,11 @@ impl<'a> Known<'a> {
 }
 
 impl Kept {
+    /// It is told by rows alone, and there is one such of its status.
+    fn is_row(&self) -> bool {
+        self.from_history && !self.is_visit
+    }
+
     /// The event as it was told, under the id and identity that it has.
     fn as_told(&self, said_by: &NewEvent) -> NewEvent {
         NewEvent {
@@ -225,6 +280,7 @@ impl Kept {
             identity: self.identity,
             received_at: self.received_at,
             from_history: self.from_history,
+            is_visit: self.is_visit,
             ..said_by.clone()
         }
     }

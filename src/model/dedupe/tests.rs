@@ -19,15 +19,20 @@ struct Telling {
     status: &'static str,
     second: Option<i64>,
     is_row: bool,
+    is_visit: bool,
     verified: bool,
 }
 
 fn message(second: i64) -> Telling {
-    Telling { status: "PROCESSING", second: Some(second), is_row: false, verified: true }
+    Telling { status: "PROCESSING", second: Some(second), is_row: false, is_visit: false, verified: true }
 }
 
 fn row(second: i64) -> Telling {
     Telling { is_row: true, ..message(second) }
+}
+
+fn visit(second: i64) -> Telling {
+    Telling { is_visit: true, ..row(second) }
 }
 
 const HEARD: i64 = 1_000_000;
@@ -57,6 +62,7 @@ impl Telling {
             source: if self.is_row { Source::Reconcile } else { Source::Stream },
             verified: self.verified,
             from_history: self.is_row,
+            is_visit: self.is_visit,
             occurred_at,
             received_at: at(HEARD),
             hops: Hops::default(),
@@ -75,7 +81,7 @@ impl Table {
         let of_status = |one: &&(Kept, Status, Bytes)| one.1 == *status;
         let near = |one: &&(Kept, Status, Bytes)| {
             told.from_history
-                && !one.0.from_history
+                && !one.0.is_row()
                 && may_tell((one.0.occurred_at, one.0.received_at), told.occurred_at)
         };
         let own = self.0.iter().filter(|one| one.0.identity == told.identity);
@@ -116,6 +122,7 @@ impl Table {
                 received_at: one.received_at,
                 verified: one.verified,
                 from_history: one.from_history,
+                is_visit: one.is_visit,
             };
             (kept, one.order.as_ref().unwrap().status.clone(), one.payload.clone())
         });
@@ -199,7 +206,7 @@ prop_compose! {
         odd in prop::bool::weighted(0.4),
     ) -> Telling {
         let is_row = odd && !rumours;
-        Telling { status, second: second.or(is_row.then_some(20)), is_row, verified: !(odd && rumours) }
+        Telling { status, second: second.or(is_row.then_some(20)), verified: !(odd && rumours), ..if is_row { row(0) } else { message(0) } }
     }
 }
 
@@ -226,4 +233,29 @@ proptest! {
         prop_assert_eq!(table.keep(&one), 0);
         prop_assert_eq!(table.seen(), expected.seen());
     }
+}
+
+#[test]
+fn each_visit_to_a_status_is_one_event_whether_its_row_or_its_message_comes_first() {
+    let tellings = [visit(1), visit(121), message(0), message(120)];
+    for order in
+        [[0, 1, 2, 3], [2, 3, 0, 1], [3, 0, 1, 2], [2, 0, 1, 3], [0, 3, 1, 2], [1, 0, 3, 2], [0, 2, 1, 3]]
+    {
+        let mut table = Table::default();
+        for at in order {
+            table.keep(&[tellings[at]]);
+        }
+        let mut times: Vec<_> = table.0.iter().map(|one| one.0.occurred_at).collect();
+        times.sort();
+        assert_eq!(times, [at(0), at(120)], "{order:?}");
+        assert_eq!(table.keep(&tellings), 0, "{order:?}");
+    }
+}
+
+#[test]
+fn what_is_told_together_of_a_status_that_came_back_is_not_one_visit_however_near() {
+    let mut table = Table::default();
+    table.keep(&[message(6)]);
+    assert_eq!(table.keep(&[visit(5), visit(6)]), 1);
+    assert_eq!(table.0.len(), 2);
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::PgConnection;
 
-use crate::model::dedupe::{Kept, Key, SLACK, key};
+use crate::model::dedupe::{Kept, Key, LAG, SLACK, key};
 use crate::model::event::{Identity, NewEvent};
 use crate::model::id::EventId;
 use crate::store::Result;
@@ -21,6 +21,7 @@ pub async fn candidates(conn: &mut PgConnection, told: &[&NewEvent]) -> Result<H
         &column(told, |event| event.occurred_at),
         &column(told, |event| event.from_history),
         SLACK.as_seconds_f64(),
+        LAG.as_seconds_f64(),
     );
     let mut candidates: HashMap<Key, Vec<Kept>> = HashMap::new();
     for row in rows.fetch_all(conn).await? {
@@ -33,6 +34,7 @@ pub async fn candidates(conn: &mut PgConnection, told: &[&NewEvent]) -> Result<H
             received_at: row.received_at,
             verified: row.verified,
             from_history: row.from_history,
+            is_visit: row.is_visit,
         };
         candidates.entry(key(event)).or_default().push(kept);
     }

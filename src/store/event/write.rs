@@ -21,6 +21,7 @@ pub async fn restate(conn: &mut PgConnection, restated: &[Restated<'_>]) -> Resu
         &column(restated, |one| one.event.from_history),
         &column(restated, |one| one.said_by.map(|told| told.event.as_str())) as &[Option<&str>],
         &column(restated, |one| one.said_by.map(|told| told.payload.as_ref())) as &[Option<&[u8]>],
+        &column(restated, |one| one.event.is_visit),
     )
     .execute(conn)
     .await?;

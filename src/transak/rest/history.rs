@@ -120,11 +120,6 @@ impl RestOrder {
         rewrite::set(&self.raw, &texts).map(Bytes::from)
     }
 
-    /// How often its history was in a status.
-    pub fn times_in(&self, status: &Status) -> usize {
-        self.history.iter().filter(|row| row.status == *status).count()
-    }
-
     /// Whether something of it happened at `since` or later. In doubt, it did.
     pub fn is_touched_since(&self, since: DateTime<Utc>) -> bool {
         let last = self.history.iter().map(|row| row.at).chain(self.updated_at).max();

@@ -1,8 +1,12 @@
 //! What Transak's record of an order tells that the relay does not know yet. Pure.
 
+mod way;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
+use self::way::{Step, times_in, way};
 use crate::model::reconcile::YOUNG;
+use crate::model::status::Status;
 use crate::store::event::kept::Kept;
 use crate::transak::rest::history::{HistoryRow, RestOrder};
 
@@ -48,7 +52,7 @@ pub(super) struct Comparison {
 pub(super) fn compare(order: &RestOrder, kept: &[Kept], moment: &Moment) -> Comparison {
     let mut comparison = Comparison::default();
     let newest = kept.iter().map(|event| event.occurred_at).max();
-    let rows = order.history.iter().map(|row| (row.at, !has(kept, row.status.as_str())));
+    let rows = way(&order.history, kept).into_iter().map(|step| (step.row.at, !step.known));
     let changed = order
         .updated_at
         .map(|at| (at, !has(kept, order.status.as_str()) || newest.is_none_or(|newest| at > newest)));
@@ -72,6 +76,8 @@ pub(super) fn compare(order: &RestOrder, kept: &[Kept], moment: &Moment) -> Comp
 pub(super) enum Telling<'a> {
     /// The order as of this row.
     Row(&'a HistoryRow),
+    /// The same, and it is an event of its own: the order was in this status more than once.
+    Visit(&'a HistoryRow),
     /// The order as it stands, as it came.
     Newest {
         /// Transak's name for the event.
@@ -85,49 +91,55 @@ pub(super) enum Telling<'a> {
 /// seen to tell.
 ///
 /// REST shows only the newest `updatedAt` of an order, and that may move without any event. So an event is missing only
-/// if there is none of its status, or if the history was in the status more often than events of it are kept.
+/// if there is none of a visit to a status.
 pub(super) fn tell<'a>(order: &'a RestOrder, kept: &[Kept], moment: &Moment) -> Vec<Telling<'a>> {
-    let last = order.history.iter().rposition(|row| row.status == order.status);
-    let last_row = last.map(|at| &order.history[at]);
-    let stands = stands_at(order, last_row).is_none_or(|at| moment.judge(at) == Belief::Yes);
+    let way = way(&order.history, kept);
+    let last = way.iter().rfind(|step| step.row.status == order.status);
+    let stands = stands_at(order, last).is_none_or(|at| moment.judge(at) == Belief::Yes);
+    let is_newest = |step: &Step<'_>| last.is_some_and(|last| is_one_visit(step, last));
     let mut told: Vec<Telling<'a>> = Vec::new();
-    for (at, row) in order.history.iter().enumerate() {
-        let is_newest = last == Some(at) && stands;
+    for step in way.iter().filter(|step| step.begins && !(stands && is_newest(step))) {
+        let (row, status) = (step.row, step.row.status.as_str());
         let told_before =
             told.iter().any(|one| matches!(one, Telling::Row(other) if other.status == row.status));
-        let wanted = !has(kept, row.status.as_str()) || !is_reconciled(kept, row.status.as_str());
-        if !is_newest && !told_before && wanted && moment.judge(row.at) == Belief::Yes {
-            told.push(Telling::Row(row));
-        }
+        let telling = if !step.known {
+            Some(if times_in(&way, &row.status) > 1 { Telling::Visit(row) } else { Telling::Row(row) })
+        } else {
+            (!is_reconciled(kept, status) && !told_before).then_some(Telling::Row(row))
+        };
+        told.extend(telling.filter(|_| moment.judge(row.at) == Belief::Yes));
     }
     if stands {
-        let rows_told =
-            told.iter().filter(|one| matches!(one, Telling::Row(row) if row.status == order.status));
-        let event = last_row.and_then(|row| row.event.as_deref());
-        told.extend(newest(order, kept, rows_told.count()).map(|again| Telling::Newest { event, again }));
+        let event = last.and_then(|last| last.row.event.as_deref());
+        told.extend(newest(order, kept, &way, last).map(|again| Telling::Newest { event, again }));
     }
     told
 }
 
+/// How often an order was in a status, by its history.
+pub(super) fn visits(order: &RestOrder, status: &Status) -> usize {
+    times_in(&way(&order.history, &[]), status)
+}
+
 /// When the order reached its status: by its history, for the order's own times may move later.
-fn stands_at(order: &RestOrder, last_row: Option<&HistoryRow>) -> Option<DateTime<Utc>> {
-    last_row.map(|row| row.at).or(order.reached_at)
+fn stands_at(order: &RestOrder, last: Option<&Step<'_>>) -> Option<DateTime<Utc>> {
+    last.map(|last| last.row.at).or(order.reached_at)
+}
+
+fn is_one_visit(one: &Step<'_>, other: &Step<'_>) -> bool {
+    (&one.row.status, one.visit) == (&other.row.status, other.visit)
 }
 
 /// Whether the newest state is to be told, and if so whether as an event of its own in any case.
-fn newest(order: &RestOrder, kept: &[Kept], rows_told: usize) -> Option<bool> {
+fn newest(order: &RestOrder, kept: &[Kept], way: &[Step<'_>], last: Option<&Step<'_>>) -> Option<bool> {
     let status = order.status.as_str();
-    let same: Vec<_> = kept.iter().filter(|event| event.status == status).collect();
-    let unknown_rows = if same.is_empty() { rows_told } else { 0 };
-    let times = order.times_in(&order.status).max(1);
-    let known = same.len() + unknown_rows;
-    let is_kept = order.reached_at.is_some_and(|at| same.iter().any(|event| event.occurred_at == at));
-    if known == 0 {
-        Some(false)
-    } else if known < times && !is_kept {
-        Some(true)
-    } else {
+    let at = |event: &Kept| order.reached_at == Some(event.occurred_at);
+    let is_kept = kept.iter().any(|event| event.status == status && at(event));
+    let is_known = is_kept || last.map_or_else(|| has(kept, status), |last| last.known);
+    if is_known {
         (!is_reconciled(kept, status)).then_some(false)
+    } else {
+        Some(times_in(way, &order.status) > 1)
     }
 }
 

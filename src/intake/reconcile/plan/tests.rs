@@ -43,10 +43,11 @@ fn kept(events: &[(&str, i64)], reconciled: bool) -> Vec<Kept> {
     events.iter().map(kept).collect()
 }
 
-/// What is told, in short: a row's status, `=` for the newest state, `+` for the newest state once more.
+/// What is told, in short: a row's status, `=` for the newest state, with `+` as an event of its own.
 fn told(order: &RestOrder, kept: &[Kept], moment: &Moment) -> Vec<String> {
     let short = |telling: Telling<'_>| match telling {
         Telling::Row(row) => row.status.as_str().to_owned(),
+        Telling::Visit(row) => format!("{}+", row.status.as_str()),
         Telling::Newest { again: false, .. } => "=".to_owned(),
         Telling::Newest { again: true, .. } => "+".to_owned(),
     };
@@ -92,7 +93,7 @@ fn a_status_that_came_back_is_another_event() {
     let order = order(&way, ("PENDING", Some(30)));
     assert_eq!(told(&order, &kept(&[("PENDING", 90), ("ON_HOLD", 60)], true), &moment()), ["+"]);
     assert!(told(&order, &kept(&way, true), &moment()).is_empty());
-    assert_eq!(told(&order, &[], &moment()), ["PENDING", "ON_HOLD", "+"]);
+    assert_eq!(told(&order, &[], &moment()), ["PENDING+", "ON_HOLD", "+"]);
 }
 
 #[test]
@@ -173,4 +174,58 @@ fn a_repeated_row_that_is_missing_is_told_once() {
     let way = [("ON_HOLD", 90), ("ON_HOLD", 80), ("COMPLETED", 30)];
     let order = order(&way, ("COMPLETED", Some(30)));
     assert_eq!(told(&order, &kept(&[("COMPLETED", 30)], true), &moment()), ["ON_HOLD"]);
+}
+
+/// On hold and back, each row half a second after its message.
+const BACK: &[(&str, i64)] = &[("PENDING", 300), ("ON_HOLD", 200), ("PENDING", 100)];
+
+fn heard(places: &[usize]) -> Vec<Kept> {
+    let half = TimeDelta::milliseconds(500);
+    let event = |&at: &usize| Kept {
+        status: BACK[at].0.to_owned(),
+        occurred_at: ago(BACK[at].1) - half,
+        reconciled: true,
+    };
+    places.iter().map(event).collect()
+}
+
+#[test]
+fn of_a_status_that_came_back_the_visit_is_told_that_is_not_known_although_its_rows_have_other_times() {
+    let order = order(BACK, ("PENDING", Some(100)));
+    let is = |places: &[usize], expected: &[&str]| {
+        assert_eq!(told(&order, &heard(places), &moment()), expected, "{places:?}");
+        assert_eq!(compare(&order, &heard(places), &moment()).behind, !expected.is_empty(), "{places:?}");
+    };
+    is(&[], &["PENDING+", "ON_HOLD", "+"]);
+    is(&[0], &["ON_HOLD", "+"]);
+    is(&[1], &["PENDING+", "+"]);
+    is(&[2], &["PENDING+", "ON_HOLD"]);
+    is(&[0, 2], &["ON_HOLD"]);
+    is(&[1, 2], &["PENDING+"]);
+}
+
+#[test]
+fn an_earlier_visit_that_is_not_known_is_told_although_the_order_went_on() {
+    let mut way = BACK.to_vec();
+    way.push(("COMPLETED", 50));
+    let order = order(&way, ("COMPLETED", Some(50)));
+    let kept = [heard(&[1, 2]), kept(&[("COMPLETED", 50)], true)].concat();
+    assert_eq!(told(&order, &kept, &moment()), ["PENDING+"]);
+}
+
+#[test]
+fn two_messages_of_one_visit_leave_the_other_visit_unknown() {
+    let order = order(BACK, ("PENDING", Some(100)));
+    let kept = kept(&[("PENDING", 301), ("PENDING", 250), ("ON_HOLD", 201)], true);
+    assert_eq!(told(&order, &kept, &moment()), ["+"]);
+}
+
+#[test]
+fn rows_of_one_status_that_follow_each_other_are_one_visit_unless_they_are_far_apart() {
+    let close = order(&[("ON_HOLD", 130), ("ON_HOLD", 70)], ("ON_HOLD", Some(70)));
+    assert_eq!(told(&close, &[], &moment()), ["="]);
+    let far = order(&[("ON_HOLD", 131), ("ON_HOLD", 70)], ("ON_HOLD", Some(70)));
+    assert_eq!(told(&far, &[], &moment()), ["ON_HOLD+", "+"]);
+    assert_eq!(told(&far, &kept(&[("ON_HOLD", 131)], true), &moment()), ["+"]);
+    assert_eq!(told(&far, &kept(&[("ON_HOLD", 75)], true), &moment()), ["ON_HOLD+"]);
 }

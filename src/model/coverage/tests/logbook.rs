@@ -69,6 +69,16 @@ fn what_is_lost_is_over_and_begins_anew() {
 }
 
 #[test]
+fn what_ends_while_it_is_being_written_is_written_next() {
+    let partner = PartnerId::new();
+    let (mut book, _) = heard_by(partner);
+    let entries = book.entries();
+    book.lost("A", &end(8));
+    book.written(&entries, &[]);
+    assert_eq!(lines(&book.entries()), [(partner, at(1), Some(at(8)), Some("ended at 8".to_owned()))]);
+}
+
+#[test]
 fn nothing_ends_before_it_begins() {
     let (mut book, _) = heard_by(PartnerId::new());
     book.closed(&end(-5));

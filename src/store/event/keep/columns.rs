@@ -27,6 +27,7 @@ pub(super) struct Arriving<'a> {
     pub(super) traceparent: Vec<Option<String>>,
     pub(super) anomaly: Vec<Option<&'a str>>,
     pub(super) from_history: Vec<bool>,
+    pub(super) is_visit: Vec<bool>,
 }
 
 impl<'a> Arriving<'a> {
@@ -45,6 +46,7 @@ impl<'a> Arriving<'a> {
             traceparent: column(events, |(event, _)| event.trace.map(|place| place.to_string())),
             anomaly: column(events, |(_, anomaly)| *anomaly),
             from_history: column(events, |(event, _)| event.from_history),
+            is_visit: column(events, |(event, _)| event.is_visit),
         }
     }
 }

@@ -36,18 +36,19 @@ with moved as (
     returning 1
 ), arrived as (
     insert into event (partner_id, event_id, order_id, event, status, identity, occurred_at, received_at, verified, hops,
-                       traceparent, anomaly, from_history)
-    select given.* from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bytea[],
-                               $7::timestamptz[], $8::timestamptz[], $9::boolean[], $10::smallint[], $11::text[],
-                               $12::text[], $54::boolean[])
+                       traceparent, anomaly, from_history, is_visit)
+    select given.*
+    from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::timestamptz[],
+                $8::timestamptz[], $9::boolean[], $10::smallint[], $11::text[], $12::text[], $54::boolean[], $58::boolean[])
         as given (partner_id, event_id, order_id, event, status, identity, occurred_at, received_at, verified, hops,
-                  traceparent, anomaly, from_history)
+                  traceparent, anomaly, from_history, is_visit)
     where (select count(*) from moved) = cardinality($22::uuid[])
-      and not exists (select from event as kept
+      and (given.is_visit or not exists (
+                      select from event as kept
                       where kept.partner_id = given.partner_id and kept.order_id = given.order_id
-                        and kept.status = given.status and kept.from_history
+                        and kept.status = given.status and kept.from_history and not kept.is_visit
                         and (given.from_history or given.occurred_at = given.received_at
-                             or given.occurred_at <= kept.occurred_at + make_interval(secs => $55)))
+                             or given.occurred_at <= kept.occurred_at + make_interval(secs => $55))))
     on conflict on constraint event_identity_is_unique do nothing
     returning 1
 ), seen as (

@@ -65,7 +65,7 @@ pub async fn keep(executor: impl PgExecutor<'_>, batch: &Batch<'_>) -> Result<()
         &owed.partner_id, &owed.delivery_id, &owed.event_id, &owed.endpoint_id,
         &owed.order_id as &[Option<&str>], &owed.state as &[DeliveryState], &owed.leased, &owed.in_lane,
         &owed.follows, LEASE.as_secs_f64(), batch.subscribed.0, batch.subscribed.1, &arriving.from_history,
-        SLACK.as_seconds_f64(), &heard.is_new, MOST_SIGHTINGS,
+        SLACK.as_seconds_f64(), &heard.is_new, MOST_SIGHTINGS, &arriving.is_visit,
     );
     kept.fetch_one(executor).await?;
     Ok(())
