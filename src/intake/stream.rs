@@ -205,13 +205,24 @@ impl Feeds {
         }
     }
 
-    /// What is no frame is kept for whom its channel belongs to, if it names one; otherwise for nobody.
+    /// What is no frame is kept for whom its channel belongs to, if it names one; otherwise for nobody. It may have been an
+    /// event, so it is a gap for its partner; and if it was cut off before it named its channel, for each that is heard.
     fn hear_unreadable(&self, raw: Vec<u8>, reason: &'static str, at: DateTime<Utc>) {
         let directory = self.directory.borrow().clone();
         let named = pusher::frame::named_channel(&raw);
         let owners = named.as_deref().map_or(&[][..], |channel| directory.owners(channel));
         let partners = owners.iter().map(|owner| Some(owner.partner_id));
         let nobody = owners.is_empty().then_some(None);
+        let may_be_of = match &named {
+            Some(channel) => directory.heard_on(channel),
+            None if raw.len() >= pusher::MAX_MESSAGE_BYTES => {
+                directory.partner_channels().flat_map(|channel| directory.heard_on(channel)).collect()
+            }
+            None => Vec::new(),
+        };
+        for partner in may_be_of {
+            self.intake.lose(partner, at);
+        }
         let heard = Heard {
             partner_id: None,
             source: Source::Stream,

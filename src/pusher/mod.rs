@@ -21,7 +21,7 @@ pub mod session;
 pub mod timing;
 
 pub use channel::{Channel, Channels, InvalidChannel};
-pub use client::{Settings, run};
+pub use client::{MAX_MESSAGE_BYTES, Settings, run};
 pub use frame::Data;
 pub use notice::{Notice, State};
 pub use reason::Reason;

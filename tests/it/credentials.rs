@@ -4,11 +4,12 @@ use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::Utc;
+use reqwest::Method;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use transak_relay::intake::credentials::Check;
-use transak_relay::sandbox::signing::access_token;
+use transak_relay::sandbox::signing::{access_token, sign};
 use transak_relay::sandbox::{Upstream, UpstreamSettings};
 use transak_relay::store::pool::MIGRATOR;
 use transak_relay::transak::rest::{Settings, TransakRest};
@@ -197,4 +198,26 @@ async fn a_running_relay_checks_by_itself_and_counts_once(pool: PgPool) {
         ),
         "{line}"
     );
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_token_given_late_repairs_what_came_early_also_where_no_process_asks_transak(pool: PgPool) {
+    let around = Around::new(pool).await;
+    let relay = around.start(&[("RELAY_ROLES", "api")]).await;
+    let partner = relay.partner().await;
+    let next = access_token(API_KEY, Utc::now().timestamp() + 1, 604_800).unwrap();
+    let claims = json!({ "webhookData": { "id": "o", "status": "PROCESSING", "isBuyOrSell": "BUY" } });
+    let signed = sign(&next, &claims.to_string()).unwrap();
+    let posted =
+        relay.http.post(format!("{}/ingest/transak/{partner}", relay.url)).json(&json!({ "data": signed }));
+    assert_eq!(posted.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    let token = json!({ "accessToken": next.expose_secret() });
+    let (status, answer) = relay.call(Method::PATCH, &format!("/v1/partners/{partner}"), Some(token)).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let asking = async {
+        while relay.call(Method::GET, "/v1/orders/o", None).await.0 != StatusCode::OK {
+            tokio::task::yield_now().await;
+        }
+    };
+    relay.while_it_runs("kept the order", asking).await;
 }

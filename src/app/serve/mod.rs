@@ -33,6 +33,7 @@ use crate::intake::listener::{Listener, look_for_gaps};
 use crate::intake::spool::Spool;
 use crate::intake::stream::StreamHealth;
 use crate::intake::suspicion::Suspicion;
+use crate::intake::tokens::Cure;
 use crate::intake::{self, Intake, Writer, directory};
 use crate::maintenance::{self, Maintenance};
 use crate::model::address::AddressPolicy;
@@ -135,6 +136,9 @@ impl Relay {
         } else {
             let looking = look_for_gaps(self.pool.clone(), signs.directory.clone(), tasks.stop_token());
             tasks.spawn("gaps", looking);
+            let requeue = intake.requeue(self.pool.clone());
+            let cure = Cure { pool: self.pool.clone(), requeue, pictures: pictures.clone() };
+            tasks.spawn("quarantine", cure.run(tasks.stop_token()));
         }
         let found = self.start_sampler(tasks, &mut signs, clock);
         let (troubles, health) = watch::channel(Vec::new());

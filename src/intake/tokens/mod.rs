@@ -7,6 +7,7 @@
 //! and whichever was given the token: what is still to be tried stands in the tables, and nothing is remembered here.
 //! Does not guarantee: that Transak accepts the older token for calls after a refresh. Its documents do not say.
 
+mod cure;
 mod refresh;
 mod worry;
 
@@ -23,19 +24,19 @@ use tokio_util::sync::CancellationToken;
 
 use self::refresh::{Refreshing, refresh};
 use super::directory::{Directory, Pictures};
-use super::requeue::{Requeue, Tally};
+use super::requeue::Requeue;
 use super::suspicion::Suspicion;
 use crate::model::fault::Fault;
 use crate::model::id::PartnerId;
 use crate::model::seal::MasterKey;
 use crate::model::token_care::{self, Duty};
 use crate::store;
-use crate::store::quarantine::retry;
 use crate::store::session::PATIENCE;
 use crate::store::token_refresh::{self, TokenState};
 use crate::store::within;
 use crate::transak::rest::TransakRest;
 
+pub use self::cure::Cure;
 pub use self::worry::{Worry, worries};
 
 /// How often the tokens and the quarantine are looked at without being asked to.
@@ -127,15 +128,16 @@ impl TokenCare {
     pub async fn tick(&mut self, now: DateTime<Utc>) -> store::Result<Looked> {
         let mut looked = Looked::default();
         // Before the tokens are judged: what one of them verifies speaks for no other.
-        looked.cured += self.try_quarantine().await?;
+        looked.cured += self.cure().await?;
         let states = states(&self.settings.pool, None).await?;
         self.warned_at.retain(|partner, _| states.iter().any(|state| state.partner_id == *partner));
         let due =
             states.iter().filter(|state| self.is_due(state, now)).map(|state| state.partner_id).collect();
         self.refresh_all(due, now, &mut looked).await?;
         if looked.refreshed > 0 {
-            self.renew_picture().await?;
-            looked.cured += self.try_quarantine().await?;
+            self.settings.pictures.renew().await?;
+            self.pictures.mark_unchanged();
+            looked.cured += self.cure().await?;
         }
         Ok(looked)
     }
@@ -178,43 +180,15 @@ impl TokenCare {
         Ok(())
     }
 
-    async fn renew_picture(&mut self) -> store::Result<()> {
-        self.settings.pictures.renew().await?;
-        self.pictures.mark_unchanged();
-        Ok(())
+    async fn cure(&mut self) -> store::Result<u64> {
+        // What it has renewed itself is no news.
+        self.settings.cure().quarantine(|| self.pictures.mark_unchanged()).await
     }
+}
 
-    /// Tries what was put aside by whoever did not know the tokens that there are now. Answers how many messages left.
-    async fn try_quarantine(&mut self) -> store::Result<u64> {
-        let waiting = within(PATIENCE, async {
-            retry::partners_with_untried(&mut *self.settings.pool.acquire().await?).await
-        })
-        .await?;
-        if waiting.is_empty() {
-            return Ok(0);
-        }
-        // It may be older than the token that they wait for.
-        self.renew_picture().await?;
-        let mut cured = 0;
-        for partner in waiting {
-            match self.settings.requeue.untried(partner).await {
-                Ok(tally) if tally == Tally::default() => {}
-                Ok(tally) => {
-                    cured += tally.kept;
-                    tracing::info!(partner.id = %partner, kept = tally.kept, stay = tally.stay, "the quarantine was tried with a new access token");
-                    if tally.kept > 0 {
-                        within(PATIENCE, async {
-                            token_refresh::cured(&mut *self.settings.pool.acquire().await?, partner).await
-                        })
-                        .await?;
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(partner.id = %partner, error = &error as &dyn Error, "the quarantine cannot be tried right now");
-                }
-            }
-        }
-        Ok(cured)
+impl Settings {
+    fn cure(&self) -> Cure {
+        Cure { pool: self.pool.clone(), requeue: self.requeue.clone(), pictures: self.pictures.clone() }
     }
 }
 

@@ -58,6 +58,9 @@ pub(super) struct Ledger {
     /// How many are unanswered, by rank.
     awaiting: [usize; 2],
     confirmed: usize,
+    /// Channels that were taken back before they were answered: so many answers may still come, until then. The server
+    /// answers in turn, so they come before that to the next subscription.
+    taken_back: HashMap<Channel, (u32, Instant)>,
     /// Channels that were not confirmed when they were last tried: they come last.
     doubtful: HashSet<Channel>,
 }
@@ -74,6 +77,7 @@ impl Ledger {
             retries: VecDeque::new(),
             awaiting: [0, 0],
             confirmed: 0,
+            taken_back: HashMap::new(),
             doubtful: HashSet::new(),
         }
     }
@@ -101,7 +105,10 @@ impl Ledger {
         let gone = before.iter().filter(|channel| !wanted.contains(channel));
         let left = gone.filter_map(|channel| match self.forget(channel)? {
             Step::Confirmed => Some((channel.clone(), true)),
-            Step::Awaiting { .. } => Some((channel.clone(), false)),
+            Step::Awaiting { sent, due, .. } => {
+                self.taken_back.insert(channel.clone(), (sent, due));
+                Some((channel.clone(), false))
+            }
             Step::Queued { .. } | Step::Refused { .. } => None,
         });
         left.collect()
@@ -125,6 +132,7 @@ impl Ledger {
         self.queue = Default::default();
         self.answers.clear();
         self.retries.clear();
+        self.taken_back.clear();
         self.steps.drain().filter(|(_, step)| *step == Step::Confirmed).map(|(channel, _)| channel).collect()
     }
 
@@ -152,8 +160,8 @@ impl Ledger {
     }
 
     /// The server confirmed the channel. Answers it if that is news.
-    pub(super) fn confirm(&mut self, name: &str) -> Option<Channel> {
-        let channel = self.channel(name)?;
+    pub(super) fn confirm(&mut self, name: &str, now: Instant) -> Option<Channel> {
+        let channel = self.answered(name, now)?;
         match self.steps.insert(channel.clone(), Step::Confirmed)? {
             Step::Confirmed => return None,
             Step::Awaiting { rank, .. } => self.awaiting[rank as usize] -= 1,
@@ -166,7 +174,26 @@ impl Ledger {
 
     /// The server refused the channel. Answers it and whether it was heard until now, if that is news.
     pub(super) fn refuse(&mut self, name: &str, now: Instant) -> Option<(Channel, bool)> {
-        let channel = self.channel(name)?;
+        let channel = self.answered(name, now)?;
+        self.give_up(channel, now)
+    }
+
+    /// The wanted channel of that name, if an answer is to its last subscription and not to one that was taken back.
+    fn answered(&mut self, name: &str, now: Instant) -> Option<Channel> {
+        if let Some((left, until)) = self.taken_back.get_mut(name) {
+            *left -= 1;
+            let is_stale = now < *until;
+            if *left == 0 || !is_stale {
+                self.taken_back.remove(name);
+            }
+            if is_stale {
+                return None;
+            }
+        }
+        self.channel(name)
+    }
+
+    fn give_up(&mut self, channel: Channel, now: Instant) -> Option<(Channel, bool)> {
         let until = now + self.timing.refused_retry;
         let heard = match self.steps.insert(channel.clone(), Step::Refused { until })? {
             Step::Refused { until } => {
@@ -205,7 +232,7 @@ impl Ledger {
             return Some(Overdue::Resend(channel));
         }
         if self.confirmed > 0 || rank == Rank::Then {
-            return self.refuse(channel.as_str(), now).map(|(channel, _)| Overdue::Refused(channel));
+            return self.give_up(channel, now).map(|(channel, _)| Overdue::Refused(channel));
         }
         // Nothing is heard on it, so nothing is lost with it.
         self.doubtful.insert(channel);

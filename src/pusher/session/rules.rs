@@ -144,7 +144,7 @@ impl Session {
     }
 
     fn confirmed(&mut self, name: &str, now: Now) {
-        if let Some(channel) = self.ledger.confirm(name) {
+        if let Some(channel) = self.ledger.confirm(name, now.mono) {
             self.out.push(Output::Notice(Notice::Confirmed { channel, at: now.wall }));
         }
     }

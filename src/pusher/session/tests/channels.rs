@@ -255,3 +255,19 @@ fn a_channel_that_is_wanted_again_has_the_whole_time_to_be_confirmed() {
     assert_eq!(sent(&rig.pass(secs(5))), [""; 0], "that was the time of the first subscription");
     assert_eq!(sent(&rig.pass(secs(5))), subscribes(&["A"]));
 }
+
+#[test]
+fn the_answer_to_a_subscription_that_was_taken_back_confirms_nothing() {
+    for both in [true, false] {
+        let mut rig = Rig::live(&["A"]);
+        rig.tell(Input::Wanted(set([""; 0])));
+        assert_eq!(sent(&rig.tell(Input::Wanted(set(["A"])))), subscribes(&["A"]));
+        assert_eq!(notices(&rig.text(&confirmation("A"))).len(), 0, "the server takes it back next");
+        if !both {
+            // It answers the second subscription alone: then that is asked for once more.
+            assert_eq!(sent(&rig.pass(secs(10))), subscribes(&["A"]));
+        }
+        let at = rig.now.wall;
+        assert!(rig.text(&confirmation("A")).contains(&confirmed_notice("A", at)));
+    }
+}
