@@ -139,6 +139,8 @@ impl Pages {
             at.ends_at = Some(at.skip);
             return if at.skip == 0 { at.finish(0, total) } else { at.step_back() };
         }
+        // The list has grown since.
+        at.ends_at = at.ends_at.filter(|end| at.skip + rows.len() <= *end);
         let last_read = rows.iter().rposition(is_read);
         let follows = at.skip == 0 || (at.is_loose && at.apart_at == Some(at.skip));
         if last_read.is_none() && !follows {
