@@ -58,10 +58,11 @@ async fn each_gap_says_what_is_done_about_it(pool: PgPool) {
     assert_eq!(page["data"][2]["nextRepairAt"], json!("2999-01-01T00:00:00.000Z"));
 }
 
-#[sqlx::test(migrator = "MIGRATOR")]
-async fn a_process_that_does_not_listen_says_that_nobody_does(pool: PgPool) {
+/// The first gap that a relay with these settings tells of.
+async fn gap_found_with(pool: PgPool, settings: &[(&str, &str)]) -> Value {
     let around = Around::new(pool).await;
-    let relay = around.start(&[("RELAY_ROLES", "api,dispatch")]).await;
+    let relay = around.spawn(settings);
+    relay.logs("the relay answers").await;
     let asking = async {
         loop {
             let (_, page) = relay.call(Method::GET, "/v1/gaps", None).await;
@@ -70,6 +71,17 @@ async fn a_process_that_does_not_listen_says_that_nobody_does(pool: PgPool) {
             }
         }
     };
-    let gap = relay.while_it_runs("found the gap", asking).await;
+    relay.while_it_runs("found the gap", asking).await
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_process_that_does_not_listen_says_that_nobody_does(pool: PgPool) {
+    let gap = gap_found_with(pool, &[("RELAY_ROLES", "api,dispatch")]).await;
+    assert_eq!((&gap["endedAt"], &gap["state"]), (&json!(null), &json!("open")), "{gap}");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_process_that_cannot_connect_says_that_nobody_listens(pool: PgPool) {
+    let gap = gap_found_with(pool, &[("PUSHER_URL", "ws://127.0.0.1:1")]).await;
     assert_eq!((&gap["endedAt"], &gap["state"]), (&json!(null), &json!("open")), "{gap}");
 }

@@ -200,13 +200,13 @@ async fn what_a_public_channel_says_is_marked_and_never_overrides_what_was_verif
 }
 
 /// A listener of its own, as another process has it; dropping its task is a `kill -9`.
-struct Process {
+pub(crate) struct Process {
     task: tokio::task::JoinHandle<anyhow::Result<()>>,
-    health: watch::Receiver<StreamHealth>,
+    pub(crate) health: watch::Receiver<StreamHealth>,
     stop: CancellationToken,
 }
 
-async fn process(world: &World, server: &Server, copies: i32) -> Process {
+pub(crate) async fn process(world: &World, server: &Server, copies: i32) -> Process {
     let picture = Arc::new(directory::load(&world.pool, &world.key).await.unwrap());
     let (keep, directory) = watch::channel(picture);
     let (health, seen) = watch::channel(StreamHealth::default());
@@ -229,16 +229,16 @@ async fn process(world: &World, server: &Server, copies: i32) -> Process {
 }
 
 impl Process {
-    async fn listens(&mut self) {
+    pub(crate) async fn listens(&mut self) {
         self.health.wait_for(|health| health.noted > 0).await.unwrap();
     }
 
-    async fn hears(&mut self) {
+    pub(crate) async fn hears(&mut self) {
         self.health.wait_for(|health| health.last_event_at.is_some()).await.unwrap();
     }
 
     /// Ends in order; everything it had to write down is written.
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         self.stop.cancel();
         self.task.await.unwrap().unwrap();
     }

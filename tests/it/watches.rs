@@ -22,7 +22,11 @@ use crate::world::{API_KEY, World, order};
 const WATCHES: usize = 10_000;
 
 /// A listening process: it follows the tables as `serve` does.
-async fn listen(world: &World, server: &Server, tasks: &mut JoinSet<anyhow::Result<()>>) {
+pub(crate) async fn listen(
+    world: &World,
+    server: &Server,
+    tasks: &mut JoinSet<anyhow::Result<()>>,
+) -> watch::Receiver<StreamHealth> {
     let stop = CancellationToken::new();
     let picture = Arc::new(directory::load(&world.pool, &world.key).await.unwrap());
     let pictures = watch::Sender::new(picture);
@@ -42,6 +46,7 @@ async fn listen(world: &World, server: &Server, tasks: &mut JoinSet<anyhow::Resu
     tasks.spawn(wake::listen(world.pool.clone(), wakes, stop.clone()));
     tasks.spawn(listener.run(stop));
     soon(seen.wait_for(|health| health.noted > 0)).await.unwrap();
+    seen
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

@@ -1,6 +1,7 @@
 //! Coverage of the stream on a real database, by a clock that is handed in: what processes write, and the gaps that any of
 //! them finds in it.
 
+mod listening;
 mod terms;
 
 use std::sync::Arc;
