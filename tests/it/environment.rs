@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use axum::http::StatusCode;
+use serde_json::json;
 use sqlx::{AssertSqlSafe, PgPool};
 use transak_relay::intake::{Fate, Heard};
 use transak_relay::model::event::Source;
 use transak_relay::store::constraint::{OWN, of_partition};
 use transak_relay::store::pool::MIGRATOR;
 
+use crate::heard_is_kept::allow_connections;
 use crate::world::{World, order};
 
 /// From now on inserting into a table fails so for the rows about which a condition is true.
@@ -125,6 +128,30 @@ async fn what_cannot_even_be_quarantined_is_not_said_to_be(pool: PgPool) {
     world.sql("drop trigger refuse on quarantine").await;
     world.writer.drain().await;
     assert_eq!(world.count("quarantine").await, 3);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_webhook_that_can_be_neither_kept_nor_put_on_disk_is_not_answered_200(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let path = format!("/ingest/transak/{}", world.partner);
+    let [webhook, as_long] = ["o1", "o2"].map(|id| world.signed(&order(id, "COMPLETED", 1)));
+    let body = json!({ "data": webhook });
+    let options = world.pool.connect_options();
+    allow_connections(&options, false).await;
+    // Until there is no room for the webhook either.
+    let [large, small] = [1 << 20, 1 << 14].map(|bytes| "x".repeat(bytes));
+    for (refused, data) in (0..).zip([&large, &small, &as_long]) {
+        while world.writer.health().borrow().refused == refused {
+            world.intake.offer(Heard { channel: None, ..world.heard(data) }).unwrap();
+            world.writer.write_next().await;
+        }
+    }
+    let (status, _) = world.post_while_writing(&path, body.clone()).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "it is nowhere");
+    allow_connections(&options, true).await;
+    world.writer.drain().await;
+    let (status, answer) = world.post_while_writing(&path, body).await;
+    assert_eq!((status, &answer["result"]), (StatusCode::OK, &json!("new")));
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

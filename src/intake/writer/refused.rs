@@ -123,6 +123,17 @@ mod tests {
     }
 
     #[sqlx::test(migrator = "crate::store::pool::MIGRATOR")]
+    async fn what_the_stream_tells_and_neither_the_database_nor_the_disk_can_take_is_a_loss(pool: PgPool) {
+        let partner = PartnerId::new();
+        let (intake, mut writer, _folder) = writer_with(&pool, partner, 1);
+        pool.close().await;
+        intake.offer(heard(partner, Source::Stream, "told by Transak")).unwrap();
+        writer.write_next().await;
+        let at = heard(partner, Source::Stream, "").at;
+        assert_eq!(intake.flow.take_lost(), [(partner, (at, at))]);
+    }
+
+    #[sqlx::test(migrator = "crate::store::pool::MIGRATOR")]
     async fn a_stranger_is_never_refused_and_never_a_loss(pool: PgPool) {
         let partner = PartnerId::new();
         let (intake, mut writer, _folder) = writer(&pool, partner);
