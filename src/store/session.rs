@@ -151,8 +151,10 @@ mod tests {
         let options = (*pool.connect_options()).clone();
         let ours = pool_options().max_connections(2).connect_with(options).await.unwrap();
         let held: Vec<_> = bounds(&mut open(&ours).await.unwrap()).await;
-        let bound = held.iter().find(|(name, _)| name == "idle_session_timeout").unwrap();
-        assert_ne!(bound.1, "0", "a lock of somebody who is silent must be given to others");
+        for name in ["idle_session_timeout", "tcp_user_timeout"] {
+            let bound = held.iter().find(|(one, _)| one == name).unwrap();
+            assert_ne!(bound.1, "0", "a lock of somebody who is silent must be given to others: {name}");
+        }
         let mut kept = Session::new(ours.clone());
         for session in [&mut kept, &mut Session::hurried(ours.clone())] {
             let bounds = bounds(&mut session.take().await.unwrap()).await;

@@ -77,6 +77,21 @@ fn a_kyc_event_that_only_its_name_tells_is_kept_whole() {
 }
 
 #[test]
+fn a_kyc_event_that_nothing_names_is_known_by_its_status_and_named_after_it() {
+    let body = r#"{"kycStatus":"submitted","partnerUserId":"u"}"#;
+    for claims in [body.to_owned(), format!(r#"{{"data":{body},"createdAt":"2023-08-02T07:02:53.249Z"}}"#)] {
+        let claims = raw(&claims);
+        let message = read(&claims).unwrap();
+        assert_eq!(
+            (message.body.get(), message.about, &message.event),
+            (body, About::Kyc, &None),
+            "{claims}"
+        );
+        assert_eq!(kyc_name(&message.body).as_deref(), Some("KYC_SUBMITTED"));
+    }
+}
+
+#[test]
 fn the_time_of_the_trigger_is_that_of_what_is_around_the_body() {
     let time = "2023-08-02T07:02:53.249Z";
     let at = super::super::time::parse(time);
