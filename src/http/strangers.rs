@@ -93,6 +93,8 @@ impl Strangers {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     fn address(last: u8) -> IpAddr {
@@ -119,9 +121,11 @@ mod tests {
 
     #[test]
     fn all_together_have_a_budget_too() {
-        let strangers = Strangers::default();
+        let (strangers, began) = (Strangers::default(), Instant::now());
         let some: usize = (0..100).map(|last| admitted(&strangers, Some(address(last)), 0)).sum();
-        assert!((1024..1200).contains(&some), "{some} of 16 KiB each");
+        // 256 a second, however slow this machine is.
+        let back = usize::try_from(began.elapsed().as_millis()).unwrap() * 256 / 1000 + 1;
+        assert!((1024..=1024 + back).contains(&some), "{some} of 16 KiB each, {back} came back meanwhile");
     }
 
     #[test]
