@@ -247,6 +247,16 @@ fn a_connection_whose_only_confirmed_channel_is_refused_is_replaced() {
 }
 
 #[test]
+fn a_connection_whose_only_confirmed_channel_is_wanted_no_more_is_replaced() {
+    let mut rig = beside_b(&["A"], &[]);
+    rig.tell(Input::Wanted(set(["A"])));
+    for _ in 0..3 {
+        assert!(!closes(&rig.until_due().1));
+    }
+    assert!(closes(&rig.until_due().1), "nothing is heard on it");
+}
+
+#[test]
 fn a_channel_that_is_wanted_again_has_the_whole_time_to_be_confirmed() {
     let mut rig = Rig::live(&["A"]);
     rig.pass(secs(5));
