@@ -15,6 +15,7 @@
 mod claim;
 mod endpoint;
 mod hand_over;
+mod most;
 mod news;
 mod partner;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use claim::Room;
 pub use endpoint::FIRST_WINDOW;
 use endpoint::Queue;
 pub use hand_over::HandOver;
+pub use most::Most;
 pub use news::{Effect, Ended, Leased};
 use partner::{Load, Partner, Slots, Standing};
 use turns::Alarm;
@@ -46,33 +48,8 @@ const MOST_WAITING: usize = 8_192;
 /// Of the places to wait a partner has no more than this many times what is free.
 const WAITING_OF_PARTNER: usize = 3;
 
-/// So many times as many requests as there are slots may linger.
-const LINGERING: usize = 3;
-
 /// Whose endpoint, and which.
 pub type Place = (PartnerId, EndpointId);
-
-/// The most requests of a process at once.
-#[derive(Debug, Clone, Copy)]
-pub struct Most {
-    /// That hold a slot.
-    pub slots: usize,
-    /// That have waited for their answers for so long that they hold none any more.
-    pub lingering: usize,
-}
-
-impl Most {
-    /// So many slots, and what goes with them.
-    pub const fn of_slots(slots: usize) -> Self {
-        Self { slots, lingering: LINGERING * slots }
-    }
-
-    /// The same in a process that has no more files for callbacks than this: each request is a connection.
-    #[must_use]
-    pub fn within(self, files: usize) -> Self {
-        Self { lingering: self.lingering.min(files.saturating_sub(self.slots)), ..self }
-    }
-}
 
 /// All queues of a process.
 #[derive(Debug)]
