@@ -44,7 +44,7 @@ fn what_is_confirmed_is_to_be_written_until_it_is() {
     let (mut book, id) = heard_by(partner);
     let connection =
         Connection { id, slot: 3, opened_at: at(0), proven_at: at(0), ended_at: None, reason: None };
-    assert_eq!(book.entries().connections, [connection.clone()]);
+    assert_eq!(book.entries().connections, std::slice::from_ref(&connection));
     assert_eq!(lines(&book.entries()), [(partner, at(1), None, None)]);
     assert_eq!(lines(&write(&mut book)), [(partner, at(1), None, None)]);
     let entries = book.entries();
@@ -62,7 +62,7 @@ fn what_is_lost_is_over_and_begins_anew() {
     assert_eq!(book.entries().subscriptions, []);
     book.lost("A", &end(8));
     let over = (partner, at(1), Some(at(8)), Some("ended at 8".to_owned()));
-    assert_eq!(lines(&book.entries()), [over.clone()]);
+    assert_eq!(lines(&book.entries()), std::slice::from_ref(&over));
     book.confirmed(&channel(), [partner], at(9));
     assert_eq!(lines(&write(&mut book)), [(partner, at(9), None, None), over]);
     assert_eq!(book.entries().subscriptions, []);
