@@ -205,6 +205,13 @@ fn of_a_status_that_came_back_the_visit_is_told_that_is_not_known_although_its_r
 }
 
 #[test]
+fn a_status_that_came_back_has_two_visits() {
+    let order = order(BACK, ("PENDING", Some(100)));
+    let of = |status| visits(&order, &Status::parse(status).unwrap());
+    assert_eq!([of("PENDING"), of("ON_HOLD"), of("COMPLETED")], [2, 1, 0]);
+}
+
+#[test]
 fn an_earlier_visit_that_is_not_known_is_told_although_the_order_went_on() {
     let mut way = BACK.to_vec();
     way.push(("COMPLETED", 50));
