@@ -102,10 +102,10 @@ pub(super) fn tell<'a>(order: &'a RestOrder, kept: &[Kept], moment: &Moment) -> 
         let (row, status) = (step.row, step.row.status.as_str());
         let told_before =
             told.iter().any(|one| matches!(one, Telling::Row(other) if other.status == row.status));
-        let telling = if !step.known {
-            Some(if times_in(&way, &row.status) > 1 { Telling::Visit(row) } else { Telling::Row(row) })
-        } else {
+        let telling = if step.known {
             (!is_reconciled(kept, status) && !told_before).then_some(Telling::Row(row))
+        } else {
+            Some(if times_in(&way, &row.status) > 1 { Telling::Visit(row) } else { Telling::Row(row) })
         };
         told.extend(telling.filter(|_| moment.judge(row.at) == Belief::Yes));
     }
