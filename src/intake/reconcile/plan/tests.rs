@@ -205,6 +205,13 @@ fn of_a_status_that_came_back_the_visit_is_told_that_is_not_known_although_its_r
 }
 
 #[test]
+fn what_stands_is_not_told_once_more_if_its_very_message_is_kept() {
+    let order = order(BACK, ("PENDING", Some(250)));
+    let kept = kept(&[("PENDING", 301), ("PENDING", 250), ("ON_HOLD", 201)], true);
+    assert!(told(&order, &kept, &moment()).is_empty());
+}
+
+#[test]
 fn a_status_that_came_back_has_two_visits() {
     let order = order(BACK, ("PENDING", Some(100)));
     let of = |status| visits(&order, &Status::parse(status).unwrap());
