@@ -281,3 +281,18 @@ fn the_answer_to_a_subscription_that_was_taken_back_confirms_nothing() {
         assert!(rig.text(&confirmation("A")).contains(&confirmed_notice("A", at)));
     }
 }
+
+#[test]
+fn of_a_subscription_that_was_sent_twice_and_taken_back_two_answers_may_come_until_they_were_due() {
+    for late in [false, true] {
+        let mut rig = Rig::live(&["A"]);
+        rig.until_due();
+        rig.tell(Input::Wanted(set([""; 0])));
+        rig.tell(Input::Wanted(set(["A"])));
+        rig.pass(if late { secs(10) } else { secs(9) });
+        for _ in 0..if late { 0 } else { 2 } {
+            assert_eq!(notices(&rig.text(&confirmation("A"))).len(), 0);
+        }
+        assert_eq!(notices(&rig.text(&confirmation("A"))).len(), 1, "{late}");
+    }
+}
