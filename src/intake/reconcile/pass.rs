@@ -233,19 +233,18 @@ impl Pass<'_> {
     }
 
     async fn tell(&self, order: &RestOrder, telling: Telling<'_>) -> Result<(), Stop> {
-        let raw = || Bytes::copy_from_slice(order.raw.get().as_bytes());
-        match telling {
-            Telling::Row(row) => {
-                let Some(then) = order.as_of(row) else { return Ok(()) };
-                self.keep((Form::History, row.event.as_deref()), then).await
+        let form = match telling {
+            Telling::Visit(_) | Telling::Newest { again: true, .. } => Form::Rest,
+            Telling::Row(_) | Telling::Newest { again: false, .. } => Form::History,
+        };
+        let (event, data) = match telling {
+            Telling::Row(row) | Telling::Visit(row) => (row.event.as_deref(), order.as_of(row)),
+            Telling::Newest { event, .. } => {
+                (event, Some(Bytes::copy_from_slice(order.raw.get().as_bytes())))
             }
-            Telling::Visit(row) => {
-                let Some(then) = order.as_of(row) else { return Ok(()) };
-                self.keep((Form::Rest, row.event.as_deref()), then).await
-            }
-            Telling::Newest { event, again: true } => self.keep((Form::Rest, event), raw()).await,
-            Telling::Newest { event, again: false } => self.keep((Form::History, event), raw()).await,
-        }
+        };
+        let Some(data) = data else { return Ok(()) };
+        self.keep((form, event), data).await
     }
 
     async fn keep(&self, (form, event): (Form, Option<&str>), data: Bytes) -> Result<(), Stop> {

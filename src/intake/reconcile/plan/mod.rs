@@ -96,7 +96,7 @@ pub(super) fn tell<'a>(order: &'a RestOrder, kept: &[Kept], moment: &Moment) -> 
     let way = way(&order.history, kept);
     let last = way.iter().rfind(|step| step.row.status == order.status);
     let stands = stands_at(order, last).is_none_or(|at| moment.judge(at) == Belief::Yes);
-    let is_newest = |step: &Step<'_>| last.is_some_and(|last| is_one_visit(step, last));
+    let is_newest = |step: &Step<'_>| last.is_some_and(|last| step.is_of_visit(last));
     let mut told: Vec<Telling<'a>> = Vec::new();
     for step in way.iter().filter(|step| step.begins && !(stands && is_newest(step))) {
         let (row, status) = (step.row, step.row.status.as_str());
@@ -124,10 +124,6 @@ pub(super) fn visits(order: &RestOrder, status: &Status) -> usize {
 /// When the order reached its status: by its history, for the order's own times may move later.
 fn stands_at(order: &RestOrder, last: Option<&Step<'_>>) -> Option<DateTime<Utc>> {
     last.map(|last| last.row.at).or(order.reached_at)
-}
-
-fn is_one_visit(one: &Step<'_>, other: &Step<'_>) -> bool {
-    (&one.row.status, one.visit) == (&other.row.status, other.visit)
 }
 
 /// Whether the newest state is to be told, and if so whether as an event of its own in any case.

@@ -21,6 +21,12 @@ pub(super) struct Step<'a> {
     pub(super) known: bool,
 }
 
+impl Step<'_> {
+    pub(super) fn is_of_visit(&self, other: &Step<'_>) -> bool {
+        (&self.row.status, self.visit) == (&other.row.status, other.visit)
+    }
+}
+
 /// The way of an order with this history, the oldest row first.
 pub(super) fn way<'a>(history: &'a [HistoryRow], kept: &[Kept]) -> Vec<Step<'a>> {
     let mut steps: Vec<Step<'a>> = Vec::with_capacity(history.len());
@@ -33,17 +39,13 @@ pub(super) fn way<'a>(history: &'a [HistoryRow], kept: &[Kept]) -> Vec<Step<'a>>
     }
     for event in kept {
         let begun = (0..steps.len()).rev().find(|&at| {
-            let is_first = steps[at].visit == 0;
             let step = &steps[at];
-            let before = || at.checked_sub(1).map(|before| steps[before].row.at);
-            step.begins
-                && step.row.status.as_str() == event.status
-                && (is_first || before().is_none_or(|before| before < event.occurred_at))
+            // A later visit has a row before it.
+            let has_begun = step.visit == 0 || steps[at - 1].row.at < event.occurred_at;
+            step.begins && step.row.status.as_str() == event.status && has_begun
         });
-        if let Some(Step { row, visit, .. }) = begun.map(|at| steps[at]) {
-            let of_visit =
-                steps.iter_mut().filter(|step| step.visit == visit && step.row.status == row.status);
-            of_visit.for_each(|step| step.known = true);
+        if let Some(begun) = begun.map(|at| steps[at]) {
+            steps.iter_mut().filter(|step| step.is_of_visit(&begun)).for_each(|step| step.known = true);
         }
     }
     steps
